@@ -1,0 +1,54 @@
+# Everything a person or CI runs. `make` alone prints the list.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STACK  ?= dev
+OUT    ?= rendered/$(STACK)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo demo-serve test render lint format lock clean
+
+help: ## Print this list
+	@echo "Usage: make TARGET [STACK=dev] [OUT=DIR] [ARGS='...']"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s%s\n", $$1, $$2}'
+
+demo: $(VENV)/.test ## Capture real traffic through a real Envoy and show the spans
+	@$(BIN)/python -m lab.demo $(ARGS)
+
+demo-serve: $(VENV)/.test ## The demo's Envoy, left running for your own requests
+	@$(BIN)/python -m lab.demo --serve $(ARGS)
+
+test: $(VENV)/.test ## Unit, Lua and Envoy tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+render: $(VENV)/.runtime ## Write the manifests of STACK to OUT, without the Pulumi engine
+	@$(BIN)/python -m components.render --stack $(STACK) --out $(OUT) $(ARGS)
+
+lint: $(VENV)/.lint ## Check style, types and Lua
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/lint.sh check
+
+format: $(VENV)/.lint ## Format Python and Lua in place
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/lint.sh format
+
+lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
+	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.txt
+	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test -c requirements.txt pyproject.toml -o requirements-test.txt
+	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test --group lint -c requirements-test.txt pyproject.toml -o requirements-lint.txt
+
+clean: ## Remove everything that was installed or written
+	rm -rf $(VENV) .cache rendered .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# One virtual environment, filled as far as a command needs it.
+INSTALL = command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: install Python 3.11 or later, or say PYTHON=..." >&2; exit 1; }; \
+  $(PYTHON) tools/install.py $(VENV)
+
+$(VENV)/.runtime: requirements.txt
+	@$(INSTALL) $< $@
+
+$(VENV)/.test: requirements-test.txt
+	@$(INSTALL) $< $@
+
+$(VENV)/.lint: requirements-lint.txt
+	@$(INSTALL) $< $@

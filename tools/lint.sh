@@ -1,0 +1,33 @@
+#!/bin/sh
+# Style, types and Lua: `lint.sh check` reports, `lint.sh format` rewrites. Called by make, with the venv on the PATH.
+set -eu
+
+STYLUA_VERSION=2.5.2
+STYLUA=.cache/node/node_modules/.bin/stylua
+
+if [ ! -x "$STYLUA" ]; then
+  echo "Installing stylua $STYLUA_VERSION (the Lua formatter, from the npm registry) ..."
+  npm install --silent --no-audit --no-fund --no-save --prefix .cache/node \
+    "@johnnymorganz/stylua-bin@$STYLUA_VERSION" >.cache/npm.log 2>&1 ||
+    { echo "make lint: stylua could not be installed; see .cache/npm.log, then run it again" >&2; exit 1; }
+fi
+
+if [ "$1" = format ]; then
+  ruff format .
+  ruff check --fix --quiet . || true
+  "$STYLUA" lua tests/lua
+  exit
+fi
+
+if ! command -v luacheck >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "Installing luacheck (Debian's lua-check) ..."
+  { apt-get update -qq && apt-get install -y -qq lua-check; } >.cache/apt.log 2>&1 || true
+fi
+command -v luacheck >/dev/null ||
+  { echo "make lint: luacheck is missing; install it (Debian: apt-get install lua-check), then run it again" >&2; exit 1; }
+
+ruff format --check .
+ruff check .
+mypy
+"$STYLUA" --check lua tests/lua
+luacheck -q lua tests/lua
