@@ -1,0 +1,30 @@
+"""The Pulumi program: an adapter from a stack's configuration to the components, and on to its outputs."""
+
+import pulumi
+from pulumi.runtime import is_config_secret
+from pulumi.runtime.config import CONFIG
+
+from components import TrafficCapture
+from components.plan import stack_config
+
+# pulumi.Config reads keys that the program knows; a mistyped key shows only in the whole of them.
+namespace = f"{pulumi.get_project()}:"
+config = {
+    key.removeprefix(namespace): value for key, value in CONFIG.get().items() if key.startswith(namespace)
+}
+secrets = {key for key in config if is_config_secret(namespace + key)}
+
+capture = TrafficCapture("astra", stack_config(config, secrets))
+
+pulumi.export("collectorHost", capture.collector_host)
+pulumi.export("collectorPort", capture.collector_port)
+pulumi.export("collectorCluster", capture.collector_cluster)
+pulumi.export(
+    "capturedWorkloads",
+    capture.captured_workloads.apply(
+        lambda workloads: {
+            key: {"namespace": workload["namespace"], "filterName": workload["filter_name"]}
+            for key, workload in workloads.items()
+        }
+    ),
+)

@@ -1,0 +1,54 @@
+"""Pulumi components that capture the HTTP traffic of Istio workloads for Astra."""
+
+from .args import (
+    CaptureArgs,
+    CollectorEgressArgs,
+    EgressArgs,
+    ExportArgs,
+    LimitsArgs,
+    RedactionArgs,
+    TlsArgs,
+    TrafficCaptureArgs,
+    WorkloadArgs,
+    WorkloadCaptureArgs,
+)
+from .collector_egress import CollectorEgress
+from .settings import (
+    BinaryBodies,
+    Compatibility,
+    Direction,
+    Location,
+    Mechanism,
+    RedactionMode,
+    Scheme,
+    TlsMode,
+)
+from .traffic_capture import CapturedWorkload, TrafficCapture
+from .validation import SettingsError
+from .workload_capture import WorkloadCapture
+
+__all__ = [
+    "BinaryBodies",
+    "CaptureArgs",
+    "CapturedWorkload",
+    "CollectorEgress",
+    "CollectorEgressArgs",
+    "Compatibility",
+    "Direction",
+    "EgressArgs",
+    "ExportArgs",
+    "LimitsArgs",
+    "Location",
+    "Mechanism",
+    "RedactionArgs",
+    "RedactionMode",
+    "Scheme",
+    "SettingsError",
+    "TlsArgs",
+    "TlsMode",
+    "TrafficCapture",
+    "TrafficCaptureArgs",
+    "WorkloadArgs",
+    "WorkloadCapture",
+    "WorkloadCaptureArgs",
+]

@@ -1,0 +1,59 @@
+"""The mesh's way to the collector."""
+
+import pulumi
+
+from . import manifests, plan
+from .args import CollectorEgressArgs
+from .endpoint import Registry
+from .settings import Namespace, ObjectName
+from .wiring import checked, checked_labels, declare
+
+
+class CollectorEgress(pulumi.ComponentResource):
+    """The ServiceEntry and DestinationRule through which every proxy of the mesh reaches the collector."""
+
+    host: pulumi.Output[str]
+    """Host of the collector's URL."""
+
+    port: pulumi.Output[int]
+    """Port of the collector's URL, 443 for https without one."""
+
+    cluster: pulumi.Output[str]
+    """Envoy's name of the cluster that reaches the collector."""
+
+    def __init__(
+        self, name: str, args: CollectorEgressArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare the way to the collector.
+
+        Args:
+            name: logical name; the children's names begin with it.
+            args: where the collector is.
+            opts: options of the component; its children inherit what Pulumi lets them inherit.
+
+        Raises:
+            SettingsError: with everything that is wrong with ``args``; nothing is declared then.
+        """
+        settings, collector = plan.collector_egress(args)
+        super().__init__("astra-istio:index:CollectorEgress", name, {**args}, opts)
+
+        egress = settings.egress
+        identity = manifests.Identity(
+            name=checked((name, "egress", "name"), egress.name, ObjectName),
+            namespace=checked((name, "egress", "namespace"), egress.namespace, Namespace),
+            labels=checked_labels((name, "common_labels"), settings.common_labels),
+        )
+        if egress.create and collector.registry is not Registry.KUBERNETES:
+            declare(
+                f"{name}-service-entry", manifests.service_entry(collector, egress, identity), parent=self
+            )
+        rule = manifests.destination_rule(collector, egress, identity) if egress.create else None
+        if rule is not None:
+            declare(f"{name}-destination-rule", rule, parent=self)
+        for warning in collector.warnings:
+            pulumi.log.warn(f"collector_url: {warning}")
+
+        self.host = pulumi.Output.from_input(collector.host)
+        self.port = pulumi.Output.from_input(collector.port)
+        self.cluster = pulumi.Output.from_input(collector.cluster)
+        self.register_outputs({"host": self.host, "port": self.port, "cluster": self.cluster})

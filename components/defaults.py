@@ -1,0 +1,62 @@
+"""Long defaults of the settings."""
+
+# fmt: off
+
+# The guide's allowlist in the guide's order, each name once.
+GUIDE_HEADERS = [
+    # Request
+    "accept", "accept-encoding", "accept-language", "cache-control", "connection", "content-length",
+    "content-type", "cookie", "host", "pragma", "referer", "user-agent", "origin", "authorization",
+    "if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "range", "te", "upgrade",
+    "via", "warning",
+    # Response
+    "age", "allow", "content-disposition", "content-encoding", "content-language", "content-location",
+    "content-range", "date", "etag", "expires", "last-modified", "location", "server", "set-cookie", "vary",
+    "keep-alive", "proxy-authenticate", "proxy-authorization", "transfer-encoding",
+    # Tracing, forwarding
+    "x-request-id", "forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto",
+    "x-forwarded-port", "x-forwarded-client-cert", "x-real-ip",
+    # Envoy
+    "x-envoy-upstream-service-time", "x-envoy-internal", "x-envoy-decorator-operation",
+    "x-envoy-expected-rq-timeout-ms", "x-envoy-original-path", "x-envoy-attempt-count",
+    "x-envoy-external-address", "x-envoy-force-trace", "x-envoy-original-dst-host", "x-envoy-max-retries",
+    "x-envoy-retry-on", "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names",
+    "x-envoy-retry-grpc-on", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node",
+    "x-envoy-local-overloaded", "x-envoy-peer-metadata", "x-envoy-peer-metadata-id",
+    # Istio
+    "x-istio-attributes", "x-istio-request-id", "x-istio-auth-userinfo",
+    # CORS
+    "access-control-allow-origin", "access-control-allow-methods", "access-control-allow-headers",
+    "access-control-max-age", "access-control-allow-credentials", "access-control-expose-headers",
+    "access-control-request-method", "access-control-request-headers",
+    # Security
+    "strict-transport-security", "x-content-type-options", "x-frame-options", "x-xss-protection",
+    "content-security-policy", "referrer-policy", "cross-origin-resource-policy",
+    "cross-origin-opener-policy", "cross-origin-embedder-policy",
+    # WebSocket
+    "sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-accept",
+    "sec-websocket-extensions",
+]
+
+# Headers whose values are credentials.
+SECRET_HEADERS = [
+    "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token",
+    "x-amz-security-token", "x-csrf-token", "x-xsrf-token", "x-access-token", "x-istio-auth-userinfo",
+]
+
+# Words that make a name secret; several are consecutive words.
+SECRET_FIELDS = [
+    "password", "passwd", "pwd", "passphrase", "secret", "token", "api key", "apikey", "access key",
+    "private key", "credential", "credentials", "session", "pin", "ssn", "card number", "cvv", "cvc", "otp",
+    "authorization", "signature", "sig", "jwt", "bearer", "client secret",
+    # Words that are often written together.
+    "sessionid", "jsessionid", "phpsessid", "accesstoken", "refreshtoken", "idtoken", "authtoken",
+    "secretkey", "passcode", "newpassword", "oldpassword", "userpassword",
+]
+
+# What `http.*.body` may hold as a string, whatever its bytes are.
+TEXT_TYPES = [
+    "text/*", "application/json", "application/*+json", "application/xml", "application/*+xml",
+    "application/x-www-form-urlencoded", "application/javascript", "application/graphql",
+    "application/x-ndjson", "application/yaml",
+]

@@ -1,0 +1,298 @@
+"""The collector's URL: where it is, how the mesh reaches it, and the Envoy cluster that the script calls.
+
+Pure. Envoy knows a cluster by the *Service* port (istio/istio, ``BuildSubsetKey``), and originates TLS only
+where a DestinationRule says so, so an external https endpoint is declared as HTTP on port 4318 with the URL's
+port as ``targetPort``.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NamedTuple
+
+from .settings import MAX_NAME, Egress, Location, Tls, TlsMode
+from .validation import Problem, shown
+
+DEFAULT_PATH = "/v1/traces"
+OTLP_HTTP_PORT = 4318
+HTTPS_PORT = 443
+MAX_PORT = 65535
+
+_KUBERNETES_DOMAIN = ".svc.cluster.local"
+_URL = re.compile(
+    r"(?P<scheme>[^:/?#@]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
+    re.DOTALL,
+)
+_AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(:(?P<port>.*))?", re.DOTALL)
+_PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
+_PATH = re.compile(r"/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+# WHATWG URL, "ends in a number": such a host is an IPv4 address, in some notation, or nothing.
+_NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class Registry(Enum):
+    """What makes the collector known to the mesh."""
+
+    KUBERNETES = auto()
+    """A Kubernetes Service: nothing to declare, Istio's own entry wins."""
+    DNS = auto()
+    """A ServiceEntry whose host is resolved by DNS."""
+    STATIC = auto()
+    """A ServiceEntry of a made-up host with an IP address as its endpoint."""
+
+
+@dataclass(frozen=True)
+class Collector:
+    """The collector as the mesh will know it.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: the URL's host in lower case, an IPv6 literal without brackets.
+        port: the URL's port, 443 for https without one.
+        path: where spans are posted.
+        authority: the ``:authority`` of an export request: the DNS name, without a port.
+        location: in the mesh or outside of it.
+        tls_mode: how the proxy originates TLS, None for plain text.
+        sni: the server name asked for, None where Istio chooses it.
+        registry: what makes it known to the mesh.
+        service_host: host of the Kubernetes Service or ServiceEntry.
+        service_port: its port, which the cluster is named by.
+        target_port: the port that is connected to, where it differs from ``service_port``.
+        warnings: what the user should know, one line each.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    authority: str
+    location: Location
+    tls_mode: TlsMode | None
+    sni: str | None
+    registry: Registry
+    service_host: str
+    service_port: int
+    target_port: int | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def cluster(self) -> str:
+        """Envoy's name of the cluster that reaches the collector."""
+        return f"outbound|{self.service_port}||{self.service_host}"
+
+    @property
+    def tls(self) -> bool:
+        """Whether the proxy originates TLS."""
+        return self.tls_mode is not None
+
+    @property
+    def namespace(self) -> str | None:
+        """The collector's namespace, where its host names a Service of the mesh."""
+        labels = self.host.removesuffix(_KUBERNETES_DOMAIN).removesuffix(".svc").split(".")
+        return labels[1] if self.location is Location.MESH and len(labels) == 2 else None  # noqa: PLR2004
+
+
+class EndpointError(ValueError):
+    """A collector that cannot be reached as described.
+
+    Attributes:
+        problems: what is wrong, with the paths ``collector_url`` and ``egress....``.
+    """
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__()
+        self.problems = problems
+
+
+class Url(NamedTuple):
+    """The parts of a collector URL.
+
+    Attributes:
+        scheme: ``http`` or ``https``.
+        host: in lower case, an IPv6 literal without brackets.
+        address: the host as an address, if it is one.
+        port: None if the URL has none, which only https may.
+        path: :data:`DEFAULT_PATH` for an empty one.
+    """
+
+    scheme: str
+    host: str
+    address: Address | None
+    port: int | None
+    path: str
+
+
+def parse_url(text: str) -> Url:
+    """Take a collector URL apart.
+
+    Raises:
+        EndpointError: it is not an http or https URL of a host with legal parts, and nothing else.
+    """
+    url = _URL.fullmatch(text)
+    scheme = url["scheme"].lower() if url else ""
+    if url is None or scheme not in {"http", "https"}:
+        raise _refused(text, "an http:// or https:// URL")
+    if "@" in url["authority"]:
+        raise _refused(text, "no user-info: the script would carry the password in clear")
+    if url["query"] is not None or url["fragment"] is not None:
+        raise _refused(text, "no query and no fragment")
+    authority = _AUTHORITY.fullmatch(url["authority"])
+    if authority is None or not authority["host"]:
+        raise _refused(text, "a host between '//' and the path, an IPv6 address in brackets")
+    port = _port(text, authority["port"])
+    if port is None and scheme == "http":
+        raise _refused(text, f"a port after the host (OTLP/HTTP's is {OTLP_HTTP_PORT}): say the port")
+    if url["path"] and not _PATH.fullmatch(url["path"]):
+        raise _refused(text, "a path of URL characters, others percent-encoded")
+    host, address = _host(text, authority["host"].lower())
+    return Url(scheme, host, address, port, DEFAULT_PATH if url["path"] in {"", "/"} else url["path"])
+
+
+def _refused(url: str, expected: str) -> EndpointError:
+    # What stands before an '@', or after a '?', may be a secret.
+    harmless = re.sub(
+        r"^([a-zA-Z]+://)?.*@", r"\1***@", re.sub(r"[?#].*", "?***", url, flags=re.DOTALL), flags=re.DOTALL
+    )
+    return EndpointError(Problem(("collector_url",), f"got {shown(harmless)}, expected {expected}"))
+
+
+def _port(url: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not _PORT.fullmatch(text) or int(text) > MAX_PORT:
+        raise _refused(url, f"a port from 1 to {MAX_PORT} after the ':'")
+    return int(text)
+
+
+def _host(url: str, text: str) -> tuple[str, Address | None]:
+    if text.startswith("["):
+        try:
+            address: Address = ipaddress.IPv6Address(text[1:-1])
+        except ValueError:
+            raise _refused(url, "an IPv6 address between the brackets") from None
+        if "%" in text:
+            raise _refused(url, "an IPv6 address without a zone, which differs from node to node")
+    elif _NUMERIC_LABEL.fullmatch(text.removesuffix(".").rpartition(".")[2]):
+        try:
+            address = ipaddress.IPv4Address(text)
+        except ValueError:
+            raise _refused(url, "an IPv4 address as four decimal numbers, such as 10.0.0.7") from None
+    else:
+        _check_dns_name(url, text)
+        return text, None
+    if address.is_unspecified or address.is_multicast:
+        raise _refused(url, "the address of one host")
+    return str(address), address
+
+
+def _check_dns_name(url: str, host: str) -> None:
+    if not host.isascii():
+        raise _refused(url, f"a host in ASCII{_punycode_hint(host)}")
+    if host.endswith("."):
+        raise _refused(url, "a host without a dot at its end")
+    labels = host.split(".")
+    if len(host) > MAX_NAME or not all(_LABEL.fullmatch(label) for label in labels):
+        raise _refused(url, "a DNS name: labels of at most 63 of a-z, 0-9 and '-', separated by dots")
+    if len(labels) == 1:
+        # Istio completes a name without a dot by the namespace of the object that holds it.
+        raise _refused(url, "a host with a dot, such as SERVICE.NAMESPACE.svc.cluster.local")
+
+
+def _punycode_hint(host: str) -> str:
+    try:
+        return f": {host.encode('idna').decode()}"
+    except UnicodeError:
+        return ""
+
+
+def collector(url: str, egress: Egress) -> Collector:
+    """Decide how the mesh reaches the collector.
+
+    Raises:
+        EndpointError: the URL is bad, or does not go with the egress settings.
+    """
+    parts = parse_url(url)
+    is_service = (
+        parts.host.endswith(_KUBERNETES_DOMAIN) and parts.host.count(".") == _KUBERNETES_DOMAIN.count(".") + 1
+    )
+    by_default = Location.MESH if parts.scheme == "http" or is_service else Location.EXTERNAL
+    location = egress.location or by_default
+    if is_service and location is Location.EXTERNAL:
+        raise EndpointError(
+            Problem(
+                ("egress", "location"),
+                f"got 'external', expected mesh: {parts.host} is a Service of this cluster",
+            )
+        )
+    tls = egress.tls or (Tls() if parts.scheme == "https" else None)
+    problems = [] if tls is None else list(_tls_problems(tls, parts, location))
+    if problems:
+        raise EndpointError(*problems)
+
+    port = parts.port or HTTPS_PORT
+    redirected = parts.scheme == "https" and location is Location.EXTERNAL
+    plaintext_outside = parts.scheme == "http" and location is Location.EXTERNAL
+    sni = None if tls is None else tls.sni
+    if tls is not None and tls.mode is not TlsMode.ISTIO_MUTUAL:
+        sni = sni or parts.host
+    return Collector(
+        scheme=parts.scheme,
+        host=parts.host,
+        port=port,
+        path=parts.path,
+        authority=_authority(parts, sni),
+        location=location,
+        tls_mode=None if tls is None else tls.mode,
+        sni=sni,
+        registry=Registry.KUBERNETES if is_service else Registry.STATIC if parts.address else Registry.DNS,
+        service_host=_synthetic_host(parts.address) if parts.address else parts.host,
+        service_port=OTLP_HTTP_PORT if redirected else port,
+        target_port=port if redirected else None,
+        warnings=(_PLAINTEXT_OUTSIDE,) if plaintext_outside else (),
+    )
+
+
+_PLAINTEXT_OUTSIDE = "captured traffic leaves the mesh in plain text; use an https URL"
+
+
+def _tls_problems(tls: Tls, url: Url, location: Location) -> list[Problem]:
+    problems = []
+    if tls.mode is TlsMode.ISTIO_MUTUAL and location is Location.EXTERNAL:
+        problems.append(
+            _tls_problem("mode", "got 'ISTIO_MUTUAL', expected SIMPLE or MUTUAL for an external collector")
+        )
+    if tls.mode is not TlsMode.ISTIO_MUTUAL and url.scheme == "http":
+        problems.append(_tls_problem("mode", f"got {tls.mode.value!r}, expected an https URL with it"))
+    needed = {"client_certificate", "private_key"} if tls.mode is TlsMode.MUTUAL else set()
+    if url.address and tls.mode is not TlsMode.ISTIO_MUTUAL and url.scheme == "https":
+        needed.add("sni")
+    allowed = needed | ({"sni"} if tls.mode is TlsMode.ISTIO_MUTUAL else {"sni", "ca_certificates"})
+    for name in ("sni", "ca_certificates", "client_certificate", "private_key"):
+        value = getattr(tls, name)
+        if value is None and name in needed:
+            reason = f"https to the address {url.host}" if name == "sni" else f"mode {tls.mode.value}"
+            problems.append(_tls_problem(name, f"missing, {reason} needs it"))
+        elif value is not None and name not in allowed:
+            problems.append(
+                _tls_problem(name, f"got {shown(value)}, expected none with mode {tls.mode.value}")
+            )
+    return problems
+
+
+def _tls_problem(field: str, text: str) -> Problem:
+    return Problem(("egress", "tls", field), text)
+
+
+def _authority(url: Url, sni: str | None) -> str:
+    if url.address is None:
+        return url.host
+    return sni or (f"[{url.host}]" if url.address.version == 6 else url.host)  # noqa: PLR2004
+
+
+def _synthetic_host(address: Address) -> str:
+    # .internal is reserved for private use (ICANN, 2024). IPv6 is written out, so that no label is empty.
+    return f"collector-{re.sub('[.:]', '-', address.exploded)}.astra.internal"

@@ -1,0 +1,292 @@
+"""What is to be declared, decided and checked before anything is. Pure; Outputs are passed through.
+
+Each function takes what a user wrote and returns settings that hold together, with the collector that they
+describe, or raises one :class:`~.validation.SettingsError` with everything that is wrong, in the parts and
+between them.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any, TypeVar, cast
+
+from pydantic import ValidationError
+
+from . import endpoint, script
+from .args import TrafficCaptureArgs
+from .endpoint import Collector, EndpointError
+from .manifests import MAX_INLINE_CODE_BYTES
+from .settings import (
+    FILTER_NAME_PREFIX,
+    Capture,
+    CollectorEgressSettings,
+    Direction,
+    Egress,
+    Location,
+    Mechanism,
+    TrafficCaptureSettings,
+    Workload,
+    WorkloadCaptureSettings,
+)
+from .validation import (
+    Problem,
+    Secret,
+    SettingsError,
+    Spelling,
+    explain,
+    in_words,
+    is_output,
+    object_keys,
+    parse,
+    spelled,
+)
+
+SettingsT = TypeVar("SettingsT", bound=CollectorEgressSettings)
+Path = tuple[str | int, ...]
+
+
+def collector_egress(values: Mapping[str, Any]) -> tuple[CollectorEgressSettings, Collector]:
+    """Settings of ``CollectorEgress``."""
+    return _plan(CollectorEgressSettings, values, Spelling.PYTHON)
+
+
+def workload_capture(values: Mapping[str, Any], name: str) -> tuple[WorkloadCaptureSettings, Collector]:
+    """Settings of ``WorkloadCapture``; the workload is called ``name`` where they do not say otherwise."""
+    return _plan(WorkloadCaptureSettings, {"workload": name, **values}, Spelling.PYTHON)
+
+
+def traffic_capture(
+    values: Mapping[str, Any], spelling: Spelling = Spelling.PYTHON
+) -> tuple[TrafficCaptureSettings, Collector]:
+    """Settings of ``TrafficCapture``."""
+    return _plan(TrafficCaptureSettings, values, spelling)
+
+
+def stack_config(config: Mapping[str, str], secrets: AbstractSet[str]) -> TrafficCaptureArgs:
+    """The arguments of ``TrafficCapture`` from a stack's configuration.
+
+    Args:
+        config: the project's own keys, without its name, as the engine hands them over: objects as JSON.
+        secrets: those of the keys that hold a secret, at any depth.
+
+    Raises:
+        SettingsError: with the keys as the stack file spells them.
+    """
+    objects = object_keys(TrafficCaptureSettings, Spelling.CONFIG)
+    values = {
+        key: Secret() if key in secrets else _decoded(text) if key in objects else text
+        for key, text in config.items()
+    }
+    settings, _ = traffic_capture(values, Spelling.CONFIG)
+    return cast("TrafficCaptureArgs", settings.model_dump(exclude_unset=True))
+
+
+def _decoded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def filter_name(workload: str, settings: Workload) -> Any:
+    """The name of the object that carries a workload's script; an Output where it was given as one."""
+    return f"{FILTER_NAME_PREFIX}{workload}" if settings.filter_name is None else settings.filter_name
+
+
+def warnings(settings: TrafficCaptureSettings, collector: Collector) -> list[str]:
+    """What the user should know about a capture that is allowed."""
+    return [
+        f"workloads.{key}: captures every pod of the mesh; keep the collector's own pods out of it "
+        "(no sidecar in them), or each captured call is captured again when it arrives there"
+        for key, workload in settings.workloads.items()
+        if collector.location is Location.MESH
+        and _captures_all_inbound(workload)
+        and workload.namespace == settings.egress.namespace
+    ]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The parts of the settings that are sound by themselves: the rules between them can be checked.
+
+    Attributes:
+        url: the collector's URL.
+        egress: its egress settings.
+        sensor_id: the sensor.
+        capture: capture settings of all workloads.
+        workloads: by their place in the settings and their name.
+    """
+
+    url: str | None = None
+    egress: Egress | None = None
+    sensor_id: str | None = None
+    capture: Capture | None = None
+    workloads: Mapping[tuple[Path, str], Workload] = field(default_factory=dict)
+
+
+def _plan(
+    model: type[SettingsT], values: Mapping[str, Any], spelling: Spelling
+) -> tuple[SettingsT, Collector]:
+    settings: SettingsT | None = None
+    try:
+        settings = parse(model, values, spelling)
+        parts, problems = _all_parts(settings), list[str]()
+    except ValidationError as error:
+        values = values if isinstance(values, Mapping) else {}
+        parts, problems = _sound_parts(values, error, spelling), explain(model, error, spelling)
+    collector, between = _collector(parts)
+    for (path, _), workload in parts.workloads.items():
+        between += _workload_problems(path, workload, parts, collector)
+    between += _repeated_names(parts.workloads)
+    between += _overlaps(parts.workloads)
+    problems += [in_words(model, problem, spelling) for problem in between]
+    if settings is None or collector is None or problems:
+        raise SettingsError(problems)
+    return settings, collector
+
+
+def _all_parts(settings: CollectorEgressSettings) -> _Parts:
+    url, egress = settings.collector_url, settings.egress
+    if isinstance(settings, TrafficCaptureSettings):
+        workloads: dict[tuple[Path, str], Workload] = {
+            (("workloads", name), name): workload for name, workload in settings.workloads.items()
+        }
+        return _Parts(url, egress, settings.sensor_id, settings.capture, workloads)
+    if isinstance(settings, WorkloadCaptureSettings):
+        return _Parts(url, egress, settings.sensor_id, Capture(), {((), settings.workload): settings})
+    return _Parts(url, egress)
+
+
+def _sound_parts(values: Mapping[str, Any], error: ValidationError, spelling: Spelling) -> _Parts:
+    broken = {mistake["loc"][:1] for mistake in error.errors()} | {
+        mistake["loc"][:2] for mistake in error.errors()
+    }
+
+    def sound(field_name: str, default: Any) -> Any:
+        key = spelled(field_name, spelling)
+        return None if (key,) in broken else values.get(key, default)
+
+    egress, capture, workloads = sound("egress", {}), sound("capture", {}), values.get("workloads")
+    return _Parts(
+        url=sound("collector_url", None),
+        egress=None if egress is None else parse(Egress, egress, spelling),
+        capture=None if capture is None else parse(Capture, capture, spelling),
+        workloads={
+            (("workloads", name), name): parse(Workload, workload, spelling)
+            for name, workload in (workloads.items() if isinstance(workloads, dict) else ())
+            if ("workloads", name) not in broken
+        },
+    )
+
+
+def _collector(parts: _Parts) -> tuple[Collector | None, list[Problem]]:
+    try:
+        if parts.url is not None and parts.egress is not None:
+            return endpoint.collector(parts.url, parts.egress), []
+        if parts.url is not None:
+            endpoint.parse_url(parts.url)
+    except EndpointError as error:
+        return None, list(error.problems)
+    return None, []
+
+
+def _workload_problems(
+    path: Path, workload: Workload, parts: _Parts, collector: Collector | None
+) -> Iterator[Problem]:
+    is_extension = workload.mechanism is Mechanism.TRAFFIC_EXTENSION
+    if is_extension and len(workload.directions) > 1:
+        yield Problem(
+            (*path, "directions"),
+            f"got {_names(workload.directions)}, expected one of them with TrafficExtension, which holds one "
+            "script: make a workload of each",
+        )
+    if collector is None:
+        return
+    if _captures_all_inbound(workload) and workload.namespace == collector.namespace:
+        yield Problem(
+            (*path, "namespace"),
+            f"got {workload.namespace!r} without labels, which captures the collector's own pods, and each "
+            "captured call again: say by labels which pods to capture",
+        )
+    if parts.egress is not None and not _sees_collector(workload, parts.egress):
+        yield Problem(
+            (*path, "namespace"),
+            f"got {workload.namespace!r}, expected one that the collector's entry is exported to "
+            f"({_names(parts.egress.export_to or [])}), or spans would be dropped",
+        )
+    if is_extension and parts.capture is not None and parts.sensor_id is not None:
+        size = len(
+            script.render(
+                parts.capture.overridden_by(workload.capture),
+                sensor_id=parts.sensor_id,
+                collector=collector,
+                direction=workload.directions[0],
+            ).text.encode()
+        )
+        if size > MAX_INLINE_CODE_BYTES:
+            yield Problem(
+                (*path, "mechanism"),
+                f"got a script of {size} bytes, expected at most {MAX_INLINE_CODE_BYTES}: "
+                "shorten its lists, or use EnvoyFilter",
+            )
+
+
+def _captures_all_inbound(workload: Workload) -> bool:
+    return not is_output(workload.labels) and not workload.labels and Direction.INBOUND in workload.directions
+
+
+def _sees_collector(workload: Workload, egress: Egress) -> bool:
+    if not egress.create or egress.export_to is None or "*" in egress.export_to:
+        return True
+    if is_output(workload.namespace) or is_output(egress.namespace):
+        return True
+    own_namespace = "." in egress.export_to and workload.namespace == egress.namespace
+    return own_namespace or workload.namespace in egress.export_to
+
+
+def _repeated_names(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[Problem]:
+    seen: dict[tuple[Any, ...], str] = {}
+    for (path, name), workload in workloads.items():
+        object_name = filter_name(name, workload)
+        if is_output(object_name) or is_output(workload.namespace):
+            continue
+        first = seen.setdefault((workload.mechanism, workload.namespace, object_name), name)
+        if first != name:
+            yield Problem(
+                (*path, "filter_name"),
+                f"got {object_name!r}, expected a name of its own: {first} in the same namespace has it",
+            )
+
+
+def _overlaps(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[Problem]:
+    """Pairs of workloads that would capture the same requests.
+
+    A labelled workload inside the capture of its whole namespace is none: its filter comes first, and the
+    later one skips what is marked as captured.
+    """
+    by_namespace: dict[str, list[tuple[Path, str, Workload, AbstractSet[Any]]]] = {}
+    for (path, name), workload in workloads.items():
+        if isinstance(workload.namespace, str) and isinstance(workload.labels, Mapping):
+            if any(is_output(value) for value in workload.labels.values()):
+                continue
+            entry = (path, name, workload, workload.labels.items())
+            by_namespace.setdefault(workload.namespace, []).append(entry)
+    for namespace, entries in by_namespace.items():
+        for (_, first, one, labels), (path, _, other, other_labels) in combinations(entries, 2):
+            if bool(labels) is not bool(other_labels) or not (
+                labels <= other_labels or labels >= other_labels
+            ):
+                continue
+            shared = [direction for direction in one.directions if direction in other.directions]
+            if shared:
+                yield Problem(
+                    (*path, "labels"),
+                    f"selects pods that {first} selects, both {_names(shared)} in namespace {namespace!r}: "
+                    "give them labels that differ in a value, or make them one workload",
+                )
+
+
+def _names(values: list[Any]) -> str:
+    return ", ".join(values)

@@ -1,0 +1,182 @@
+"""The capture script: the modules of ``lua/`` and a workload's settings as one Lua chunk.
+
+Lua text is never templated. Each module becomes a local of the chunk, without its comments and without the
+``require`` of the modules before it. The settings become one generated module, ``config``, with a line each:
+a reviewer sees a changed setting as one changed line, and a changed script by its hash.
+"""
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from .endpoint import Collector
+from .settings import Capture, Direction
+from .version import VERSION
+
+MAX_SCRIPT_BYTES = 34 * 1024
+"""What the script may grow to. Each byte costs about five bytes of resident memory in each Lua VM, idle ones
+too, and an inbound port has four VMs per worker; Istio's TrafficExtension refuses 64 KiB."""
+
+# Each requires only modules before it; `main` defines the hooks.
+MODULES = (
+    "log",
+    "json",
+    "ids",
+    "sampling",
+    "secrets",
+    "fields",
+    "redaction",
+    "headers",
+    "counters",
+    "inflight",
+    "body",
+    "span",
+    "request",
+    "exporter",
+)
+
+_OWN_REQUIRE = re.compile(rf"""^local (\w+) = require\("(?:config|{"|".join(MODULES)})"\)\n""", re.MULTILINE)
+_STRING_OR_COMMENT = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[ \t]*--[^\n]*""")
+_LITERAL_CHARACTERS = 100
+
+
+@dataclass(frozen=True)
+class Script:
+    """A rendered capture script.
+
+    Attributes:
+        text: the Lua chunk: UTF-8, no NUL, one newline at the end, no line over 150 characters.
+        code_sha256: hex digest of the chunk without its settings; equal for all workloads of one release.
+    """
+
+    text: str
+    code_sha256: str
+
+
+def render(capture: Capture, *, sensor_id: str, collector: Collector, direction: Direction) -> Script:
+    """Render the script that captures one direction of a workload.
+
+    Args:
+        capture: the workload's settings, the stack's defaults merged in.
+        sensor_id: the UUID that every span carries as ``sensor.id``.
+        collector: where spans go; its ``cluster`` has to exist in the proxy.
+        direction: decides the span kind, and that outbound calls to the collector itself are left out.
+
+    Returns:
+        The script, the same bytes for the same arguments.
+    """
+    settings = {
+        "direction": direction.value,
+        "sensor_id": sensor_id,
+        "collector": {
+            "cluster": collector.cluster,
+            "authority": collector.authority,
+            "path": collector.path,
+        },
+        "sampling_ratio": capture.sampling_ratio,
+        "max_body_bytes": capture.max_body_bytes,
+        "max_spans_per_second": capture.max_spans_per_second or False,
+        "binary_bodies": capture.binary_bodies.value,
+        "scheme": capture.scheme.value,
+        "scope_name": capture.scope_name,
+        "compatibility": capture.compatibility.value,
+        "export": {
+            "timeout_ms": capture.export.timeout_ms,
+            "max_batch_spans": capture.export.max_batch_spans,
+            "max_batch_bytes": capture.export.max_batch_bytes,
+            "max_delay_ms": capture.export.max_delay_ms,
+        },
+        "redaction": {
+            "mode": capture.redaction.mode.value,
+            "headers": capture.redaction.headers,
+            "fields": capture.redaction.fields,
+        },
+        "skip_paths": capture.skip_paths,
+        "content_types": capture.content_types,
+        "headers": capture.headers,
+    }
+    return _assemble(f"return {literal(settings)}")
+
+
+@lru_cache(maxsize=256)
+def _assemble(config: str) -> Script:
+    """One text in memory for all workloads that share their settings."""
+    code = _code()
+    text = f"-- astra-istio-capture {VERSION}\n{_local('config', config)}{code}"
+    return Script(text=text, code_sha256=hashlib.sha256(code.encode()).hexdigest())
+
+
+@cache
+def _code() -> str:
+    return "".join(_local(name, _source(name)) for name in MODULES) + _source("main")
+
+
+def _source(module: str) -> str:
+    return _OWN_REQUIRE.sub("", compact((_lua_folder() / f"{module}.lua").read_text("utf-8"))).lstrip()
+
+
+def _lua_folder() -> Path:
+    """``lua/`` lies inside the package in a wheel, and beside it in the repository."""
+    inside = Path(__file__).parent / "lua"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "lua"
+
+
+def _local(name: str, source: str) -> str:
+    return f"local {name} = (function()\n{source.strip()}\nend)()\n\n"
+
+
+def compact(source: str) -> str:
+    """Lua without comments and empty lines, indented by one space per level.
+
+    Args:
+        source: Lua without long strings and long comments, indented by two spaces per level: ``lua/``'s.
+    """
+    kept = _STRING_OR_COMMENT.sub(lambda match: match[0] if match[0][0] in "\"'" else "", source)
+    dedented = re.sub(r"^ +", lambda spaces: " " * (len(spaces[0]) // 2), kept, flags=re.MULTILINE)
+    return re.sub(r"\n{2,}", "\n", dedented).strip() + "\n"
+
+
+def literal(value: Any, indent: int = 0) -> str:
+    """A Lua expression for a setting: no byte outside printable ASCII, one line per leaf.
+
+    Args:
+        value: bool, int, finite float, str, or a list or dict (its keys are Lua names) of these.
+        indent: the depth of the line that the expression starts on, in spaces.
+
+    Raises:
+        TypeError: for any other value.
+    """
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return str(value)
+        case float() if math.isfinite(value):
+            return str(int(value)) if value.is_integer() else repr(value)
+        case str():
+            return _string_literal(value, indent)
+        case list() | tuple():
+            lines = [literal(item, indent + 1) for item in value]
+        case dict():
+            lines = [f"{key} = {literal(item, indent + 1)}" for key, item in value.items()]
+        case _:
+            raise TypeError(f"no Lua literal for {value!r}")
+    inner = "".join(f"{' ' * (indent + 1)}{line},\n" for line in lines)
+    return f"{{\n{inner}{' ' * indent}}}" if lines else "{}"
+
+
+def _string_literal(text: str, indent: int) -> str:
+    characters = [
+        chr(code) if 0x20 <= code < 0x7F and chr(code) not in '"\\' else f"\\{code:03d}"  # noqa: PLR2004
+        for code in text.encode()
+    ]
+    lines: list[str] = [""]
+    for character in characters:
+        if len(lines[-1]) + len(character) > _LITERAL_CHARACTERS:
+            lines.append("")
+        lines[-1] += character
+    return f"\n{' ' * (indent + 1)}.. ".join(f'"{line}"' for line in lines)

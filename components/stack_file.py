@@ -1,0 +1,193 @@
+"""A stack's configuration as the Pulumi engine hands it to a program, from its file and ``Pulumi.yaml``.
+
+Follows pulumi/pulumi, ``pkg/workspace/config.go`` (defaults, missing keys, types),
+``sdk/go/common/workspace`` (files) and ``sdk/go/common/resource/config`` (values as text), and reads YAML as
+go-yaml v3 does.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .validation import format_path, shown
+
+
+class StackFileError(Exception):
+    """A file that cannot be read, or a stack that does not exist; the message is one line."""
+
+
+@dataclass
+class Configuration:
+    """What the engine hands to a program, and what it would say first.
+
+    Attributes:
+        project: the project's name, the namespace of its own keys.
+        values: values by ``namespace:key``; objects as JSON.
+        secrets: keys whose value is encrypted, wholly or in part.
+        secure: paths of the project's own encrypted values.
+        problems: why the engine would not run the program, by the project's own key.
+        warnings: what is left out, one line each.
+    """
+
+    project: str
+    values: dict[str, str] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
+    secure: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def load(folder: Path, stack: str) -> Configuration:
+    """Read a stack's configuration.
+
+    Args:
+        folder: where ``Pulumi.yaml`` is.
+        stack: the stack's name.
+
+    Raises:
+        StackFileError: a file is missing or malformed.
+    """
+    project = _read(folder / "Pulumi.yaml")
+    stack_folder = folder / str(project.get("stackConfigDir", "."))
+    path = stack_folder / f"Pulumi.{stack}.yaml"
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", stack) or not path.is_file():
+        stacks = sorted(
+            file.name[len("Pulumi.") : -len(".yaml")] for file in stack_folder.glob("Pulumi.?*.yaml")
+        )
+        raise StackFileError(
+            f"no stack {stack!r} in {stack_folder}, expected one of {', '.join(stacks) or 'none'}"
+        )
+    content = _read(path)
+    configuration = Configuration(project=str(project.get("name")))
+    if "environment" in content:
+        configuration.warnings.append("environment: left out, only the Pulumi engine can open it")
+    given = _by_namespace(configuration.project, content.get("config"), path)
+    _complete(configuration, given, _by_namespace(configuration.project, project.get("config"), path))
+    for key, value in given.items():
+        _add(configuration, key, value)
+    return configuration
+
+
+def _by_namespace(project: str, config: object, path: Path) -> dict[str, Any]:
+    entries = config or {}
+    if not isinstance(entries, dict):
+        raise StackFileError(f"{path}: got config {shown(config)}, expected a mapping")
+    return {key if ":" in key else f"{project}:{key}": value for key, value in entries.items()}
+
+
+def _complete(configuration: Configuration, given: dict[str, Any], declared: Mapping[str, Any]) -> None:
+    """Add the project's defaults to the stack's values, and note what the engine would refuse."""
+    for key, declaration in declared.items():
+        schema = declaration if isinstance(declaration, dict) else {"default": declaration}
+        fallback = schema.get("default", schema.get("value"))
+        own_key = key.removeprefix(f"{configuration.project}:")
+        expected = _TYPES.get(str(schema.get("type")), "a value")
+        if key not in given and fallback is not None:
+            given[key] = fallback
+        elif key not in given and own_key != key:
+            configuration.problems[own_key] = f"{own_key}: missing, expected {expected}"
+        elif key in given and not _has_type(given[key], schema.get("type")):
+            configuration.problems[own_key] = f"{own_key}: got {shown(given[key])}, expected {expected}"
+
+
+_TYPES = {"string": "a string", "object": "a mapping", "array": "a list"}
+
+
+def _has_type(value: object, type_name: str | None) -> bool:
+    match type_name:
+        case "string":
+            return not isinstance(value, dict | list) or _is_secure(value)
+        case "object":
+            return isinstance(value, dict)
+        case "array":
+            return isinstance(value, list)
+    return True
+
+
+def _add(configuration: Configuration, key: str, value: object) -> None:
+    own_key = key.removeprefix(f"{configuration.project}:")
+    secure = list(_secure_paths(value, (own_key,)))
+    if secure and own_key == key:
+        # Another namespace's secrets are providers' business, which nobody calls here.
+        configuration.warnings += [
+            f"{path}: left out, only the Pulumi engine can decrypt it" for path in secure
+        ]
+        return
+    if secure:
+        configuration.secrets.add(key)
+        configuration.secure += secure
+    configuration.values[key] = _as_text(value)
+
+
+def _is_secure(value: object) -> bool:
+    return isinstance(value, dict) and list(value) == ["secure"] and isinstance(value["secure"], str)
+
+
+def _secure_paths(value: object, path: tuple[str | int, ...]) -> Iterator[str]:
+    if _is_secure(value):
+        yield format_path(path)
+    elif isinstance(value, dict | list):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _secure_paths(item, (*path, key))
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML as Pulumi reads it: ``yes``, ``on`` and ``12:30`` are strings, and a key comes once."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - PyYAML's own protocol
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
+        """A mapping with string keys, each once."""
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} twice", key.start_mark
+                )
+            seen.add(key.value)
+        return {str(key): value for key, value in super().construct_mapping(node, deep).items()}
+
+    def construct_time(self, node: yaml.ScalarNode) -> str:
+        """A date as Go writes it, since the engine has no other type for it."""
+        return f"{self.construct_yaml_timestamp(node)} +0000 UTC"
+
+
+FLOAT = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+NUMBER_STARTS = list("-+.0123456789")
+for _tag, _pattern, _starts in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?(0b[01_]+|0o?[0-7_]*|0x[0-9a-fA-F_]+|[1-9][0-9_]*)", NUMBER_STARTS),
+    ("float", FLOAT, NUMBER_STARTS),
+    ("timestamp", r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt ].+)?", NUMBER_STARTS),
+    ("merge", r"<<", ["<"]),
+):
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _starts)
+Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_time)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text("utf-8-sig"), Loader) or {}  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise StackFileError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise StackFileError(f"{path}: not UTF-8") from None
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise StackFileError(f"{place}: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(content, dict):
+        raise StackFileError(f"{path}: got {shown(content)}, expected a mapping")
+    return content

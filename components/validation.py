@@ -1,0 +1,298 @@
+"""Rules for settings, and what is said about settings that break them. Knows no setting.
+
+What is wrong is reported all at once, a line per problem, with the key's path as the user spelled it.
+"""
+
+import difflib
+import json
+import re
+import types
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
+
+import pulumi
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema, core_schema
+
+_SHOWN_CHARACTERS = 80
+_WHY_PLAIN = {
+    "a secret": "in plain text: one secret in the script hides the whole script from review",
+    "an Output": "known at preview: one secret or unknown value in the script hides all of it from review "
+    "(await another stack's output first, with StackReference.get_output_details)",
+}
+
+T = TypeVar("T")
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+# pulumi.Input names Output by a string, which pydantic cannot resolve.
+Input = Union[T, Awaitable[T], pulumi.Output[T]]  # noqa: UP007 - a generic alias
+
+
+class SettingsError(pulumi.RunError):
+    """Settings that cannot be used. Pulumi shows it as one message, without a traceback.
+
+    It is no ValueError: of those Pulumi makes messages of its own, with whole resources in them.
+
+    Attributes:
+        problems: what is wrong, a line each: the key's path in the user's spelling, the value, what was
+        expected.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = tuple(problems)
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        super().__init__(
+            problems[0] if len(problems) == 1 else f"{len(problems)} problems in the settings:{listed}"
+        )
+
+
+class Spelling(Enum):
+    """How keys are written where settings come from."""
+
+    CONFIG = "camelCase"
+    PYTHON = "snake_case"
+
+
+class Problem(NamedTuple):
+    """A problem found by a rule over several settings.
+
+    Attributes:
+        path: field names and mapping keys from the outermost settings inwards.
+        text: what is wrong there.
+    """
+
+    path: tuple[str | int, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value of the annotated type has to be, beyond its type.
+
+    Attributes:
+        expected: the rule in words; completes "expected ...".
+        accepts: the rule in code; called with a value of the right type.
+    """
+
+    expected: str
+    accepts: Callable[[Any], object]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any) -> Any:
+        if not self.accepts(value):
+            raise ValueError(self.expected)
+        return value
+
+
+@dataclass(frozen=True)
+class OrOutput:
+    """Lets an Output through unchecked: whoever resolves it checks it, with :func:`resolved`.
+
+    Attributes:
+        plain: the annotated type when it is not an Output.
+    """
+
+    plain: Any
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        del source
+        return core_schema.no_info_wrap_validator_function(
+            lambda value, inner: value if is_output(value) else inner(value),
+            handler.generate_schema(self.plain),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value),
+        )
+
+
+class Secret:
+    """Stands for the value of an encrypted config key, which nothing may show."""
+
+
+def is_output(value: object) -> bool:
+    """Whether a value is known only later."""
+    return isinstance(value, pulumi.Output | Awaitable)
+
+
+def parse(model: type[ModelT], values: Mapping[str, Any], spelling: Spelling) -> ModelT:
+    """Validate settings by their types, bounds and rules.
+
+    Raises:
+        pydantic.ValidationError: :func:`explain` puts it into words.
+    """
+    config = spelling is Spelling.CONFIG
+    return model.model_validate(values, by_alias=config, by_name=not config)
+
+
+def explain(
+    annotation: Any, error: ValidationError, spelling: Spelling, prefix: tuple[str, ...] = ()
+) -> list[str]:
+    """One line per mistake: the key's path as the user spelled it, the value, what was expected.
+
+    Args:
+        annotation: the model or type that was validated.
+        error: what it found.
+        spelling: how the user writes keys.
+        prefix: the path of the validated value.
+    """
+    lines = []
+    for mistake in error.errors():
+        location, value = mistake["loc"], mistake["input"]
+        path = format_path((*prefix, *location)) or "settings"
+        if location and location[-1] == "[key]":
+            path = format_path((*prefix, *location[:-1]))
+            complaint = f"not a legal key, expected {_Type.at(annotation, location[:-2]).key.expected}"
+        elif mistake["type"] == "extra_forbidden":
+            siblings = _Type.at(annotation, location[:-1]).keys(spelling)
+            complaint = f"unknown key, {nearest(str(location[-1]), siblings)}"
+        elif mistake["type"] == "missing":
+            complaint = f"missing, expected {_Type.at(annotation, location).expected}"
+        elif is_output(value) or isinstance(value, Secret):
+            what = "a secret" if isinstance(value, Secret) else "an Output"
+            complaint = f"got {what}, expected {_Type.at(annotation, location).expected}, {_WHY_PLAIN[what]}"
+        else:
+            complaint = f"got {shown(value)}, expected {_Type.at(annotation, location).expected}"
+        lines.append(f"{path}: {complaint}")
+    return lines
+
+
+class _Type:
+    """A type of a setting with everything its annotation says, as error messages need it."""
+
+    def __init__(self, annotation: Any) -> None:
+        self.metadata: list[Any] = []
+        while True:
+            arguments = get_args(annotation)
+            if get_origin(annotation) is Annotated:
+                or_output = next((item for item in arguments[1:] if isinstance(item, OrOutput)), None)
+                self.metadata.extend(arguments[1:])
+                annotation = or_output.plain if or_output else arguments[0]
+            elif get_origin(annotation) in {Union, types.UnionType}:
+                annotation = next(item for item in arguments if item is not types.NoneType)
+            else:
+                break
+        self.base = get_origin(annotation) or annotation
+        self.arguments = get_args(annotation)
+
+    @classmethod
+    def at(cls, annotation: Any, location: tuple[str | int, ...]) -> "_Type":
+        found = cls(annotation)
+        for key in location:
+            found = found.item(key)
+        return found
+
+    def item(self, key: str | int) -> "_Type":
+        if self.base is list:
+            return _Type(self.arguments[0])
+        if self.base is dict:
+            return _Type(self.arguments[1])
+        field = next(info for name, info in self.base.model_fields.items() if key in {name, info.alias})
+        return _Type(Annotated[field.annotation, None, *field.metadata])
+
+    @property
+    def key(self) -> "_Type":
+        return _Type(self.arguments[0])
+
+    def keys(self, spelling: Spelling) -> list[str]:
+        return [spelled(name, spelling) for name in self.base.model_fields]
+
+    @property
+    def expected(self) -> str:
+        bounds = {name: bound for item in self.metadata for name, bound in _bounds(item)}
+        for item in self.metadata:
+            if isinstance(item, Rule):
+                return item.expected
+        if issubclass(self.base, Enum):
+            return f"one of {', '.join(self.base)}"
+        if self.base in {int, float}:
+            number = "a whole number" if self.base is int else "a number"
+            return f"{number} from {bounds['ge']} to {bounds['le']}"
+        if self.base is bool:
+            return "true or false"
+        if self.base is str:
+            return "a string"
+        size = f" with at least {bounds['min_length']} entry" if "min_length" in bounds else ""
+        size += f" of at most {bounds['max_length']} entries" if "max_length" in bounds else ""
+        return f"{'a list' if self.base is list else 'a mapping'}{size}"
+
+
+def _bounds(item: object) -> list[tuple[str, object]]:
+    return [
+        (name, getattr(item, name))
+        for name in ("ge", "le", "min_length", "max_length")
+        if hasattr(item, name)
+    ]
+
+
+def object_keys(model: type[BaseModel], spelling: Spelling) -> set[str]:
+    """The keys of a model whose values are mappings."""
+    return {
+        spelled(name, spelling)
+        for name in model.model_fields
+        if issubclass(_Type.at(model, (name,)).base, dict | BaseModel)
+    }
+
+
+def spelled(field: str, spelling: Spelling) -> str:
+    """A field's key in a spelling."""
+    return to_camel(field) if spelling is Spelling.CONFIG else field
+
+
+def in_words(model: type[BaseModel], problem: Problem, spelling: Spelling) -> str:
+    """The line for a problem found by a rule over several settings."""
+    found, location = _Type(model), list[str | int]()
+    for key in problem.path:
+        is_field = isinstance(key, str) and isinstance(found.base, type) and issubclass(found.base, BaseModel)
+        location.append(spelled(str(key), spelling) if is_field else key)
+        found = found.item(key)
+    return f"{format_path(tuple(location))}: {problem.text}"
+
+
+def format_path(location: tuple[str | int, ...]) -> str:
+    """A path as ``pulumi config set --path`` takes it."""
+    path = "".join(
+        f".{key}"
+        if re.fullmatch(r"[A-Za-z0-9_-]+", str(key)) and isinstance(key, str)
+        else f"[{json.dumps(key)}]"
+        for key in location
+    )
+    return path.removeprefix(".")
+
+
+def nearest(key: str, known: list[str]) -> str:
+    """The end of the message about an unknown key."""
+    by_lower_case = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(key.lower(), by_lower_case, n=1)
+    return f"did you mean {by_lower_case[near[0]]}?" if near else f"expected one of {', '.join(known)}"
+
+
+def shown(value: object) -> str:
+    """A value as an error message shows it: without the user-info of URLs, and not too long."""
+    text = re.sub(r"//.*@", "//***@", repr(value), flags=re.DOTALL)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+
+
+def resolved(path: tuple[str, ...], value: Any, annotation: Any) -> Any:
+    """Check what an Output turned out to hold, by the rule of its plain type.
+
+    Args:
+        path: what the value was given for.
+        value: the resolved value.
+        annotation: the plain type, such as :data:`Namespace`.
+
+    Raises:
+        SettingsError: the value breaks the rule.
+    """
+    try:
+        return _adapter(annotation).validate_python(value)
+    except ValidationError as error:
+        raise SettingsError(explain(annotation, error, Spelling.PYTHON, prefix=path)) from None
+
+
+@cache
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation, config=ConfigDict(strict=True))

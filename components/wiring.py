@@ -1,0 +1,43 @@
+"""What the components share: declaring a manifest, and checking an Output once it is known."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.apiextensions import CustomResource
+
+from .manifests import Manifest
+from .settings import LabelValue, SelectorLabels
+from .validation import is_output, resolved
+
+
+def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:
+    """Declare a manifest as a child of a component, with everything else inherited from that."""
+    CustomResource(
+        name,
+        api_version=manifest["apiVersion"],
+        kind=manifest["kind"],
+        metadata=manifest["metadata"],
+        spec=manifest["spec"],
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+
+
+def checked(path: tuple[str, ...], value: Any, rule: Any) -> Any:
+    """A plain value as it is, as it was checked before; an Output as one that fails if it breaks the rule.
+
+    Args:
+        path: what the value was given for, for the message.
+        value: the value.
+        rule: the annotated type of the plain value.
+    """
+    if not is_output(value):
+        return value
+    return pulumi.Output.from_input(value).apply(lambda known: resolved(path, known, rule))
+
+
+def checked_labels(path: tuple[str, ...], labels: Any) -> Any:
+    """The same for labels, of which all, or some values, may be Outputs."""
+    if isinstance(labels, Mapping):
+        return {key: checked((*path, key), value, LabelValue) for key, value in labels.items()}
+    return checked(path, labels, SelectorLabels)

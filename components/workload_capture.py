@@ -1,0 +1,70 @@
+"""The capture of one workload's traffic."""
+
+import pulumi
+
+from . import manifests, plan, script
+from .args import WorkloadCaptureArgs
+from .settings import Capture, Mechanism, Namespace, ObjectName
+from .wiring import checked, checked_labels, declare
+
+
+class WorkloadCapture(pulumi.ComponentResource):
+    """The EnvoyFilter, or TrafficExtension, that captures the HTTP traffic of one workload.
+
+    The collector has to be known to the mesh already: by a ``CollectorEgress``, here or in another stack,
+    with the same URL and egress settings.
+    """
+
+    filter_name: pulumi.Output[str]
+    """Name of the object that holds the capture script."""
+
+    namespace: pulumi.Output[str]
+    """Its namespace."""
+
+    def __init__(
+        self, name: str, args: WorkloadCaptureArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Declare the capture of a workload.
+
+        Args:
+            name: logical name; the child's name begins with it.
+            args: which workload, what to capture, and where to send it.
+            opts: options of the component; its child inherits what Pulumi lets it inherit.
+
+        Raises:
+            SettingsError: with everything that is wrong with ``args``; nothing is declared then.
+        """
+        settings, collector = plan.workload_capture(args, name)
+        capture = Capture().overridden_by(settings.capture)
+        scripts = {
+            direction: script.render(
+                capture, sensor_id=settings.sensor_id, collector=collector, direction=direction
+            )
+            for direction in settings.directions
+        }
+        super().__init__("astra-istio:index:WorkloadCapture", name, {**args}, opts)
+
+        identity = manifests.Identity(
+            name=checked((name, "filter_name"), plan.filter_name(settings.workload, settings), ObjectName),
+            namespace=checked((name, "namespace"), settings.namespace, Namespace),
+            labels=checked_labels((name, "common_labels"), settings.common_labels),
+        )
+        selector = checked_labels((name, "labels"), settings.labels)
+        if settings.mechanism is Mechanism.TRAFFIC_EXTENSION:
+            [(direction, text)] = scripts.items()
+            declare(
+                f"{name}-traffic-extension",
+                manifests.traffic_extension(direction, text, identity, selector=selector),
+                parent=self,
+            )
+        else:
+            http_filter = f"astra-capture-{settings.workload}"
+            declare(
+                f"{name}-envoy-filter",
+                manifests.envoy_filter(scripts, identity, selector=selector, http_filter=http_filter),
+                parent=self,
+            )
+
+        self.filter_name = pulumi.Output.from_input(identity.name)
+        self.namespace = pulumi.Output.from_input(identity.namespace)
+        self.register_outputs({"filter_name": self.filter_name, "namespace": self.namespace})

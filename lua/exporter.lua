@@ -1,0 +1,80 @@
+--- Spans on their way to the collector: one OTLP/HTTP JSON request for many spans.
+-- A batch leaves when no exchange is in flight, or at its limit of spans, bytes or age, so a lone request's
+-- span leaves at once and a busy worker batches. Fire and forget: the call is asynchronous and always has a
+-- timeout; a collector that is gone costs spans, never requests.
+
+local config = require("config")
+local counters = require("counters")
+local inflight = require("inflight")
+local json = require("json")
+local log = require("log")
+
+local buffer = require("string.buffer")
+
+local CLUSTER = config.collector.cluster
+local LIMITS = config.export
+local MAX_DELAY = LIMITS.max_delay_ms * 1000
+
+local HEADERS = {
+  [":method"] = "POST",
+  [":path"] = config.collector.path,
+  [":authority"] = config.collector.authority,
+  ["content-type"] = "application/json",
+}
+-- The export is no part of the captured trace, and the collector needs no address of this pod.
+local OPTIONS =
+  { asynchronous = true, timeout_ms = LIMITS.timeout_ms, trace_sampled = false, send_xff = false }
+
+local HEAD = '{"resourceSpans":[{"resource":{"attributes":['
+  .. '{"key":"service.name","value":{"stringValue":"astra-istio-instrumentation"}},'
+  .. '{"key":"service.version","value":{"stringValue":"1.0.0"}}]},"scopeSpans":[{"scope":{"name":"'
+  .. json.escape(config.scope_name)
+  .. '"},"spans":['
+local TAIL = "]}]}]}"
+
+local batch = buffer.new()
+local spans, first_added = 0, 0
+
+local M = {}
+
+local function flush(handle, now)
+  local payload = batch:put(TAIL):get()
+  local sent, reason = pcall(handle.httpCall, handle, CLUSTER, HEADERS, payload, OPTIONS)
+  counters.add(sent and "exported" or "dropped_no_cluster", spans)
+  counters.write(handle)
+  spans = 0
+  if not sent then
+    log.warn(handle, now, "could not export to " .. CLUSTER .. ": " .. tostring(reason))
+  end
+end
+
+--- Whether spans wait for an event.
+function M.is_pending()
+  return spans > 0
+end
+
+--- Sends the batch if it is due.
+-- @param now microseconds
+function M.flush_if_due(handle, now)
+  if spans == 0 then
+    return
+  end
+  local full = spans >= LIMITS.max_batch_spans or #batch >= LIMITS.max_batch_bytes
+  if full or now - first_added >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY) then
+    flush(handle, now)
+  end
+end
+
+--- Adds a span, as JSON text.
+function M.add(handle, now, span)
+  if spans > 0 and #batch + #span > LIMITS.max_batch_bytes then
+    flush(handle, now)
+  end
+  if spans == 0 then
+    first_added = now
+  end
+  batch:put(spans == 0 and HEAD or ",", span)
+  spans = spans + 1
+end
+
+return M

@@ -1,0 +1,177 @@
+"""When spans leave, and what happens to exchanges that never end."""
+
+import json
+
+from tests.lua.fake_envoy import COLLECTOR, GET, OK
+
+
+def test_a_lone_request_is_sent_at_once(proxy):
+    proxy.exchange()
+    assert len(proxy.calls) == 1
+
+
+def test_the_export_is_an_asynchronous_call_with_a_timeout(start):
+    proxy = start(export={"timeout_ms": 700})
+    proxy.exchange()
+    [call] = proxy.calls
+    assert call[b"cluster"].decode() == COLLECTOR.cluster
+    assert dict(call[b"headers"].items()) == {
+        b":method": b"POST",
+        b":path": b"/v1/traces",
+        b":authority": b"astra-traffic-collector.astra-collector",
+        b"content-type": b"application/json",
+    }
+    assert dict(call[b"options"].items()) == {
+        b"asynchronous": True,
+        b"timeout_ms": 700,
+        b"trace_sampled": False,
+        b"send_xff": False,
+    }
+
+
+def test_spans_of_concurrent_requests_leave_together_when_the_last_ends(proxy):
+    streams = [proxy.stream().request() for _ in range(3)]
+    for stream in streams:
+        assert proxy.calls == []
+        stream.response()
+    assert [len(batch) for batch in proxy.batches] == [3]
+
+
+def test_a_full_batch_leaves_while_requests_are_in_flight(start):
+    proxy = start(export={"max_batch_spans": 4})
+    in_flight = proxy.stream().request()
+    for _ in range(9):
+        proxy.exchange()
+    assert [len(batch) for batch in proxy.batches] == [4, 4]
+    in_flight.destroy()
+
+
+def test_a_batch_stays_below_its_limit_of_bytes(start):
+    proxy = start(export={"max_batch_bytes": 8192})
+    in_flight = proxy.stream().request()
+    for _ in range(20):
+        proxy.exchange(answered=[b"x" * 1000])
+    in_flight.destroy()
+    assert len(proxy.calls) > 2
+    assert all(len(call[b"body"]) <= 8192 + len(b"]}]}]}") for call in proxy.calls)
+
+
+def test_a_span_above_the_limit_of_bytes_leaves_alone(start):
+    proxy = start(export={"max_batch_bytes": 1024})
+    in_flight = proxy.stream().request()
+    proxy.exchange(answered=[b"x" * 5000])
+    in_flight.response()
+    assert [len(batch) for batch in proxy.batches] == [1, 1]
+
+
+def test_a_batch_leaves_after_its_delay_at_the_next_event(proxy):
+    streams = [proxy.stream().request()]
+    proxy.exchange()
+    assert proxy.calls == []
+    proxy.advance(1.1)
+    streams.append(proxy.stream().request())
+    assert len(proxy.spans) == 1
+
+
+def test_an_unsampled_request_sends_what_waits(start):
+    proxy = start(skip_paths=["/skipped"])
+    in_flight = proxy.stream().request()
+    proxy.exchange()
+    assert proxy.calls == []
+    proxy.advance(1.1)
+    proxy.exchange([(":path", "/skipped"), (":method", "GET")])
+    assert len(proxy.spans) == 1
+    in_flight.destroy()
+
+
+def test_a_lasting_request_does_not_hold_others_back(proxy):
+    lasting = proxy.stream().request(ended=False)
+    proxy.advance(5)
+    for count in (1, 2, 3):
+        proxy.exchange()
+        assert len(proxy.calls) == count
+    lasting.destroy()
+
+
+def test_an_aborted_exchange_is_exported_as_such_at_the_next_event(proxy):
+    aborted = proxy.stream().request([*GET, ("user-agent", "gone")], b"half a bo", ended=False)
+    aborted.destroy()
+    proxy.advance(2)
+    proxy.exchange()
+    [span] = [span for span in proxy.spans if "error.type" in span.attributes]
+    assert span["error.type"] == "aborted"
+    assert span.written["status"] == {"code": 2, "message": "aborted"}
+    assert (span["http.request.body"], span["http.request.body.truncated"]) == ("half a bo", True)
+    assert (span["http.status_code"], span["http.response.headers"]) == ("0", "{}")
+
+
+def test_an_exchange_aborted_in_its_response_keeps_what_it_had(proxy):
+    aborted = proxy.stream().request()
+    aborted.response([(":status", "200"), ("server", "slow")], b"half", ended=False)
+    aborted.destroy()
+    proxy.advance(2)
+    proxy.exchange()
+    [span] = [span for span in proxy.spans if "error.type" in span.attributes]
+    assert (span["http.status_code"], span["http.response.body"]) == ("200", "half")
+
+
+def test_a_slow_exchange_is_not_taken_for_an_aborted_one(proxy):
+    slow = proxy.stream().request()
+    proxy.advance(300)
+    for _ in range(5):
+        proxy.exchange()
+        proxy.advance(2)
+        proxy.collect_garbage()
+    slow.response(OK, b"at last")
+    assert [span["http.response.body"] for span in proxy.spans if span["http.response.body"]] == ["at last"]
+    assert all("error.type" not in span.attributes for span in proxy.spans)
+
+
+def test_aborted_exchanges_do_not_pile_up(proxy):
+    for _ in range(10_000):
+        proxy.stream().request(GET, b"x" * 1000, ended=False).destroy()
+    # The oldest left for want of room, each as a span; a batch may wait.
+    assert 10_000 - 4096 - 32 <= len(proxy.spans) < 10_000
+    proxy.advance(2)
+    proxy.exchange()
+    assert len(proxy.spans) == 10_001
+    assert len({span.written["spanId"] for span in proxy.spans}) == 10_001
+
+
+def test_bodies_in_flight_are_bounded_together(proxy):
+    streams = [proxy.stream().request(GET, b"x" * 65536, ended=False) for _ in range(300)]
+    for stream in streams:
+        stream.request_data(b"", ended=True)
+        stream.response()
+    kept = [len(span["http.request.body"]) for span in proxy.spans]
+    assert sum(kept) == 16 * 1024 * 1024
+    assert kept[0] == 65536
+    assert proxy.spans[-1]["http.request.body.truncated"] is True
+    proxy.exchange(sent=[b"room again"])
+    assert proxy.spans[-1]["http.request.body"] == "room again"
+
+
+def test_a_clock_that_jumps_back_stops_nothing(proxy):
+    proxy.exchange()
+    proxy.advance(-3600)
+    proxy.exchange()
+    stream = proxy.stream().request()
+    proxy.advance(-10)
+    stream.response()
+    assert len(proxy.spans) == 3
+    assert all(
+        int(span.written["endTimeUnixNano"]) >= int(span.written["startTimeUnixNano"]) for span in proxy.spans
+    )
+
+
+def test_every_payload_is_json_without_duplicate_keys(proxy):
+    def unique(items):
+        keys = [key for key, _ in items]
+        assert len(keys) == len(set(keys))
+        return dict(items)
+
+    streams = [proxy.stream().request() for _ in range(3)]
+    for stream in streams:
+        stream.response(OK, b'{"a":"b"}')
+    [call] = proxy.calls
+    json.loads(call[b"body"], object_pairs_hook=unique)

@@ -1,0 +1,256 @@
+"""Which exchanges become spans, and when."""
+
+import pytest
+
+from components.settings import Direction
+from tests.lua.fake_envoy import GET, OK, Proxy
+
+
+def get(path):
+    return [GET[0], (":path", path), *GET[2:]]
+
+
+POST = [*GET[:2], (":method", "POST"), (":scheme", "http")]
+
+
+def test_an_exchange_becomes_one_span_with_the_guides_twelve_attributes(proxy):
+    proxy.exchange(
+        [*POST, ("content-type", "application/json"), ("user-agent", "curl/8")],
+        [*OK, ("content-type", "application/json"), ("server", "istio-envoy")],
+        sent=[b'{"n":', b"1}"],
+        answered=[b'{"ok":true}'],
+    )
+    assert proxy.span.attributes == {
+        "sensor.id": "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77",
+        "http.method": "POST",
+        "http.status_code": "200",
+        "http.target": "/",
+        "http.host": "shop.example.com",
+        "http.flavor": "1.1",
+        "http.scheme": "http",
+        "net.sock.peer.addr": "192.0.2.7",
+        "http.request.headers": (
+            '{"host":"shop.example.com","content-type":"application/json","user-agent":"curl/8"}'
+        ),
+        "http.response.headers": '{"content-type":"application/json","server":"istio-envoy"}',
+        "http.request.body": '{"n":1}',
+        "http.request.body.size": "7",
+        "http.response.body": '{"ok":true}',
+        "http.response.body.size": "11",
+    }
+    assert proxy.errors == []
+
+
+def test_a_span_has_the_times_of_its_request_and_of_its_responses_end(proxy):
+    stream = proxy.stream()
+    stream.request()
+    proxy.advance(0.25)
+    stream.response()
+    written = proxy.span.written
+    assert written["startTimeUnixNano"] == "1700000000000000000"
+    assert written["endTimeUnixNano"] == "1700000000250000000"
+
+
+@pytest.mark.parametrize(
+    ("direction", "kind"), [(Direction.INBOUND, 2), (Direction.GATEWAY, 2), (Direction.OUTBOUND, 3)]
+)
+def test_a_span_is_of_kind_server_or_client_by_its_direction(start, direction, kind):
+    proxy = start(direction)
+    proxy.exchange()
+    assert proxy.span.written["kind"] == kind
+
+
+@pytest.mark.parametrize(("status", "error"), [("200", None), ("404", None), ("500", {"code": 2})])
+def test_a_server_error_is_an_error_of_the_span(proxy, status, error):
+    proxy.exchange(response=[(":status", status)])
+    assert proxy.span.written.get("status") == error
+    assert proxy.span["http.status_code"] == status
+
+
+def test_the_name_is_the_method(proxy):
+    proxy.exchange(POST)
+    assert proxy.span.written["name"] == "POST"
+
+
+def test_guide_compatibility_writes_the_guides_payload_and_nothing_more(start):
+    proxy = start(compatibility="guide")
+    proxy.exchange(
+        [*POST, ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")],
+        [(":status", "500")],
+        sent=[b"\xff\0"],
+    )
+    span = proxy.span
+    assert set(span.written) == {
+        *("traceId", "spanId", "name", "kind", "startTimeUnixNano", "endTimeUnixNano", "attributes")
+    }
+    assert (span.written["name"], span.written["kind"]) == ("example-span", 1)
+    assert len(span.attributes) == 12
+
+
+def test_resource_and_scope_are_the_guides(start):
+    proxy = start(scope_name='edge "eu"')
+    proxy.exchange()
+    [call] = proxy.calls
+    text = call[b"body"].decode()
+    assert '{"key":"service.name","value":{"stringValue":"astra-istio-instrumentation"}}' in text
+    assert '{"key":"service.version","value":{"stringValue":"1.0.0"}}' in text
+    assert '"scope":{"name":"edge \\"eu\\""}' in text
+
+
+def test_an_unsampled_request_leaves_no_span_and_no_log_line(start):
+    proxy = start(sampling_ratio=0)
+    for _ in range(20):
+        proxy.exchange()
+    assert (proxy.spans, proxy.warnings, proxy.errors) == ([], [], [])
+
+
+def test_sampling_captures_about_its_share(start):
+    proxy = start(sampling_ratio=0.5)
+    for _ in range(1000):
+        proxy.exchange()
+    # Six standard deviations of a fair coin.
+    assert 405 < len(proxy.spans) < 595
+
+
+def test_a_rate_limit_captures_that_many_spans_each_second(start):
+    proxy = start(max_spans_per_second=3)
+    for _ in range(10):
+        proxy.exchange()
+    assert len(proxy.spans) == 3
+    proxy.advance(1)
+    for _ in range(10):
+        proxy.exchange()
+    assert len(proxy.spans) == 6
+
+
+@pytest.mark.parametrize("path", ["/static", "/static/app.js", "/static/app.js?v=1", "/statics"])
+def test_a_skipped_path_leaves_no_span(proxy, path):
+    proxy.exchange(get(path))
+    assert (proxy.spans, proxy.warnings) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../login",
+        "/static/%2e%2e/login",
+        "/static%2f..%2flogin",
+        "/static/..;/login",
+        "/static//evil.example/login",
+        "/static\\..\\login",
+        "/login?next=/static",
+        "/STATIC/app.js",
+    ],
+)
+def test_a_path_that_may_lead_elsewhere_is_captured(proxy, path):
+    proxy.exchange(get(path))
+    assert proxy.span["http.target"] == path
+
+
+def test_an_exact_skip_path_skips_no_other(start):
+    proxy = start(skip_paths=["/healthz"])
+    for path in ("/healthz", "/healthz/deep", "/static"):
+        proxy.exchange(get(path))
+    assert [span["http.target"] for span in proxy.spans] == ["/healthz/deep", "/static"]
+
+
+@pytest.mark.parametrize("port", ["", ":4318"])
+def test_outbound_calls_of_the_collector_are_left_out(start, port):
+    proxy = start(Direction.OUTBOUND)
+    proxy.exchange(
+        [(":authority", f"astra-traffic-collector.astra-collector{port}"), (":path", "/v1/traces")]
+    )
+    assert proxy.spans == []
+
+
+def test_an_inbound_request_cannot_hide_behind_the_collectors_host(proxy):
+    proxy.exchange([(":authority", "astra-traffic-collector.astra-collector:4318"), (":path", "/login")])
+    assert proxy.span["http.target"] == "/login"
+
+
+def test_a_request_denied_before_the_filter_is_a_span_of_its_response(proxy):
+    proxy.stream().response([(":status", "403")], b"RBAC: access denied")
+    span = proxy.span
+    assert (span["http.status_code"], span["http.response.body"]) == ("403", "RBAC: access denied")
+    assert (span["http.method"], span["http.target"], span["http.request.body"]) == ("", "", "")
+    assert span["net.sock.peer.addr"] == "192.0.2.7"
+    assert span.written["name"] == "HTTP"
+
+
+def test_a_response_before_the_requests_end_exports_what_was_sent_so_far(proxy):
+    stream = proxy.stream()
+    stream.request(POST, b"first half", ended=False)
+    stream.response([(":status", "413")])
+    span = proxy.span
+    assert span["http.request.body"] == "first half"
+    assert span["http.request.body.truncated"] is True
+    stream.request_data(b" second half", ended=True)
+    assert len(proxy.spans) == 1
+    assert proxy.errors == []
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        [(":status", "101"), ("upgrade", "websocket")],
+        [(":status", "200"), ("content-type", "application/grpc+proto")],
+        [(":status", "200"), ("content-type", "text/event-stream; charset=utf-8")],
+    ],
+)
+def test_a_stream_is_exported_at_its_response_headers(proxy, response):
+    stream = proxy.stream()
+    stream.request(ended=False)
+    stream.response(response, ended=False)
+    assert proxy.span["http.response.body.omitted"] == "stream"
+    stream.response_data(b"event", ended=True)
+    stream.request_data(b"frame", ended=True)
+    assert len(proxy.spans) == 1
+    assert proxy.errors == []
+
+
+def test_a_connect_is_exported_once_the_tunnel_stands(proxy):
+    stream = proxy.stream().request([(":method", "CONNECT"), (":authority", "db:5432")], ended=False)
+    stream.response(ended=False)
+    assert proxy.span["http.method"] == "CONNECT"
+
+
+@pytest.mark.parametrize("header", [("upgrade", "websocket"), ("content-type", "application/grpc")])
+def test_what_a_client_declares_does_not_hide_a_body(proxy, header):
+    proxy.exchange([*POST, header], sent=[b"password of the admin"], answered=[b"answer"])
+    assert proxy.span["http.request.body"] == "password of the admin"
+    assert proxy.span["http.response.body"] == "answer"
+
+
+def test_trailers_end_a_body(proxy):
+    stream = proxy.stream().request(POST, b"body", ended=False)
+    stream.request_data(None, ended=True)
+    stream.response(OK, b"answer", ended=False)
+    stream.response_data(None, ended=True)
+    assert "http.request.body.truncated" not in proxy.span.attributes
+    assert "http.response.body.truncated" not in proxy.span.attributes
+
+
+def test_a_request_that_another_capture_filter_marked_is_left_to_it(proxy):
+    stream = proxy.stream()
+    stream.set_metadata("astra.capture", "span_id", "00f067aa0ba902b7")
+    stream.request().response()
+    assert (proxy.spans, proxy.warnings, proxy.errors) == ([], [], [])
+
+
+def test_a_failure_in_the_script_is_a_warning_and_no_error(proxy):
+    proxy.stream(peer=None).request().response()
+    assert proxy.errors == []
+    [warning] = proxy.warnings
+    assert "could not capture" in warning
+
+
+def test_a_missing_cluster_costs_the_span_and_warns_once_a_second(start):
+    proxy: Proxy = start(cluster=False)
+    for _ in range(5):
+        proxy.exchange()
+    proxy.advance(1)
+    proxy.exchange()
+    assert proxy.errors == []
+    assert [line.partition(":")[0] for line in proxy.warnings] == ["astra capture (inbound)"] * 2
+    assert "http call cluster invalid" in proxy.warnings[0]
+    assert "(4 more since the last warning)" in proxy.warnings[1]

@@ -1,0 +1,309 @@
+"""Which values of bodies, queries and URLs are masked, in which forms and places."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.lua.fake_envoy import GET, OK
+
+SECRET = "s3cr3t-Value"
+
+
+def shown(proxy, body, content_type="text/plain"):
+    """A body as the span shows it."""
+    content = body if isinstance(body, bytes) else body.encode()
+    proxy.exchange(sent=[content], request=[*GET, ("content-type", content_type)])
+    return proxy.spans[-1]["http.request.body"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "password",
+            "Password",
+            "PASSWORD",
+            "userPassword",
+            "password_hash",
+            "new-password",
+            "user.password",
+        ),
+        *(
+            "apiKey",
+            "api_key",
+            "API-KEY",
+            "APIKey",
+            "apikey",
+            "x.api.key",
+            "accessToken",
+            "tokens",
+            "refreshToken2",
+        ),
+        *(
+            "clientSecret",
+            "secrets",
+            "pin",
+            "cardNumber",
+            "card_number",
+            "cvv",
+            "ssn",
+            "sessionId",
+            "privateKey",
+        ),
+        *("credentials", "passwd", "pwd", "passphrase", "jwt", "otp", "Pass_Word"),
+    ],
+)
+def test_names_with_secret_words_are_secret(proxy, name):
+    assert shown(proxy, json.dumps({name: SECRET, "kept": 1})) == f'{{"{name}": "***", "kept": 1}}'.replace(
+        ': "***"', ':"***"'
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["monkey", "tokenizer", "keyboard", "spinning", "secretary", "pinned", "assignment", "compass", "x", ""],
+)
+def test_names_that_only_contain_the_letters_of_a_secret_word_are_not(proxy, name):
+    body = json.dumps({name: "plain"})
+    assert shown(proxy, body) == body
+
+
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        ('{"a":{"b":[{"password":"S"}]}}', '{"a":{"b":[{"password":"***"}]}}'),
+        ('[{"token":"S"},{"token":"S"}]', '[{"token":"***"},{"token":"***"}]'),
+        ('{"pin":1234,"a":1}', '{"pin":"***","a":1}'),
+        ('{"pin":-1.5e3}', '{"pin":"***"}'),
+        ('{"secret":true,"a":null}', '{"secret":"***","a":null}'),
+        ('{"secret":{"a":"S","b":[1,"}"]},"c":1}', '{"secret":"***","c":1}'),
+        ('{"secret":["S","]",{"x":"S"}],"c":1}', '{"secret":"***","c":1}'),
+        ('{"password" : \n "S" , "a":1}', '{"password" :"***" , "a":1}'),
+        ('{"pass\\u0077ord":"S"}', '{"pass\\u0077ord":"***"}'),
+        ('{"password":"S\\"S","a":1}', '{"password":"***","a":1}'),
+        ('{"password":"S\\\\","a":1}', '{"password":"***","a":1}'),
+        ('{"a":"{\\"password\\":\\"S\\",\\"b\\":1}"}', '{"a":"{\\"password\\":\\"***\\",\\"b\\":1}"}'),
+        ('{"a":"user=x&password=S"}', '{"a":"user=x&password=***"}'),
+        ('{"url":"https://h/p?token=S&a=1"}', '{"url":"https://h/p?token=***&a=1"}'),
+        ('{"password":"S"}\n{"a":1}\n{"token":"S"}\n', '{"password":"***"}\n{"a":1}\n{"token":"***"}\n'),
+        ('\ufeff {"password":"S"}', '\ufeff {"password":"***"}'),
+        ('"{\\"password\\":\\"S\\"}"', '"{\\"password\\":\\"***\\"}"'),
+    ],
+)
+def test_json_fields_are_masked(proxy, body, masked):
+    assert shown(proxy, body.replace("S", SECRET), "application/json") == masked
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "image/png", ""])
+def test_a_declared_type_hides_no_field(proxy, content_type):
+    assert shown(proxy, f'{{"password":"{SECRET}"}}', content_type) == '{"password":"***"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{password: 'S'}",
+        "{'password': 'S'}",
+        '{"a":1 "password":"S"}',
+        '{"a":1}}{{"password":"S"',
+        '{"a":undefined,"password":"S"}',
+        '{"a":NaN,"password":"S"}',
+        ')]}\',\n{"password":"S"}',
+        'for(;;);{"password":"S"}',
+        'callback({"password":"S"})',
+        "password: S\n",
+        "user: x\npassword = 'S'",
+        "{{ssn:S}}",
+    ],
+)
+def test_the_secrets_of_broken_json_do_not_pass(proxy, body):
+    assert SECRET not in shown(proxy, body.replace("S", SECRET))
+
+
+def test_json_cut_anywhere_shows_no_part_of_a_secret(start):
+    body = f'{{"user":"jane","password":"{SECRET}","nested":{{"pin":"{SECRET}","api\\u004bey":"{SECRET}"}}}}'
+    for limit in range(len(body)):
+        proxy = start(max_body_bytes=limit)
+        text = shown(proxy, body, "application/json")
+        assert SECRET[:3] not in text
+
+
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        ("user=x&password=S&a=1", "user=x&password=***&a=1"),
+        ("pass%77ord=S", "pass%77ord=***"),
+        ("user%5Bpassword%5D=S", "user%5Bpassword%5D=***"),
+        ("a=1;token=S", "a=1;token=***"),
+        ("token=S=S==&a=1", "token=***&a=1"),
+        ("password=S", "password=***"),
+        ("password=", "password=***"),
+        ("a=%7B%22password%22%3A%22S%22%7D&b=1", "a=***&b=1"),
+        ("next=%2Fx%3Ftoken%3DS&b=1", "next=***&b=1"),
+        ("a=1&b=two+words&monkey=3", "a=1&b=two+words&monkey=3"),
+    ],
+)
+def test_form_fields_are_masked(proxy, body, masked):
+    assert shown(proxy, body.replace("S", SECRET), "application/x-www-form-urlencoded") == masked
+
+
+@pytest.mark.parametrize(
+    ("target", "masked"),
+    [
+        ("/a?token=S", "/a?token=***"),
+        ("/a?x=1&api_key=S#frag", "/a?x=1&api_key=***#frag"),
+        ("/a;jsessionid=S?x=1", "/a;jsessionid=***?x=1"),
+        ("/a?next=/b?access_token=S", "/a?next=/b?access_token=***"),
+        ("/a?q=%7B%22pin%22%3A%22S%22%7D", "/a?q=***"),
+        ("/callback#access_token=S&x=1", "/callback#access_token=***&x=1"),
+        ("/a?tok%65n=S", "/a?tok%65n=***"),
+        ("/a?x=1&tokenizer=fast", "/a?x=1&tokenizer=fast"),
+        ("/token/plain", "/token/plain"),
+    ],
+)
+def test_parameters_of_urls_are_masked_wherever_a_url_stands(proxy, target, masked):
+    url = target.replace("S", SECRET)
+    proxy.exchange(
+        [*GET[:1], (":path", url), *GET[2:], ("referer", f"https://h{url}"), ("x-envoy-original-path", url)],
+        [*OK, ("location", url)],
+    )
+    span = proxy.span
+    assert span["http.target"] == masked
+    assert span.headers("request")["referer"] == f"https://h{masked}"
+    assert span.headers("request")["x-envoy-original-path"] == masked
+    assert span.headers("response")["location"] == masked
+
+
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        ("<a><password>S</password><b>1</b></a>", "<a><password>***</password><b>1</b></a>"),
+        ('<?xml version="1.0"?>\n<ns:Token>S</ns:Token>', '<?xml version="1.0"?>\n<ns:Token>***</ns:Token>'),
+        ("<pin><![CDATA[S]]></pin>", "<pin>***</pin>"),
+        ("<secret><x>S</x></secret><y>1</y>", "<secret>***</secret><y>1</y>"),
+        ("<secret><secret>S</secret>S</secret><y/>", "<secret>***</secret><y/>"),
+        ('<user password="S" name="x"/>', '<user password="***" name="x"/>'),
+        ("<user apiKey = 'S>S' name='x'>a</user>", "<user apiKey = '***' name='x'>a</user>"),
+        ('<token type="x">S', '<token type="x">***'),
+        ('<a password="S', '<a password="***'),
+        ("<token/><b>1</b>", "<token/><b>1</b>"),
+    ],
+)
+def test_xml_elements_and_attributes_are_masked(proxy, body, masked):
+    assert shown(proxy, body.replace("S", SECRET), "application/xml") == masked
+
+
+MULTIPART = (
+    '--b0\r\nContent-Disposition: form-data; name="user"\r\n\r\njane\r\n'
+    '--b0\r\nContent-Disposition: form-data; name="password"\r\n\r\nS\r\n'
+    '--b0\r\nContent-Disposition: form-data; name="meta"\r\n'
+    'Content-Type: application/json\r\n\r\n{"token":"S","a":1}\r\n--b0--\r\n'
+)
+
+
+def test_multipart_parts_are_masked_by_name_and_by_content(proxy):
+    assert shown(
+        proxy, MULTIPART.replace("S", SECRET), "multipart/form-data; boundary=b0"
+    ) == MULTIPART.replace("\r\n\r\nS\r\n", "\r\n\r\n***\r\n").replace('"S"', '"***"')
+
+
+def test_a_multipart_cut_off_in_a_secret_part_shows_none_of_it(proxy):
+    body = MULTIPART.replace("S", SECRET)
+    cut = body[: body.index(SECRET) + 4]
+    assert SECRET[:3] not in shown(proxy, cut, "multipart/form-data; boundary=b0")
+
+
+def test_words_are_settings(start):
+    proxy = start(redaction={"fields": ["iban", "birth date"]})
+    assert shown(proxy, '{"iban":"S","birthDate":"S","password":"shown"}') == (
+        '{"iban":"***","birthDate":"***","password":"shown"}'
+    )
+
+
+def test_without_redaction_bodies_and_urls_pass_as_they_are(start):
+    proxy = start(redaction={"mode": "none"})
+    body = f'{{"password":"{SECRET}"}}'
+    assert shown(proxy, body) == body
+    proxy.exchange([*GET[:1], (":path", "/a?token=x"), *GET[2:]])
+    assert proxy.spans[-1]["http.target"] == "/a?token=x"
+
+
+def test_too_deep_nesting_is_masked(proxy):
+    text = f'{{"password":"{SECRET}"}}'
+    for _ in range(8):
+        text = json.dumps({"a": text})
+    assert SECRET not in shown(proxy, text)
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(value=JSON, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_planted_field_is_masked_in_any_json_and_the_rest_is_kept(proxy, value, ascii_only, indent):
+    def dump(planted):
+        document = [value, {"x": value, "password": planted}]
+        return json.dumps(document, ensure_ascii=ascii_only, indent=indent)
+
+    text = shown(proxy, dump({"deep": [SECRET]}))
+    assert SECRET not in text
+    if not any(sign in json.dumps(value) for sign in "=:<{"):
+        assert json.loads(text) == json.loads(dump("***"))
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *(
+            "a",
+            '"',
+            "\\",
+            "{",
+            "[",
+            "<",
+            "<a",
+            "<a ",
+            "'",
+            '<a b="',
+            "=",
+            "&",
+            ":",
+            "a:",
+            "%41",
+            "a=",
+            "--\r\n",
+            " ",
+        ),
+        *(
+            '{"a":',
+            '"a":"',
+            '{"a":"{',
+            "<password>",
+            '\\"',
+            "\\u0061",
+            "\xff",
+            "-",
+            "a.b-c_",
+            ">",
+            '"a" ',
+            "]:",
+        ),
+    ],
+)
+def test_hostile_bodies_are_read_in_linear_time(start, unit):
+    # A quadratic scan of this size runs into the timeout of a test.
+    size = 262_144
+    proxy = start(max_body_bytes=size)
+    for prefix in ("", "{", "<", "<a ", '{"a":"', "--x", "a="):
+        shown(proxy, (prefix + unit * size)[:size].encode("latin-1"))
+    assert proxy.warnings == []

@@ -1,0 +1,279 @@
+"""Rendering a stack without the engine: the real program, its manifests, and files."""
+
+import gc
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components import render
+from components.stack_file import Loader
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+STACKS = sorted(path.name.split(".")[1] for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
+SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
+URL = "http://otel.obs:4318"
+
+SOUND = f"""
+config:
+  sensorId: {SENSOR_ID}
+  collectorUrl: {URL}
+  workloads: {{w: {{namespace: shop, labels: {{app: w}}}}}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """This project with one stack, `dev`."""
+    folder = tmp_path / "project"
+    (folder / "stacks").mkdir(parents=True)
+    for name in ("Pulumi.yaml", "__main__.py"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / "stacks" / "Pulumi.dev.yaml").write_text(SOUND, "utf-8")
+    return folder
+
+
+def configure(project: Path, text: str) -> None:
+    (project / "stacks" / "Pulumi.dev.yaml").write_text(text, "utf-8")
+
+
+def run(project: Path, out: Path, stack: str = "dev") -> int:
+    return render.main(["--project", str(project), "--stack", stack, "--out", str(out)])
+
+
+def without_scripts(value: Any) -> Any:
+    """The manifests that a change of the Lua code leaves alone."""
+    if isinstance(value, dict):
+        return {key: without_scripts(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_scripts(item) for item in value]
+    if isinstance(value, str) and value.startswith("-- astra-istio-capture"):
+        [direction] = re.findall(r"direction = \"(\w+)\"", value)
+        return f"the script for {direction}"
+    return "the hash" if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) else value
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_committed_stack_declares_what_its_golden_file_says(stack: str) -> None:
+    text = yaml.safe_dump_all(without_scripts(render.manifests(ROOT, stack)), sort_keys=True)
+    golden = GOLDEN / f"{stack}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        golden.write_text(text, "utf-8")
+    assert text == golden.read_text("utf-8")
+
+
+def test_no_golden_file_is_left_of_a_stack_that_is_gone() -> None:
+    assert sorted(path.stem for path in GOLDEN.iterdir()) == STACKS
+
+
+def test_the_dev_stack_declares_the_guides_entry() -> None:
+    [entry] = [manifest for manifest in render.manifests(ROOT, "dev") if manifest["kind"] == "ServiceEntry"]
+    assert (entry["metadata"]["name"], entry["metadata"]["namespace"]) == (
+        "allow-otel-collector-endpoint",
+        "istio-system",
+    )
+    assert entry["spec"] == {
+        "hosts": ["astra-traffic-collector.astra-collector"],
+        "ports": [{"number": 4318, "name": "http-otlp", "protocol": "HTTP"}],
+        "resolution": "DNS",
+        "location": "MESH_INTERNAL",
+    }
+
+
+def test_the_same_stack_gives_the_same_bytes(project: Path, tmp_path: Path) -> None:
+    assert run(project, tmp_path / "one") == 0
+    assert run(project, tmp_path / "two") == 0
+    one = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    two = {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
+    assert one == two
+
+
+def test_each_object_has_a_file_named_by_kind_namespace_and_name(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(project, out) == 0
+    names = [
+        "DestinationRule.istio-system.allow-otel-collector-endpoint.yaml",
+        "EnvoyFilter.shop.astra-istio-mesh-filter-w.yaml",
+        "ServiceEntry.istio-system.allow-otel-collector-endpoint.yaml",
+    ]
+    assert sorted(path.name for path in out.iterdir()) == names
+    assert capsys.readouterr() == ("".join(f"{out / name}\n" for name in names), "")
+
+
+def test_a_file_holds_its_object_with_the_script_as_a_literal_block(project: Path, tmp_path: Path) -> None:
+    run(project, tmp_path)
+    text = (tmp_path / "EnvoyFilter.shop.astra-istio-mesh-filter-w.yaml").read_text("utf-8")
+    [manifest] = [found for found in render.manifests(project, "dev") if found["kind"] == "EnvoyFilter"]
+    assert yaml.safe_load(text) == manifest
+    assert "            inline_string: |\n              -- astra-istio-capture " in text
+    assert "priority: 20\n" in text
+
+
+def test_files_that_are_no_longer_declared_are_removed_and_others_left_alone(
+    project: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(project, out)
+    (out / "kustomization.yaml").write_text("resources: []\n", "utf-8")
+    (out / "notes.txt").write_text(f"{render.MARK}\n", "utf-8")
+    configure(project, SOUND.replace("{w:", "{v:"))
+    assert run(project, out) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "DestinationRule.istio-system.allow-otel-collector-endpoint.yaml",
+        "EnvoyFilter.shop.astra-istio-mesh-filter-v.yaml",
+        "ServiceEntry.istio-system.allow-otel-collector-endpoint.yaml",
+        "kustomization.yaml",
+        "notes.txt",
+    ]
+
+
+def test_a_file_of_somebody_else_is_not_overwritten(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "EnvoyFilter.shop.astra-istio-mesh-filter-w.yaml"
+    mine.write_text("kind: EnvoyFilter\n", "utf-8")
+    assert run(project, tmp_path) == 1
+    assert capsys.readouterr().err == f"{mine}: not written by render, so it is left alone\n"
+    assert [path.name for path in tmp_path.glob("*.yaml")] == [mine.name]
+
+
+def test_what_the_program_refuses_is_refused_with_its_words_and_nothing_is_written(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(project, f"{SOUND}  capture: {{samplingRatio: 2, sampling: 1}}\n  colour: red\n")
+    out = tmp_path / "out"
+    assert run(project, out) == 1
+    assert not out.exists()
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
+        "capture.samplingRatio: got 2, expected a number from 0 to 1",
+        "capture.sampling: unknown key, did you mean samplingRatio?",
+        "colour: unknown key, did you mean collectorUrl?",
+    ]
+
+
+def test_what_the_engine_refuses_is_told_with_what_the_program_refuses(project: Path) -> None:
+    configure(project, "config: {workloads: {w: {namespace: N}}, egress: x, collectorUrl: 'http://a.b'}")
+    with pytest.raises(render.RenderError) as refusal:
+        render.manifests(project, "dev")
+    assert str(refusal.value).splitlines() == [
+        "sensorId: missing, expected a string",
+        "egress: got 'x', expected a mapping",
+        (
+            "workloads.w.namespace: got 'N', expected a namespace: at most 63 of a-z, 0-9 and '-', no "
+            "'-' at an end"
+        ),
+        "collectorUrl: got 'http://a.b', expected a port after the host (OTLP/HTTP's is 4318): say the port",
+    ]
+
+
+def test_an_earlier_rendering_stays_when_the_configuration_goes_bad(project: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(project, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    configure(project, SOUND.replace("shop", "Shop"))
+    assert run(project, out) == 1
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_encrypted_values_are_named_and_the_reason_given(project: Path) -> None:
+    configure(project, SOUND.replace(f"sensorId: {SENSOR_ID}", "sensorId: {secure: AAABBB}"))
+    with pytest.raises(render.RenderError) as refusal:
+        render.manifests(project, "dev")
+    problems = str(refusal.value).splitlines()
+    assert problems[0].startswith("sensorId: got a secret, expected the sensor's UUID")
+    assert problems[1] == "sensorId: only the Pulumi engine can decrypt a `secure:` value"
+    assert "AAABBB" not in str(refusal.value)
+
+
+def test_a_missing_stack_is_told_with_those_there_are(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(project, tmp_path / "out", stack="prod") == 1
+    assert capsys.readouterr().err == f"no stack 'prod' in {project / 'stacks'}, expected one of dev\n"
+
+
+def test_warnings_of_the_program_are_shown(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(project, f"{SOUND}  egress: {{location: external}}\n")
+    assert run(project, tmp_path) == 0
+    assert capsys.readouterr().err == (
+        "warning: collector_url: captured traffic leaves the mesh in plain text; use an https URL\n"
+    )
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert run(project, tmp_path / "file" / "out") == 1
+    assert capsys.readouterr().err == f"{tmp_path / 'file' / 'out'}: Not a directory\n"
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_a_program_that_asks_the_engine_for_something_is_refused(project: Path) -> None:
+    (project / "__main__.py").write_text(ASKING_THE_ENGINE, "utf-8")
+    with pytest.raises(render.RenderError, match=r"^org/net/prod .*: only the Pulumi engine can read it$"):
+        render.manifests(project, "dev")
+    gc.collect()
+
+
+WITH_AN_OUTPUT = f"""
+import pulumi
+from components import WorkloadCapture
+namespace = pulumi.Output.from_input("{{namespace}}")
+settings = dict(sensor_id="{SENSOR_ID}", collector_url="{URL}", namespace=namespace)
+WorkloadCapture("w", settings)
+"""
+
+ASKING_THE_ENGINE = """
+import pulumi
+other = pulumi.StackReference("org/net/prod")
+pulumi.export("id", other.get_output("id"))
+"""
+
+
+def test_an_output_in_a_name_is_resolved(project: Path) -> None:
+    (project / "__main__.py").write_text(WITH_AN_OUTPUT.format(namespace="shop"), "utf-8")
+    [manifest] = render.manifests(project, "dev")
+    assert manifest["metadata"]["namespace"] == "shop"
+
+
+def test_an_output_that_turns_out_bad_is_refused(project: Path) -> None:
+    (project / "__main__.py").write_text(WITH_AN_OUTPUT.format(namespace="Shop"), "utf-8")
+    with pytest.raises(render.RenderError, match=r"^w\.namespace: got 'Shop', expected a namespace"):
+        render.manifests(project, "dev")
+
+
+def test_no_two_objects_share_a_file(project: Path, tmp_path: Path) -> None:
+    workloads = {
+        "one": {"namespace": "a", "filterName": "b-c"},
+        "two": {"namespace": "a-b", "filterName": "c"},
+    }
+    configure(project, SOUND.replace("{w: {namespace: shop, labels: {app: w}}}", str(workloads)))
+    files = render.write(render.manifests(project, "dev"), tmp_path / "out", stack="dev")
+    assert [file.name for file in files if file.name.startswith("EnvoyFilter")] == [
+        "EnvoyFilter.a.b-c.yaml",
+        "EnvoyFilter.a-b.c.yaml",
+    ]
+
+
+@given(
+    st.text()
+    | st.sampled_from(["1e3", "12e34567", "0o17", "on", "1_000", "0x1F", "12:30", "~", "", "2026-01-31"])
+)
+def test_strings_stay_strings_in_every_version_of_yaml(text: str) -> None:
+    written = render.to_yaml({"label": text})
+    assert yaml.safe_load(written) == {"label": text}
+    assert yaml.load(written, Loader) == {"label": text}  # noqa: S506 - a SafeLoader

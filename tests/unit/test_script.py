@@ -1,0 +1,131 @@
+"""The capture script as text: its size, its stability, and what a changed setting changes in it."""
+
+import difflib
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lupa.luajit21 import LuaRuntime
+
+from components import script
+from components.endpoint import collector
+from components.settings import Capture, Direction, Egress
+from components.validation import Spelling, parse
+
+SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
+
+
+def render(
+    direction: Direction = Direction.INBOUND, url: str = "http://atc.astra:4318", **capture: Any
+) -> script.Script:
+    return script.render(
+        parse(Capture, capture, Spelling.PYTHON),
+        sensor_id=SENSOR_ID,
+        collector=collector(url, Egress()),
+        direction=direction,
+    )
+
+
+def changed_lines(before: script.Script, after: script.Script) -> list[str]:
+    diff = difflib.unified_diff(before.text.splitlines(), after.text.splitlines(), n=0, lineterm="")
+    return [line for line in diff if re.match(r"[-+](?![-+]{2})", line)]
+
+
+def test_the_script_is_small_enough_for_every_place_it_goes() -> None:
+    assert len(render().text.encode()) < script.MAX_SCRIPT_BYTES
+
+
+def test_lines_are_short_enough_for_pulumis_diff_even_with_long_settings() -> None:
+    longest = render(
+        url=f"https://{'a' * 60}.{'b' * 60}.{'c' * 60}.example:8443/{'x' * 300}", scope_name="ü" * 128
+    )
+    assert max(len(line) for line in longest.text.splitlines()) <= 150
+
+
+def test_the_first_line_names_the_script_and_its_version() -> None:
+    # Envoy quotes it in every error.
+    assert re.fullmatch(r"-- astra-istio-capture \d+\.\d+\.\d+", render().text.splitlines()[0])
+
+
+def test_the_text_has_one_newline_at_its_end_and_no_nul() -> None:
+    text = render().text
+    assert re.search(r"[^\n]\n\Z", text)
+    assert "\0" not in text
+    assert "\r" not in text
+
+
+def test_the_same_settings_give_the_same_text_object() -> None:
+    # A thousand workloads hold one script in memory.
+    assert render().text is render().text
+
+
+@pytest.mark.parametrize(
+    ("setting", "removed", "added"),
+    [
+        ({"sampling_ratio": 0.25}, "sampling_ratio = 1,", "sampling_ratio = 0.25,"),
+        ({"max_spans_per_second": 50}, "max_spans_per_second = false,", "max_spans_per_second = 50,"),
+        ({"export": {"timeout_ms": 900}}, "timeout_ms = 5000,", "timeout_ms = 900,"),
+        ({"skip_paths": ["/healthz"]}, '"/static*",', '"/healthz",'),
+        ({"redaction": {"mode": "none"}}, 'mode = "mask",', 'mode = "none",'),
+    ],
+)
+def test_a_changed_setting_is_one_changed_line(setting: dict[str, Any], removed: str, added: str) -> None:
+    before, after = render(), render(**setting)
+    assert [line[1:].strip() for line in changed_lines(before, after)] == [removed, added]
+    assert before.code_sha256 == after.code_sha256
+
+
+def test_another_direction_is_one_changed_line() -> None:
+    assert len(changed_lines(render(Direction.INBOUND), render(Direction.OUTBOUND))) == 2
+
+
+def test_the_script_contains_no_comment_but_its_first_line() -> None:
+    assert [line for line in render().text.splitlines()[1:] if line.lstrip().startswith("--")] == []
+
+
+def test_comments_are_removed_and_strings_that_look_like_them_kept() -> None:
+    source = """--- Doc.
+local a = "--not" -- but this
+local b = '-- neither "'  -- "nor" this
+  -- gone
+
+local c = "\\"-- kept" .. a
+"""
+    assert script.compact(source) == (
+        """local a = "--not"\nlocal b = '-- neither "'\nlocal c = "\\"-- kept" .. a\n"""
+    )
+
+
+def test_a_literal_is_one_line_per_leaf() -> None:
+    assert script.literal({"a": 1, "b": [True, 0.5], "c": {"d": []}}) == (
+        "{\n a = 1,\n b = {\n  true,\n  0.5,\n },\n c = {\n  d = {},\n },\n}"
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), None, b"bytes", object()])
+def test_what_has_no_lua_literal_is_refused(value: object) -> None:
+    with pytest.raises(TypeError, match="no Lua literal"):
+        script.literal(value)
+
+
+@given(
+    st.recursive(
+        st.booleans()
+        | st.integers(-(2**53), 2**53)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
+        st.lists,
+        max_leaves=5,
+    )
+)
+def test_a_literal_means_in_lua_what_it_meant_in_python(value: object) -> None:
+    lua = LuaRuntime(encoding=None)
+
+    def from_lua(found: object) -> object:
+        if isinstance(found, bytes):
+            return found.decode()
+        return [from_lua(item) for item in found.values()] if hasattr(found, "values") else found
+
+    assert from_lua(lua.eval(script.literal(value).encode())) == value

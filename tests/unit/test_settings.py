@@ -1,0 +1,533 @@
+"""Settings from a stack's configuration: what is accepted, and what is said about what is not."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components import plan
+from components.defaults import GUIDE_HEADERS
+from components.settings import Capture, Export, Redaction
+from components.validation import SettingsError, Spelling, parse, shown
+
+SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
+URL = "http://astra-traffic-collector.astra-collector:4318/v1/traces"
+A_UUID = "the sensor's UUID, such as 12345678-9abc-4def-8123-456789abcdef"
+A_NAMESPACE = "a namespace: at most 63 of a-z, 0-9 and '-', no '-' at an end"
+A_NAME = "a Kubernetes name: at most 253 of a-z, 0-9, '-' and '.'"
+A_WORKLOAD_NAME = "a name for a Kubernetes name to end with: at most 229 of a-z, 0-9, '-' and '.'"
+A_LABEL_KEY = (
+    "a label key: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.', after an optional DNS prefix and '/'"
+)
+A_LABEL_VALUE = (
+    "a label value, in quotes if it looks like a number: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.'"
+)
+SOME_DIRECTIONS = "one or more of inbound, outbound, each once; or gateway alone"
+A_URL = "a URL such as http://astra-traffic-collector.astra-collector:4318/v1/traces"
+
+
+def config(**changes: Any) -> dict[str, str]:
+    """A stack's configuration as the engine hands it over; None leaves a key out."""
+    values = {"sensorId": SENSOR_ID, "collectorUrl": URL, "workloads": {"w": {"namespace": "n"}}, **changes}
+    return {
+        key: value if isinstance(value, str) else json.dumps(value)
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def workload(**changes: Any) -> dict[str, str]:
+    return config(workloads={"w": {"namespace": "n", **changes}})
+
+
+def capture(**changes: Any) -> dict[str, str]:
+    return config(capture=changes)
+
+
+def egress(**changes: Any) -> dict[str, str]:
+    return config(egress=changes)
+
+
+def problems(stack: dict[str, str], secrets: frozenset[str] = frozenset()) -> list[str]:
+    with pytest.raises(SettingsError) as refusal:
+        plan.stack_config(stack, secrets)
+    return list(refusal.value.problems)
+
+
+BAD: dict[str, tuple[dict[str, str], list[str]]] = {
+    "nothing at all": (
+        {},
+        [
+            f"collectorUrl: missing, expected {A_URL}",
+            f"sensorId: missing, expected {A_UUID}",
+            "workloads: missing, expected a mapping with at least 1 entry",
+        ],
+    ),
+    "sensor ID: no UUID": (config(sensorId="acme"), [f"sensorId: got 'acme', expected {A_UUID}"]),
+    "sensor ID: empty": (config(sensorId=""), [f"sensorId: got '', expected {A_UUID}"]),
+    "sensor ID: without dashes": (
+        config(sensorId=SENSOR_ID.replace("-", "")),
+        [f"sensorId: got '{SENSOR_ID.replace('-', '')}', expected {A_UUID}"],
+    ),
+    "sensor ID: in braces": (
+        config(sensorId=f"{{{SENSOR_ID}}}"),
+        [f"sensorId: got '{{{SENSOR_ID}}}', expected {A_UUID}"],
+    ),
+    "sensor ID: a URN": (
+        config(sensorId=f"urn:uuid:{SENSOR_ID}"),
+        [f"sensorId: got 'urn:uuid:{SENSOR_ID}', expected {A_UUID}"],
+    ),
+    "sensor ID: a newline after it": (
+        config(sensorId=f"{SENSOR_ID}\n"),
+        [f"sensorId: got '{SENSOR_ID}\\n', expected {A_UUID}"],
+    ),
+    "URL: empty": (config(collectorUrl=""), [f"collectorUrl: got '', expected {A_URL}"]),
+    "URL: another scheme": (
+        config(collectorUrl="grpc://a.b:4317"),
+        ["collectorUrl: got 'grpc://a.b:4317', expected an http:// or https:// URL"],
+    ),
+    "unknown key, nearly a known one": (
+        config(sensorID=SENSOR_ID),
+        ["sensorID: unknown key, did you mean sensorId?"],
+    ),
+    "unknown key, like none": (
+        config(x="red"),
+        ["x: unknown key, expected one of collectorUrl, egress, commonLabels, sensorId, workloads, capture"],
+    ),
+    "unknown key in Python's spelling": (
+        capture(sampling_ratio=1),
+        ["capture.sampling_ratio: unknown key, did you mean samplingRatio?"],
+    ),
+    "unknown key, deep down": (
+        workload(capture={"export": {"timeout": 1}}),
+        ["workloads.w.capture.export.timeout: unknown key, did you mean timeoutMs?"],
+    ),
+    "no workloads": (
+        config(workloads={}),
+        ["workloads: got {}, expected a mapping with at least 1 entry"],
+    ),
+    "workloads: no JSON": (
+        config(workloads="productpage"),
+        ["workloads: got 'productpage', expected a mapping with at least 1 entry"],
+    ),
+    "workloads: a list": (
+        config(workloads=[{"namespace": "n"}]),
+        ["workloads: got [{'namespace': 'n'}], expected a mapping with at least 1 entry"],
+    ),
+    "a workload: nothing": (config(workloads={"w": None}), ["workloads.w: got None, expected a mapping"]),
+    "a workload's name": (
+        config(workloads={"Product_Page": {"namespace": "n"}}),
+        [f"workloads.Product_Page: not a legal key, expected {A_WORKLOAD_NAME}"],
+    ),
+    "a workload's name: too long for the filter's": (
+        config(workloads={"a" * 63 + (".b" + "b" * 62) * 3: {"namespace": "n"}}),
+        [
+            f'workloads["{"a" * 63 + (".b" + "b" * 62) * 3}"]: not a legal key, expected {A_WORKLOAD_NAME}',
+        ],
+    ),
+    "namespace: missing": (
+        config(workloads={"w": {}}),
+        [f"workloads.w.namespace: missing, expected {A_NAMESPACE}"],
+    ),
+    "namespace: a number": (
+        workload(namespace=1),
+        [f"workloads.w.namespace: got 1, expected {A_NAMESPACE}"],
+    ),
+    "namespace: with a dot": (
+        workload(namespace="a.b"),
+        [f"workloads.w.namespace: got 'a.b', expected {A_NAMESPACE}"],
+    ),
+    "namespace: too long": (
+        workload(namespace="a" * 64),
+        [f"workloads.w.namespace: got '{'a' * 64}', expected {A_NAMESPACE}"],
+    ),
+    "label key": (
+        workload(labels={"a b": "c"}),
+        [f'workloads.w.labels["a b"]: not a legal key, expected {A_LABEL_KEY}'],
+    ),
+    "label key: bad prefix": (
+        workload(labels={"Acme/app": "c"}),
+        [f'workloads.w.labels["Acme/app"]: not a legal key, expected {A_LABEL_KEY}'],
+    ),
+    "label key: no name": (
+        workload(labels={"acme.io/": "c"}),
+        [f'workloads.w.labels["acme.io/"]: not a legal key, expected {A_LABEL_KEY}'],
+    ),
+    "label value: a number": (
+        workload(labels={"version": 1}),
+        [f"workloads.w.labels.version: got 1, expected {A_LABEL_VALUE}"],
+    ),
+    "label value: true": (
+        workload(labels={"canary": True}),
+        [f"workloads.w.labels.canary: got True, expected {A_LABEL_VALUE}"],
+    ),
+    "label value: illegal": (
+        workload(labels={"app": "a/b"}),
+        [f"workloads.w.labels.app: got 'a/b', expected {A_LABEL_VALUE}"],
+    ),
+    "labels: a list": (
+        workload(labels=["app"]),
+        ["workloads.w.labels: got ['app'], expected a mapping"],
+    ),
+    "directions: unknown": (
+        workload(directions=["ingress"]),
+        ["workloads.w.directions[0]: got 'ingress', expected one of inbound, outbound, gateway"],
+    ),
+    "directions: none": (
+        workload(directions=[]),
+        [f"workloads.w.directions: got [], expected {SOME_DIRECTIONS}"],
+    ),
+    "directions: twice": (
+        workload(directions=["inbound", "inbound"]),
+        [f"workloads.w.directions: got ['inbound', 'inbound'], expected {SOME_DIRECTIONS}"],
+    ),
+    "directions: a gateway has no sidecar listeners": (
+        workload(directions=["gateway", "inbound"]),
+        [f"workloads.w.directions: got ['gateway', 'inbound'], expected {SOME_DIRECTIONS}"],
+    ),
+    "directions: no list": (
+        workload(directions="inbound"),
+        [f"workloads.w.directions: got 'inbound', expected {SOME_DIRECTIONS}"],
+    ),
+    "mechanism": (
+        workload(mechanism="WasmPlugin"),
+        ["workloads.w.mechanism: got 'WasmPlugin', expected one of EnvoyFilter, TrafficExtension"],
+    ),
+    "mechanism: two scripts in a TrafficExtension": (
+        workload(mechanism="TrafficExtension", directions=["inbound", "outbound"]),
+        [
+            (
+                "workloads.w.directions: got inbound, outbound, expected one of them with TrafficExtension, "
+                "which holds one script: make a workload of each"
+            )
+        ],
+    ),
+    "filter name": (workload(filterName="a_b"), [f"workloads.w.filterName: got 'a_b', expected {A_NAME}"]),
+    "ratio: too much": (
+        capture(samplingRatio=1.5),
+        ["capture.samplingRatio: got 1.5, expected a number from 0 to 1"],
+    ),
+    "ratio: negative": (
+        capture(samplingRatio=-0.1),
+        ["capture.samplingRatio: got -0.1, expected a number from 0 to 1"],
+    ),
+    "ratio: text": (
+        capture(samplingRatio="1"),
+        ["capture.samplingRatio: got '1', expected a number from 0 to 1"],
+    ),
+    "ratio: true": (
+        capture(samplingRatio=True),
+        ["capture.samplingRatio: got True, expected a number from 0 to 1"],
+    ),
+    "ratio: not a number": (
+        capture(samplingRatio=float("nan")),
+        ["capture.samplingRatio: got nan, expected a number from 0 to 1"],
+    ),
+    "ratio: infinite": (
+        capture(samplingRatio=float("inf")),
+        ["capture.samplingRatio: got inf, expected a number from 0 to 1"],
+    ),
+    "body bytes: too many": (
+        capture(maxBodyBytes=262145),
+        ["capture.maxBodyBytes: got 262145, expected a whole number from 0 to 262144"],
+    ),
+    "body bytes: a fraction": (
+        capture(maxBodyBytes=0.5),
+        ["capture.maxBodyBytes: got 0.5, expected a whole number from 0 to 262144"],
+    ),
+    "body bytes: true": (
+        capture(maxBodyBytes=True),
+        ["capture.maxBodyBytes: got True, expected a whole number from 0 to 262144"],
+    ),
+    "spans per second: none": (
+        capture(maxSpansPerSecond=0),
+        ["capture.maxSpansPerSecond: got 0, expected a whole number from 1 to 1000000"],
+    ),
+    "header name": (
+        capture(headers=["x-request-id", ":path"]),
+        ["capture.headers[1]: got ':path', expected a header name, such as x-request-id"],
+    ),
+    "headers: one string": (
+        capture(headers="accept"),
+        ["capture.headers: got 'accept', expected a list of at most 512 entries"],
+    ),
+    "content type": (
+        capture(contentTypes=["*/*", "json", "text/html; charset=utf-8", "text/x-*"]),
+        [
+            "capture.contentTypes[0]: got '*/*', expected type/subtype, type/* or type/*+suffix",
+            "capture.contentTypes[1]: got 'json', expected type/subtype, type/* or type/*+suffix",
+            (
+                "capture.contentTypes[2]: got 'text/html; charset=utf-8', expected type/subtype, type/* or "
+                "type/*+suffix"
+            ),
+            "capture.contentTypes[3]: got 'text/x-*', expected type/subtype, type/* or type/*+suffix",
+        ],
+    ),
+    "secret field": (
+        capture(redaction={"fields": ["api_key"]}),
+        [
+            (
+                "capture.redaction.fields[0]: got 'api_key', expected words of a-z and 0-9 with "
+                "single spaces, "
+                "such as 'api key'"
+            )
+        ],
+    ),
+    "path to skip": (
+        capture(skipPaths=["static", "/a*b", "/a?b"]),
+        [
+            (
+                "capture.skipPaths[0]: got 'static', expected a path that starts with '/' and has "
+                "'*' at its end "
+                "only"
+            ),
+            (
+                "capture.skipPaths[1]: got '/a*b', expected a path that starts with '/' and has '*' "
+                "at its end "
+                "only"
+            ),
+            (
+                "capture.skipPaths[2]: got '/a?b', expected a path that starts with '/' and has '*' "
+                "at its end "
+                "only"
+            ),
+        ],
+    ),
+    "scheme": (capture(scheme=""), ["capture.scheme: got '', expected one of auto, http, https"]),
+    "timeout": (
+        capture(export={"timeoutMs": 0}),
+        ["capture.export.timeoutMs: got 0, expected a whole number from 1 to 60000"],
+    ),
+    "scope name": (
+        capture(scopeName="a\nb"),
+        ["capture.scopeName: got 'a\\nb', expected 1 to 128 printable characters"],
+    ),
+    "egress: create": (egress(create="yes"), ["egress.create: got 'yes', expected true or false"]),
+    "egress: name": (egress(name="A"), [f"egress.name: got 'A', expected {A_NAME}"]),
+    "egress: location": (
+        egress(location="cluster"),
+        ["egress.location: got 'cluster', expected one of mesh, external"],
+    ),
+    "egress: exported to nobody": (
+        egress(exportTo=[]),
+        ["egress.exportTo: got [], expected a list with at least 1 entry"],
+    ),
+    "egress: exported to": (
+        egress(exportTo=["n", "~"]),
+        ["egress.exportTo[1]: got '~', expected '*', '.' or a namespace"],
+    ),
+    "egress: certificate": (
+        egress(tls={"caCertificates": "ca.pem"}),
+        ["egress.tls.caCertificates: got 'ca.pem', expected an absolute path in the proxy's container"],
+    ),
+    "egress: limits": (
+        egress(limits={"maxConnections": 0}),
+        ["egress.limits.maxConnections: got 0, expected a whole number from 1 to 1024"],
+    ),
+    "egress: null": (config(egress="null"), ["egress: got None, expected a mapping"]),
+    "common label": (
+        config(commonLabels={"team": "a b"}),
+        [f"commonLabels.team: got 'a b', expected {A_LABEL_VALUE}"],
+    ),
+    "a path with dots, as pulumi config set --path takes it": (
+        config(workloads={"a.b": {"namespace": "N"}}),
+        [f"workloads[\"a.b\"].namespace: got 'N', expected {A_NAMESPACE}"],
+    ),
+    "a long value is cut": (
+        config(sensorId="x" * 500),
+        [f"sensorId: got '{'x' * 78}…, expected {A_UUID}"],
+    ),
+    "several, in all parts, and between them": (
+        config(
+            sensorId="acme",
+            collectorUrl="http://a.b/x",
+            egress={"limits": {"maxConnection": 1}},
+            capture={"samplingRatio": 2},
+            workloads={
+                "one": {"namespace": "n", "labels": {"app": "x"}},
+                "two": {"namespace": "n", "labels": {"app": "x"}},
+                "three": {"namespace": "N"},
+            },
+        ),
+        [
+            "egress.limits.maxConnection: unknown key, did you mean maxConnections?",
+            f"sensorId: got 'acme', expected {A_UUID}",
+            f"workloads.three.namespace: got 'N', expected {A_NAMESPACE}",
+            "capture.samplingRatio: got 2, expected a number from 0 to 1",
+            (
+                "collectorUrl: got 'http://a.b/x', expected a port after the host (OTLP/HTTP's is "
+                "4318): say the "
+                "port"
+            ),
+            (
+                "workloads.two.labels: selects pods that one selects, both inbound in namespace 'n': "
+                "give them "
+                "labels that differ in a value, or make them one workload"
+            ),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize(("stack", "expected"), BAD.values(), ids=BAD.keys())
+def test_every_problem_is_one_line_with_key_value_and_what_was_expected(
+    stack: dict[str, str], expected: list[str]
+) -> None:
+    assert problems(stack) == expected
+
+
+def test_in_python_keys_are_told_in_pythons_spelling() -> None:
+    bad: dict[str, Any] = {
+        "sensor_id": SENSOR_ID,
+        "collector_url": URL,
+        "workloads": {"w": {"namespace": "n", "capture": {"samplingRatio": 2, "max_body_bytes": -1}}},
+        "egress": {"tls": {"mode": "SIMPLE"}},
+    }
+    with pytest.raises(SettingsError) as refusal:
+        plan.traffic_capture(bad)
+    assert refusal.value.problems == (
+        "workloads.w.capture.max_body_bytes: got -1, expected a whole number from 0 to 262144",
+        "workloads.w.capture.samplingRatio: unknown key, did you mean sampling_ratio?",
+        "egress.tls.mode: got 'SIMPLE', expected an https URL with it",
+    )
+
+
+def test_arguments_that_are_no_mapping_are_one_problem() -> None:
+    nothing: Any = None
+    with pytest.raises(SettingsError, match=r"^settings: got None, expected a mapping$"):
+        plan.traffic_capture(nothing)
+
+
+@pytest.mark.parametrize("key", ["sensorId", "collectorUrl", "workloads", "egress"])
+def test_a_secret_is_refused_with_the_reason_and_without_its_value(key: str) -> None:
+    [problem] = problems(config(egress={}), frozenset({key}))
+    assert problem.startswith(f"{key}: got a secret, expected ")
+    assert problem.endswith(", in plain text: one secret in the script hides the whole script from review")
+    assert SENSOR_ID not in problem
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:hunter2@a.b:4318",
+        "http://user:hun/ter2@a.b:4318",
+        "http://hunter2@a.b:4318",
+        "user:hunter2@a.b:4318",
+        "http://a.b:4318/x?token=hunter2",
+        "http://a.b:4318/x#hunter2",
+    ],
+)
+def test_what_may_be_a_password_in_a_url_is_not_repeated(url: str) -> None:
+    [problem] = problems(config(collectorUrl=url))
+    assert problem.startswith("collectorUrl: got ")
+    assert "hun" not in problem
+    assert "ter2" not in problem
+
+
+def test_a_password_in_a_url_of_another_type_is_not_repeated() -> None:
+    assert "hunter2" not in shown(["http://user:hunter2@a.b"])
+
+
+def test_the_message_lists_all_problems() -> None:
+    assert str(SettingsError(["a: b"])) == "a: b"
+    assert str(SettingsError(["a: b", "c: d"])) == "2 problems in the settings:\n  a: b\n  c: d"
+
+
+def test_a_sensor_id_may_be_in_upper_case() -> None:
+    assert plan.stack_config(config(sensorId=SENSOR_ID.upper()), set())["sensor_id"] == SENSOR_ID.upper()
+
+
+def test_whole_numbers_may_come_as_floats_as_they_do_on_pulumis_wire() -> None:
+    assert parse(Capture, {"maxBodyBytes": 10.0}, Spelling.CONFIG).max_body_bytes == 10
+
+
+def test_names_that_http_compares_without_case_are_kept_in_lower_case_and_once() -> None:
+    given = {"headers": ["Accept", "accept", "X-Id"], "contentTypes": ["Text/HTML"]}
+    found = parse(Capture, given, Spelling.CONFIG)
+    assert found.headers == ["accept", "x-id"]
+    assert found.content_types == ["text/html"]
+
+
+def test_a_workload_overrides_the_stacks_capture_field_by_field_in_nested_settings_too() -> None:
+    stack = Capture(
+        sampling_ratio=0.5,
+        max_spans_per_second=5,
+        export=Export(timeout_ms=1, max_delay_ms=2),
+        redaction=Redaction(fields=["iban"]),
+    )
+    own = Capture(sampling_ratio=1.0, max_spans_per_second=None, export=Export(max_delay_ms=3))
+    both = stack.overridden_by(own)
+    assert (both.sampling_ratio, both.max_spans_per_second) == (1.0, None)
+    assert both.export == Export(timeout_ms=1, max_delay_ms=3)
+    assert both.redaction.fields == ["iban"]
+    assert both.headers == Capture().headers
+
+
+@pytest.mark.parametrize("key", ["authorization", "cookie", "set-cookie", "x-istio-auth-userinfo"])
+def test_credentials_are_masked_by_default(key: str) -> None:
+    assert key in Capture().redaction.headers
+
+
+LABEL_VALUES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", fullmatch=True) | st.just("")
+NAMESPACES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
+
+
+@given(LABEL_VALUES, NAMESPACES)
+def test_every_legal_label_value_and_namespace_is_accepted(value: str, namespace: str) -> None:
+    stack = workload(namespace=namespace, labels={"app.kubernetes.io/name": value})
+    accepted: Any = plan.stack_config(stack, set())
+    assert accepted["workloads"]["w"]["labels"] == {"app.kubernetes.io/name": value}
+
+
+@given(st.text())
+def test_no_other_label_value_is_accepted(value: str) -> None:
+    # k8s.io/apimachinery, pkg/util/validation, IsValidLabelValue
+    legal = len(value) <= 63 and re.fullmatch(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", value)
+    stack = workload(labels={"app": value})
+    if legal:
+        plan.stack_config(stack, set())
+    else:
+        assert problems(stack)[0].startswith("workloads.w.labels.app: got ")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+KEYS = st.sampled_from(
+    [
+        "namespace",
+        "labels",
+        "directions",
+        "mechanism",
+        "filterName",
+        "capture",
+        "export",
+        "redaction",
+        "tls",
+        "x",
+    ]
+)
+OBJECTS = st.dictionaries(KEYS, JSON | st.dictionaries(KEYS, JSON, max_size=3), max_size=4)
+
+
+@given(OBJECTS, OBJECTS, OBJECTS | JSON, st.text())
+def test_whatever_is_configured_is_accepted_or_refused_in_one_line_each(
+    workload: Any, capture: Any, egress: Any, url: str
+) -> None:
+    stack = config(workloads={"w": workload}, capture=capture, egress=egress, collectorUrl=url)
+    told: tuple[str, ...] = ("accepted: fine",)
+    try:
+        plan.stack_config(stack, set())
+    except SettingsError as refusal:
+        told = refusal.problems
+    assert told
+    assert all(re.fullmatch(r"[^\n]+: [^\n]+", problem) for problem in told)
+
+
+def test_the_header_allowlist_has_no_header_twice() -> None:
+    assert len(GUIDE_HEADERS) == len(set(GUIDE_HEADERS)) == 94

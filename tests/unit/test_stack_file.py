@@ -1,0 +1,130 @@
+"""Stack files as the engine reads them."""
+
+from pathlib import Path
+
+import pytest
+
+from components.stack_file import Configuration, StackFileError, load
+
+PROJECT = """
+name: acme
+stackConfigDir: envs
+config:
+  id: {type: string}
+  things: {type: object, default: {}}
+  size: {type: object, default: {a: [1, 0.5]}}
+  retries: 3
+  other:key: {value: x}
+"""
+
+
+def stack(tmp_path: Path, text: str, project: str = PROJECT) -> Configuration:
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "Pulumi.yaml").write_text(project, "utf-8")
+    (tmp_path / "envs" / "Pulumi.dev.yaml").write_text(text, "utf-8")
+    return load(tmp_path, "dev")
+
+
+def value(tmp_path: Path, text: str) -> str:
+    return stack(tmp_path, f"config: {{id: x, v: {text}}}").values["acme:v"]
+
+
+def test_keys_get_the_projects_name_and_defaults_and_objects_are_json(tmp_path: Path) -> None:
+    found = stack(tmp_path, "config:\n  id: x\n  acme:things: {b: true}\n  kubernetes:context: kind\n")
+    assert found.problems == {}
+    assert found.values == {
+        "acme:id": "x",
+        "acme:things": '{"b": true}',
+        "acme:size": '{"a": [1, 0.5]}',
+        "acme:retries": "3",
+        "kubernetes:context": "kind",
+        "other:key": "x",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("yes", "yes"),
+        ("on", "on"),
+        ("12:30", "12:30"),
+        ("1e3", "1000.0"),
+        ("0x10", "16"),
+        ("0o17", "15"),
+        ("1_000", "1000"),
+        ("true", "true"),
+        ("null", ""),
+        ("", ""),
+        ("'1'", "1"),
+        ("{a: yes, b: '1', c: null, d: 1.5, 1: x}", '{"a": "yes", "b": "1", "c": null, "d": 1.5, "1": "x"}'),
+        ("2026-01-31", "2026-01-31 +0000 UTC"),
+    ],
+)
+def test_values_are_read_as_the_engines_yaml_library_reads_them(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    assert value(tmp_path, text) == expected
+
+
+def test_a_missing_key_and_a_wrong_type_are_what_the_engine_refuses(tmp_path: Path) -> None:
+    found = stack(tmp_path, "config: {things: [1], size: x}")
+    assert found.problems == {
+        "id": "id: missing, expected a string",
+        "things": "things: got [1], expected a mapping",
+        "size": "size: got 'x', expected a mapping",
+    }
+
+
+def test_an_object_is_no_string(tmp_path: Path) -> None:
+    assert stack(tmp_path, "config: {id: {a: b}}").problems == {"id": "id: got {'a': 'b'}, expected a string"}
+
+
+def test_encrypted_values_are_found_at_any_depth(tmp_path: Path) -> None:
+    found = stack(
+        tmp_path,
+        "config: {id: {secure: A}, things: {a: [{secure: B}], b: {secure: 1}}, "
+        "kubernetes:kubeconfig: {secure: C}}",
+    )
+    assert found.secure == ["id", "things.a[0]"]
+    assert found.secrets == {"acme:id", "acme:things"}
+    assert found.warnings == ['["kubernetes:kubeconfig"]: left out, only the Pulumi engine can decrypt it']
+    assert "kubernetes:kubeconfig" not in found.values
+
+
+def test_an_environment_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    found = stack(tmp_path, "environment: [prod]\nconfig: {id: x}")
+    assert found.warnings == ["environment: left out, only the Pulumi engine can open it"]
+
+
+def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
+    assert stack(tmp_path, "# nothing yet\n").problems == {"id": "id: missing, expected a string"}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("config: {id: x, id: y}", ":1: key 'id' twice"),
+        ("config:\n  id: [\n", ":3: did not find expected node content"),
+        ("- config", ": got ['config'], expected a mapping"),
+        ("config: [id]", ": got config ['id'], expected a mapping"),
+    ],
+    ids=["a key twice", "broken", "a list", "config is a list"],
+)
+def test_a_malformed_file_is_one_line_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:
+    with pytest.raises(StackFileError) as refusal:
+        stack(tmp_path, text)
+    assert str(refusal.value).startswith(f"{tmp_path / 'envs' / 'Pulumi.dev.yaml'}{complaint}")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["prod", "../dev", "acme/dev", "", "de v"])
+def test_a_stack_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, name: str) -> None:
+    stack(tmp_path, "config: {id: x}")
+    with pytest.raises(StackFileError) as refusal:
+        load(tmp_path, name)
+    assert str(refusal.value) == f"no stack {name!r} in {tmp_path / 'envs'}, expected one of dev"
+
+
+def test_a_folder_without_a_project_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StackFileError, match=r"Pulumi\.yaml: No such file or directory$"):
+        load(tmp_path, "dev")
