@@ -1,0 +1,36 @@
+"""Manifests for the lab, rendered as ``make render`` does."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components import render
+
+from .bootstrap import Json
+
+PROJECT = Path(__file__).parent.parent
+
+
+def manifests(**config: Any) -> list[Json]:
+    """The manifests of the dev stack with other values for some keys of its configuration.
+
+    Args:
+        config: keys of a stack's configuration as a stack file spells them, without the project's name; each
+            replaces the dev stack's whole value: ``manifests(capture={"samplingRatio": 0})``.
+
+    Raises:
+        RenderError: the configuration is refused.
+    """
+    project_name = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"]
+    stack = yaml.safe_load((PROJECT / "stacks" / "Pulumi.dev.yaml").read_text())
+    stack["config"] |= {f"{project_name}:{key}": value for key, value in config.items()}
+    with tempfile.TemporaryDirectory(prefix="lab-stack-") as name:
+        project = Path(name)
+        for file in ("Pulumi.yaml", "__main__.py"):
+            shutil.copy(PROJECT / file, project)
+        (project / "stacks").mkdir()
+        (project / "stacks" / "Pulumi.lab.yaml").write_text(yaml.safe_dump(stack))
+        return render.manifests(project, "lab")
