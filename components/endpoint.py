@@ -194,19 +194,23 @@ def _check_dns_name(url: str, host: str) -> None:
         raise _refused(url, f"a host in ASCII{_punycode_hint(host)}")
     if host.endswith("."):
         raise _refused(url, "a host without a dot at its end")
-    labels = host.split(".")
-    if len(host) > MAX_NAME or not all(_LABEL.fullmatch(label) for label in labels):
+    if not _is_dns_name(host):
         raise _refused(url, "a DNS name: labels of at most 63 of a-z, 0-9 and '-', separated by dots")
-    if len(labels) == 1:
+    if "." not in host:
         # Istio completes a name without a dot by the namespace of the object that holds it.
         raise _refused(url, "a host with a dot, such as SERVICE.NAMESPACE.svc.cluster.local")
 
 
+def _is_dns_name(host: str) -> bool:
+    return len(host) <= MAX_NAME and all(_LABEL.fullmatch(label) for label in host.split("."))
+
+
 def _punycode_hint(host: str) -> str:
     try:
-        return f": {host.encode('idna').decode()}"
+        punycode = host.encode("idna").decode()
     except UnicodeError:
         return ""
+    return f": {punycode}" if _is_dns_name(punycode) else ""
 
 
 def collector(url: str, egress: Egress) -> Collector:

@@ -1,5 +1,6 @@
 """A recording engine: Pulumi's mocks, drained before anything is asserted."""
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
@@ -78,9 +79,14 @@ class Engine(MockMonitor):
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     before = pulumi.runtime.settings.SETTINGS.engine
+    # Pulumi takes the thread's loop, and other tests may have left none.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     engine = Engine()
     pulumi.runtime.set_mocks(engine.mocks, project="tests", stack="test", preview=False, monitor=engine)
     pulumi.runtime.settings.SETTINGS.engine = engine
     yield engine
     pulumi.runtime.set_all_config({}, [])
     pulumi.runtime.settings.SETTINGS.engine = before
+    asyncio.set_event_loop(None)
+    loop.close()

@@ -4,7 +4,7 @@ import ipaddress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from components import manifests
@@ -372,6 +372,7 @@ URLS = st.builds(
 
 
 @given(URLS | st.text())
+@example("https://a.b\n\xa0")
 def test_any_text_is_a_collector_or_refused_in_words(url: str) -> None:
     try:
         found = at(url)
