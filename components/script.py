@@ -18,16 +18,17 @@ from .settings import Capture, Direction
 from .version import VERSION
 
 MAX_SCRIPT_BYTES = 34 * 1024
-"""What the script may grow to. Each byte costs about five bytes of resident memory in each Lua VM, idle ones
-too, and an inbound port has four VMs per worker; Istio's TrafficExtension refuses 64 KiB."""
+"""What the script may grow to. Each byte of its text stays in each Lua VM of a proxy, idle ones too, and an
+inbound port has four VMs per worker; Istio's TrafficExtension refuses 64 KiB."""
 
-# Each requires only modules before it; `main` defines the hooks.
+# Each requires only modules before it; `main` makes the hooks, and the loader calls them.
 MODULES = (
     "log",
     "json",
     "ids",
     "sampling",
     "secrets",
+    "json_fields",
     "fields",
     "redaction",
     "headers",
@@ -105,9 +106,9 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
 @lru_cache(maxsize=256)
 def _assemble(config: str) -> Script:
     """One text in memory for all workloads that share their settings."""
-    code = _code()
-    text = f"-- astra-istio-capture {VERSION}\n{_local('config', config)}{code}"
-    return Script(text=text, code_sha256=hashlib.sha256(code.encode()).hexdigest())
+    loader, code = _source("loader"), _code()
+    text = f"-- astra-istio-capture {VERSION}\n{loader}--[==[\n{_local('config', config)}{code}]==]\n"
+    return Script(text=text, code_sha256=hashlib.sha256((loader + code).encode()).hexdigest())
 
 
 @cache
@@ -141,7 +142,7 @@ def compact(source: str) -> str:
 
 
 def literal(value: Any, indent: int = 0) -> str:
-    """A Lua expression for a setting: no byte outside printable ASCII, one line per leaf.
+    """A Lua expression for a setting: a line per leaf, printable ASCII, no ``]``, which ends long comments.
 
     Args:
         value: bool, int, finite float, str, or a list or dict (its keys are Lua names) of these.
@@ -171,7 +172,7 @@ def literal(value: Any, indent: int = 0) -> str:
 
 def _string_literal(text: str, indent: int) -> str:
     characters = [
-        chr(code) if 0x20 <= code < 0x7F and chr(code) not in '"\\' else f"\\{code:03d}"  # noqa: PLR2004
+        chr(code) if 0x20 <= code < 0x7F and chr(code) not in '"\\]' else f"\\{code:03d}"  # noqa: PLR2004
         for code in text.encode()
     ]
     lines: list[str] = [""]

@@ -3,30 +3,15 @@
 -- follows the next secret name is masked. Free text and path segments are out of reach. Every pattern here is
 -- anchored or bounded, so that the time is linear in the text, whatever it holds.
 
-local json = require("json")
+local json_fields = require("json_fields")
 local secrets = require("secrets")
 
 local is_secret = secrets.is_secret
 local concat = table.concat
-local byte, find, match, sub = string.byte, string.find, string.match, string.sub
+local find, match, sub = string.find, string.match, string.sub
 
 local MASK = "***"
 local MAX_DEPTH = 4
-local QUOTE, BACKSLASH, COLON = 34, 92, 58
-
-local function bytes(characters)
-  local members = {}
-  for index = 1, #characters do
-    members[byte(characters, index)] = true
-  end
-  return members
-end
-
-local SPACE = bytes(" \t\r\n")
-local BETWEEN = bytes(" \t\r\n[]{},:+-.0123456789")
-local NESTED = bytes("=:<{[")
-local LITERALS = { ["true"] = true, ["false"] = true, ["null"] = true, e = true, E = true }
-
 local M = {}
 
 local function percent_decoded(text)
@@ -35,14 +20,6 @@ local function percent_decoded(text)
       return string.char(tonumber(hex, 16))
     end)
   )
-end
-
-local function json_decoded(text)
-  text = text:gsub("\\u(%x%x%x%x)", function(hex)
-    local code = tonumber(hex, 16)
-    return code < 128 and string.char(code) or "?"
-  end)
-  return (text:gsub("\\(.)", "%1"))
 end
 
 --- For text in no form that is known here.
@@ -66,96 +43,6 @@ local function mask_parameters(text, depth)
       end
     end)
   )
-end
-
---- Where the JSON string that opens at `at` closes; one past the text where it was cut off.
--- @return the index; whether it has escapes; whether it has signs of a text with fields of its own
-local function string_end(text, at)
-  local size = #text
-  local escaped, nested = false, false
-  at = at + 1
-  while at <= size do
-    local code = byte(text, at)
-    if code == QUOTE then
-      return at, escaped, nested
-    elseif code == BACKSLASH then
-      escaped = true
-      at = at + 1
-    elseif NESTED[code] then
-      nested = true
-    end
-    at = at + 1
-  end
-  return size + 1, escaped, nested
-end
-
---- Where the JSON value that starts at or after `at` ends; a number or literal ends before a delimiter.
-local function value_end(text, at)
-  local depth = 0
-  at = match(text, "^%s*()", at)
-  while true do
-    at = find(text, '[]["{},\n]', at)
-    if not at then
-      return #text
-    end
-    local code = sub(text, at, at)
-    if code == '"' then
-      at = string_end(text, at)
-    elseif code == "{" or code == "[" then
-      depth = depth + 1
-    elseif code == "}" or code == "]" then
-      depth = depth - 1
-    end
-    if depth < 0 or (depth == 0 and (code == "," or code == "\n")) then
-      return at - 1
-    elseif depth == 0 then
-      return at
-    end
-    at = at + 1
-  end
-end
-
---- A loop over bytes, as LuaJIT compiles it and does not compile patterns.
-local function mask_json(text, depth)
-  local out, copied, at, size = {}, 1, match(text, "^\239?\187?\191?()"), #text
-  while at <= size do
-    local code = byte(text, at)
-    if BETWEEN[code] then
-      at = at + 1
-    elseif code == QUOTE then
-      local close, escaped, nested = string_end(text, at)
-      local after = close + 1
-      while SPACE[byte(text, after)] do
-        after = after + 1
-      end
-      local is_key = byte(text, after) == COLON
-      local from, to, by
-      if is_key or escaped or nested then
-        local plain = sub(text, at + 1, close - 1)
-        plain = escaped and json_decoded(plain) or plain
-        if not is_key then
-          by = M.mask(plain, depth + 1)
-          from, to, by = at + 1, close - 1, by ~= plain and json.escape(by)
-        elseif is_secret(plain) then
-          from, to, by = after + 1, value_end(text, after + 1), '"' .. MASK .. '"'
-        end
-      end
-      at = is_key and after + 1 or close + 1
-      if by then
-        out[#out + 1] = sub(text, copied, from - 1) .. by
-        copied = to + 1
-        at = math.max(at, copied)
-      end
-    else
-      local word = match(text, "^%a+", at) or ""
-      if not LITERALS[word] and (word == "" or at + #word <= size) then
-        out[#out + 1] = sub(text, copied, at - 1) .. mask_rest(sub(text, at))
-        return concat(out)
-      end
-      at = at + #word
-    end
-  end
-  return copied == 1 and text or concat(out) .. sub(text, copied)
 end
 
 local function mask_attribute(name, equals)
@@ -216,7 +103,9 @@ function M.mask(text, depth)
   local start = match(text, "^\239?\187?\191?%s*(.?.?)")
   local first = sub(start, 1, 1)
   if first == "{" or first == "[" or first == '"' then
-    return mask_json(text, depth)
+    return json_fields.mask(text, function(inner)
+      return M.mask(inner, depth + 1)
+    end, mask_rest)
   elseif first == "<" then
     return mask_xml(text)
   elseif start == "--" then

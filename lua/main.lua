@@ -1,4 +1,4 @@
---- The two hooks that Envoy calls.
+--- The two hooks that Envoy calls, by the loader.
 -- A request travels: sampling -> headers -> body -> span -> batch. Request and response hook are two
 -- coroutines of one VM; the span id in the stream's dynamic metadata ties them together. Whatever fails here
 -- costs a span: requests pass untouched, as each hook runs in a pcall (which LuaJIT lets yield).
@@ -126,20 +126,13 @@ local function capture_response(handle)
   end
 end
 
-local function guarded(capture, handle)
-  local done, reason = pcall(capture, handle)
-  if not done then
-    log.warn(handle, handle:timestamp() * 1000, "could not capture: " .. tostring(reason))
+local function guarded(capture)
+  return function(handle)
+    local done, reason = pcall(capture, handle)
+    if not done then
+      log.warn(handle, handle:timestamp() * 1000, "could not capture: " .. tostring(reason))
+    end
   end
 end
 
-function envoy_on_request(handle)
-  guarded(capture_request, handle)
-end
-
-function envoy_on_response(handle)
-  guarded(capture_response, handle)
-end
-
--- Most filter chains of a proxy never see a request: what loading left over would stay with them.
-collectgarbage()
+return { request = guarded(capture_request), response = guarded(capture_response) }

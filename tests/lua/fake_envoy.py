@@ -86,7 +86,8 @@ class Proxy:
     def __init__(self, text: str, *, cluster: bool = True) -> None:
         self._lua = LuaRuntime(encoding=None)
         fake = self._lua.execute(Path(__file__).with_name("fake_envoy.lua").read_bytes())
-        self._lua.execute(text.encode())
+        # As Envoy does: the chunk's name is its text.
+        self._lua.eval(b"function(text) assert(loadstring(text))() end")(text.encode())
         self._envoy = fake[b"new"]()
         if cluster:
             self._envoy[b"clusters"][COLLECTOR.cluster.encode()] = True

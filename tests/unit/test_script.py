@@ -81,8 +81,12 @@ def test_another_direction_is_one_changed_line() -> None:
     assert len(changed_lines(render(Direction.INBOUND), render(Direction.OUTBOUND))) == 2
 
 
-def test_the_script_contains_no_comment_but_its_first_line() -> None:
-    assert [line for line in render().text.splitlines()[1:] if line.lstrip().startswith("--")] == []
+def test_the_script_is_one_comment_that_nothing_in_it_ends() -> None:
+    text = render(scope_name="]==] os.exit() --", skip_paths=["/]==]*"]).text
+    comments = [line for line in text.splitlines()[1:] if line.lstrip().startswith("--")]
+    assert comments == ["--[==["]
+    assert [line for line in text.splitlines() if "]==]" in line] == ["]==]"]
+    assert text.endswith("\n]==]\n")
 
 
 def test_comments_are_removed_and_strings_that_look_like_them_kept() -> None:
