@@ -1,5 +1,5 @@
 --- Masks the secret fields of JSON: nested, of any type, with escaped keys, in JSON inside strings, line by
--- line (NDJSON), and cut off anywhere. Loops over bytes, as LuaJIT compiles them and does not compile patterns.
+-- line (NDJSON), and cut off anywhere. Loops over bytes: LuaJIT compiles them, and does not compile patterns.
 
 local json = require("json")
 local secrets = require("secrets")

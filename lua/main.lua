@@ -37,10 +37,10 @@ local function is_stream(record, content_type)
     or content_type:find("^text/event%-stream")
 end
 
-local function begin(handle, header_map, stream, now, text)
+local function begin(handle, header_map, stream, metadata, now, text)
   local record = request.record(header_map, stream, now, text)
   inflight.add(record, handle)
-  stream:dynamicMetadata():set(METADATA, MARK, record.id)
+  metadata:set(METADATA, MARK, record.id)
   counters.add("captured")
   return record
 end
@@ -64,33 +64,34 @@ end
 
 local function capture_request(handle)
   local stream = handle:streamInfo()
-  if stream:dynamicMetadata():get(METADATA) then
+  local metadata = stream:dynamicMetadata()
+  if metadata:get(METADATA) then
     return
   end
-  local header_map = handle:headers()
-  local chosen = sampling.chosen() and not sampling.excluded(header_map)
+  local header_map = sampling.chosen() and handle:headers()
+  local chosen = header_map and not sampling.excluded(header_map)
   local now, text
   if chosen or exporter.is_pending() then
     now, text = clock(handle)
     catch_up(handle, now, text)
   end
   if not chosen or not sampling.within_rate(now) then
-    stream:dynamicMetadata():set(METADATA, MARK, NOT_CAPTURED)
+    metadata:set(METADATA, MARK, NOT_CAPTURED)
     return
   end
-  local record = begin(handle, header_map, stream, now, text)
+  local record = begin(handle, header_map, stream, metadata, now, text)
   body.read(handle, record.request_body, record)
 end
 
 --- The record of a response whose request never came to this filter: something before it answered.
-local function begin_at_response(handle, stream)
+local function begin_at_response(handle, stream, metadata)
   local header_map = handle.requestHeaders and handle:requestHeaders() -- Envoy >= 1.40
   if not sampling.chosen() or (header_map and sampling.excluded(header_map)) then
     return nil
   end
   local now, text = clock(handle)
   if sampling.within_rate(now) then
-    local record = begin(handle, header_map, stream, now, text)
+    local record = begin(handle, header_map, stream, metadata, now, text)
     record.request_body.complete = true
     return record
   end
@@ -98,13 +99,14 @@ end
 
 local function capture_response(handle)
   local stream = handle:streamInfo()
-  local mark = stream:dynamicMetadata():get(METADATA)
+  local metadata = stream:dynamicMetadata()
+  local mark = metadata:get(METADATA)
   local record
   if mark then
     -- Nothing is found for a request that is not captured, that another filter captures, or that was swept.
     record = inflight.find(mark[MARK])
   else
-    record = begin_at_response(handle, stream)
+    record = begin_at_response(handle, stream, metadata)
   end
   if not record then
     return
