@@ -8,7 +8,7 @@ OUT    ?= rendered/$(STACK)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test render lint format lock clean
+.PHONY: help demo demo-serve test test-all bench render lint format lock clean
 
 help: ## Print this list
 	@echo "Usage: make TARGET [STACK=dev] [OUT=DIR] [ARGS='...']"
@@ -23,6 +23,9 @@ demo-serve: $(VENV)/.test ## The demo's Envoy, left running for your own request
 test: $(VENV)/.test ## Unit, Lua and Envoy tests
 	@$(BIN)/python -m pytest $(ARGS)
 
+bench: $(VENV)/.bench ## What capturing costs, against the guide's script and Envoy's own tracer
+	@$(BIN)/python -m lab.bench $(ARGS)
+
 render: $(VENV)/.runtime ## Write the manifests of STACK to OUT, without the Pulumi engine
 	@$(BIN)/python -m components.render --stack $(STACK) --out $(OUT) $(ARGS)
 
@@ -36,6 +39,7 @@ lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.txt
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test -c requirements.txt pyproject.toml -o requirements-test.txt
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test --group lint -c requirements-test.txt pyproject.toml -o requirements-lint.txt
+	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test --group bench -c requirements-test.txt pyproject.toml -o requirements-bench.txt
 
 clean: ## Remove everything that was installed or written
 	rm -rf $(VENV) .cache rendered .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -48,6 +52,9 @@ $(VENV)/.runtime: requirements.txt
 	@$(INSTALL) $< $@
 
 $(VENV)/.test: requirements-test.txt
+	@$(INSTALL) $< $@
+
+$(VENV)/.bench: requirements-bench.txt
 	@$(INSTALL) $< $@
 
 $(VENV)/.lint: requirements-lint.txt

@@ -24,6 +24,7 @@ inbound port has four VMs per worker; Istio's TrafficExtension refuses 64 KiB.""
 # Each requires only modules before it; `main` makes the hooks, and the loader calls them.
 MODULES = (
     "log",
+    "counters",
     "json",
     "ids",
     "sampling",
@@ -32,7 +33,6 @@ MODULES = (
     "fields",
     "redaction",
     "headers",
-    "counters",
     "inflight",
     "body",
     "span",

@@ -33,16 +33,29 @@ local function mask_rest(text)
   return text
 end
 
+local function is_secret_parameter(name, value, depth)
+  if is_secret(find(name, "[%%+]") and percent_decoded(name) or name) then
+    return true
+  end
+  local plain = find(value, "[%%+]") and percent_decoded(value) or value
+  return find(plain, "[=:<{[]") and M.mask(plain, depth + 1) ~= plain
+end
+
 local function mask_parameters(text, depth)
-  return (
-    text:gsub("[^&;?#]+", function(parameter)
-      local name, value = match(parameter, "^([^=]*)=(.*)$")
-      local plain = value and percent_decoded(value)
-      if plain and (is_secret(percent_decoded(name)) or M.mask(plain, depth + 1) ~= plain) then
-        return name .. "=" .. MASK
+  local out, copied, at = {}, 1, 1
+  local equals = find(text, "=", 1, true)
+  while equals do
+    local stop = find(text, "[&;?#]", at) or #text + 1
+    if stop > equals then
+      if is_secret_parameter(sub(text, at, equals - 1), sub(text, equals + 1, stop - 1), depth) then
+        out[#out + 1] = sub(text, copied, equals) .. MASK
+        copied = stop
       end
-    end)
-  )
+      equals = find(text, "=", stop, true)
+    end
+    at = stop + 1
+  end
+  return copied == 1 and text or concat(out) .. sub(text, copied)
 end
 
 local function mask_attribute(name, equals)
@@ -95,8 +108,9 @@ local function mask_multipart(text, depth)
 end
 
 --- Masks the secret fields of a text.
--- @param depth how many texts this one is nested in; 0 for a body
+-- @param depth how many texts this one is nested in; none for a body
 function M.mask(text, depth)
+  depth = depth or 0
   if depth > MAX_DEPTH then
     return MASK
   end

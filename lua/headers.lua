@@ -18,7 +18,7 @@ ALLOWED[":authority"] = ALLOWED.host
 -- By name, as names are met: their masks, or false.
 local masks = {}
 
--- By name and value: most values repeat from request to request. What is masked is not remembered.
+-- By name and value, as shown: most values repeat from request to request. What masks hide is not remembered.
 local cache, cached = {}, 0
 
 local masked, members = {}, {}
@@ -29,11 +29,16 @@ local function mask_of(name)
   return mask
 end
 
+local function escape_twice(text)
+  local once = json.escape(text)
+  return once == text and text or json.escape(once)
+end
+
 --- A member of a JSON object that stands inside a JSON string: quotes and escapes are escaped once more.
 local function member(name, value)
   local key = name == ":authority" and "host" or name
-  local text = '\\"' .. json.escape(json.escape(key)) .. '\\":\\"' .. json.escape(json.escape(value)) .. '\\"'
-  if #value <= MAX_CACHED_VALUE and not masks[name] then
+  local text = '\\"' .. escape_twice(key) .. '\\":\\"' .. escape_twice(value) .. '\\"'
+  if #value <= MAX_CACHED_VALUE and name ~= "x-request-id" then
     if cached >= MAX_CACHED then
       cache, cached = {}, 0
     end

@@ -9,7 +9,7 @@ local concat = table.concat
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local MASK = "***"
-local QUOTE, BACKSLASH, COLON = 34, 92, 58
+local QUOTE, BACKSLASH, COLON, LETTER_U = 34, 92, 58, 117
 
 local function bytes(characters)
   local members = {}
@@ -45,8 +45,9 @@ local function string_end(text, at)
     if code == QUOTE then
       return at, escaped, nested
     elseif code == BACKSLASH then
-      escaped = true
+      -- Of all escapes only \u can hide a sign.
       at = at + 1
+      escaped, nested = true, nested or byte(text, at) == LETTER_U
     elseif NESTED[code] then
       nested = true
     end
@@ -98,7 +99,7 @@ function M.mask(text, mask, mask_rest)
       end
       local is_key = byte(text, after) == COLON
       local from, to, by
-      if is_key or escaped or nested then
+      if is_key or nested then
         local plain = sub(text, at + 1, close - 1)
         plain = escaped and decoded(plain) or plain
         if not is_key then

@@ -1,6 +1,7 @@
 --- What leaves the proxy masked. Fails closed: what has no form known to be harmless is masked whole.
 
 local config = require("config")
+local counters = require("counters")
 local fields = require("fields")
 local secrets = require("secrets")
 
@@ -59,6 +60,18 @@ local MASKS = config.redaction.mode == "mask"
 local SECRET_HEADERS = set(table.concat(config.redaction.headers, " "))
 local URL_HEADERS = set("referer location content-location link refresh x-envoy-original-path x-original-url")
 
+--- A mask that fails closed, and counts.
+local function guarded(mask)
+  return function(text)
+    local done, masked = pcall(mask, text)
+    masked = done and masked or MASK
+    if masked ~= text then
+      counters.add("masked")
+    end
+    return masked
+  end
+end
+
 local function as_it_is(text)
   return text
 end
@@ -66,25 +79,18 @@ end
 local M = {}
 
 --- Masks secret parameters of a URL or path.
-M.url = MASKS and fields.mask_url or as_it_is
+M.url = MASKS and guarded(fields.mask_url) or as_it_is
 
 --- Masks secret fields of a body, whatever its form.
-M.body = MASKS
-    and function(text)
-      local done, masked = pcall(fields.mask, text, 0)
-      return done and masked or MASK
-    end
-  or as_it_is
+M.body = MASKS and guarded(fields.mask) or as_it_is
 
 --- The function that masks a header's values, or nil where they pass as they are.
 -- @param name in lower case
 function M.header(name)
-  if not MASKS then
-    return nil
-  elseif SECRET_HEADERS[name] or secrets.is_secret(name) then
-    return BY_FORM[name] or mask_whole
+  if MASKS and (SECRET_HEADERS[name] or secrets.is_secret(name)) then
+    return guarded(BY_FORM[name] or mask_whole)
   end
-  return URL_HEADERS[name] and fields.mask_url
+  return URL_HEADERS[name] and M.url
 end
 
 return M

@@ -152,6 +152,11 @@ class Proxy:
         return span
 
     @property
+    def counters(self) -> dict[str, int]:
+        """What the script counted in Envoy's statistics."""
+        return {name.decode(): count for name, count in self._envoy[b"counters"].items()}
+
+    @property
     def warnings(self) -> list[str]:
         return [line.decode() for line in self._envoy[b"logs"].values()]
 
