@@ -1,0 +1,174 @@
+"""Interleaved rounds: every variant runs for a moment, one after the other, and again."""
+
+import tempfile
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import envoy
+from lab.envoy import Envoy
+from lab.server import LOOPBACK
+
+from . import wrk
+from .results import Sample, Scenario
+from .variants import COLLECTOR_CLUSTER, LISTENER, Variant, document, sinks
+
+# A cross through the case that the design's bars are about: every body at its connections, and reversely.
+SCENARIOS = (
+    Scenario("250 B, 16 connections", 250, 16),
+    Scenario("4 KB, 16 connections", 4096, 16),
+    Scenario("64 KB, 16 connections", 65536, 16),
+    Scenario("250 B, 1 connection", 250, 1),
+    Scenario("250 B, 128 connections", 250, 128),
+)
+
+IDLE_CHAINS = 100
+IDLE_WORKERS = 2
+
+_WARM_UP_SECONDS = 3  # until LuaJIT has compiled what it will
+_EXPORTS = f"cluster.{COLLECTOR_CLUSTER}.upstream_rq_total"
+_REFUSED = f"cluster.{COLLECTOR_CLUSTER}.upstream_rq_pending_overflow"
+_STATS = r"upstream_rq_(total|pending_overflow)$|\.lua\..*errors$"
+_PROC = Path("/proc")
+
+Report = Callable[[str, str], None]
+
+
+class BenchError(Exception):
+    """A variant did not do what is to be measured. The message is one line."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Running Envoys, one for each variant, with one worker each.
+
+    Attributes:
+        wrk_path: of the load generator.
+        envoys: in the order in which they run.
+        bodies: a folder with a file for each size of body, named by it.
+    """
+
+    wrk_path: str
+    envoys: Sequence[tuple[Variant, Envoy]]
+    bodies: Path
+
+    async def warm_up(self, scenario: Scenario, report: Report) -> None:
+        """Run every variant once, and see that it does what it is there for.
+
+        Raises:
+            BenchError: one does not.
+        """
+        for variant, proxy in self.envoys:
+            report("warm-up", variant.name)
+            sample = await self._run(scenario, 0, variant, proxy, _WARM_UP_SECONDS)
+            if bool(sample.exports) != variant.exports:
+                raise BenchError(
+                    f"{variant.name}: {sample.exports} requests to the collector. {_end_of_log(proxy)}"
+                )
+
+    async def samples(
+        self, scenarios: Sequence[Scenario], rounds: int, seconds: int, report: Report
+    ) -> list[Sample]:
+        """Measure.
+
+        Args:
+            scenarios: what loads.
+            rounds: how often each variant runs in each scenario.
+            seconds: for how long each time.
+            report: told, before each run, what comes next and for which variant.
+
+        Raises:
+            BenchError: a client request failed, or a script raised an error.
+        """
+        samples = []
+        for scenario in scenarios:
+            for number in range(rounds):
+                for variant, proxy in self.envoys:
+                    report(f"{scenario.name}, round {number + 1} of {rounds}", variant.name)
+                    samples.append(await self._run(scenario, number, variant, proxy, seconds))
+        return samples
+
+    async def _run(
+        self, scenario: Scenario, number: int, variant: Variant, proxy: Envoy, seconds: int
+    ) -> Sample:
+        before, cpu_before = await proxy.stats(_STATS), _cpu_ns(proxy.pid)
+        load = await wrk.run(
+            self.wrk_path,
+            f"http://{LOOPBACK}:{proxy.ports[f'{LISTENER}-0']}{_path(scenario)}?page=1&sort=asc",
+            self.bodies / str(scenario.body_bytes),
+            connections=scenario.connections,
+            seconds=seconds,
+        )
+        cpu_ns = _cpu_ns(proxy.pid) - cpu_before
+        counted = {name: value - before.get(name, 0) for name, value in (await proxy.stats(_STATS)).items()}
+        if load.failed or not load.requests:
+            what = f"{load.failed} requests failed, {load.requests} were answered"
+        elif any(value for name, value in counted.items() if name.endswith("errors")):
+            what = "its script raised an error"
+        else:
+            return Sample(
+                scenario=scenario.name,
+                round=number,
+                variant=variant.name,
+                requests=load.requests,
+                cpu_us=cpu_ns / load.requests / 1e3,
+                requests_per_second=load.requests / load.duration_us * 1e6,
+                p50_us=load.p50_us,
+                p99_us=load.p99_us,
+                resident_mb=_resident_mb(proxy.pid),
+                exports=counted[_EXPORTS],
+                refused_exports=counted[_REFUSED],
+            )
+        raise BenchError(f"{variant.name}, {scenario.name}: {what}. {_end_of_log(proxy)}")
+
+
+@asynccontextmanager
+async def running(wrk_path: str, variants: Sequence[Variant]) -> AsyncIterator[Bench]:
+    """Run an Envoy for each variant and one for the sinks, for as long as the block lasts.
+
+    Raises:
+        EnvoyError: one does not start.
+    """
+    documents = {scenario.body_bytes: document(scenario.body_bytes) for scenario in SCENARIOS}
+    answers = {_path(scenario): documents[scenario.body_bytes] for scenario in SCENARIOS}
+    async with AsyncExitStack() as stack:
+        bodies = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lab-bench-")))
+        for size, text in documents.items():
+            (bodies / str(size)).write_text(text)
+        sink = await stack.enter_async_context(envoy.running(sinks(answers)))
+        envoys = []
+        for variant in variants:
+            config = variant.bootstrap(app_port=sink.ports["app"], collector_port=sink.ports["collector"])
+            envoys.append((variant, await stack.enter_async_context(envoy.running(config))))
+        yield Bench(wrk_path, envoys, bodies)
+
+
+async def idle_mb(variant: Variant) -> float:
+    """Resident memory of an Envoy with `IDLE_CHAINS` filter chains and `IDLE_WORKERS` workers, in 10^6 bytes.
+
+    Raises:
+        EnvoyError: it does not start.
+    """
+    config = variant.bootstrap(app_port=1, collector_port=1, listeners=IDLE_CHAINS)
+    async with envoy.running(config, workers=IDLE_WORKERS) as proxy:
+        return _resident_mb(proxy.pid)
+
+
+def _path(scenario: Scenario) -> str:
+    return f"/api/orders/{scenario.body_bytes}"
+
+
+def _cpu_ns(pid: int) -> int:
+    """CPU time of a process so far, user and system; exact, where /proc/PID/stat has ticks of 10 ms."""
+    return sum(int(file.read_text().split()[0]) for file in (_PROC / str(pid) / "task").glob("*/schedstat"))
+
+
+def _resident_mb(pid: int) -> float:
+    status = dict(line.split(":", 1) for line in (_PROC / str(pid) / "status").read_text().splitlines())
+    return int(status["VmRSS"].split()[0]) * 1024 / 1e6
+
+
+def _end_of_log(proxy: Envoy) -> str:
+    lines = proxy.log().splitlines()
+    return f"Its log ends with: {lines[-1]}" if lines else "It logged nothing."

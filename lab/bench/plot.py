@@ -1,0 +1,67 @@
+"""The figure: what each variant adds, as a share of what the guide's script adds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+mpl.use("Agg")  # draws into a file, without a display
+
+from matplotlib import pyplot as plt
+
+from .results import Sample, rows
+from .variants import EMPTY, OURS, TRACER, UNMASKED, UNSAMPLED
+
+_COLOURS = {
+    EMPTY: "#c9ccd1",
+    UNSAMPLED: "#8e959f",
+    TRACER: "#e0a13a",
+    UNMASKED: "#8fb8e8",
+    OURS: "#1f5fa8",
+}
+_BARS = {"bar: a third": 100 / 3, "goal: a sixth": 100 / 6}
+_BAR_HEIGHT = 0.16
+
+
+def draw(samples: Sequence[Sample], file: Path, title: str) -> None:
+    """Write the figure.
+
+    Args:
+        samples: of all scenarios.
+        file: a PNG.
+        title: below the figure's own.
+    """
+    scenarios = list(dict.fromkeys(sample.scenario for sample in samples))
+    figure, axes = plt.subplots(figsize=(9, 1.2 + 1.2 * len(scenarios)), dpi=130, layout="constrained")
+    for index, (variant, colour) in enumerate(_COLOURS.items()):
+        shares = [
+            next(row.of_guide for row in rows(samples, name) if row.variant == variant) for name in scenarios
+        ]
+        drawn = [(place, share) for place, share in enumerate(shares) if share]
+        bars = axes.barh(
+            [place + (index - 2) * _BAR_HEIGHT for place, _ in drawn],
+            [share.median * 100 for _, share in drawn],
+            _BAR_HEIGHT * 0.9,
+            xerr=[
+                [(share.median - share.low) * 100 for _, share in drawn],
+                [(share.high - share.median) * 100 for _, share in drawn],
+            ],
+            error_kw={"elinewidth": 0.8, "ecolor": "#555555"},
+            color=colour,
+            label=variant,
+        )
+        axes.bar_label(bars, fmt=" %.0f %%", fontsize=7, padding=2)
+    for label, value in _BARS.items():
+        axes.axvline(value, color="#b03030", linewidth=0.8, linestyle="--")
+        axes.annotate(label, (value, 1), xycoords=("data", "axes fraction"), fontsize=7, color="#b03030")
+    axes.set_yticks(range(len(scenarios)), scenarios, fontsize=9)
+    axes.invert_yaxis()
+    axes.set_xlim(left=min(0, axes.get_xlim()[0]))
+    axes.set_xlabel(
+        "CPU time added per request, % of what the guide's script adds (median; line: min to max)", fontsize=9
+    )
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(fontsize=8, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.suptitle(f"What capturing costs Envoy\n{title}", fontsize=9)
+    figure.savefig(file)
+    plt.close(figure)

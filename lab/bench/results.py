@@ -1,0 +1,139 @@
+"""What was measured, and what it says: medians, and ratios of neighbours. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import NamedTuple
+
+from .variants import GUIDE, NO_FILTER, TRACER
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A load.
+
+    Attributes:
+        name: in every table and plot, and unique.
+        body_bytes: of each request and each response.
+        connections: that the client keeps busy.
+    """
+
+    name: str
+    body_bytes: int
+    connections: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One variant in one round of one scenario.
+
+    Attributes:
+        scenario: its name.
+        round: its number, from 0.
+        variant: its name.
+        requests: that were answered.
+        cpu_us: CPU time of Envoy per request, user and system.
+        requests_per_second: throughput.
+        p50_us: median latency at the client.
+        p99_us: 99th percentile of it.
+        resident_mb: memory of Envoy at the end, in 10^6 bytes.
+        exports: requests to the collector's cluster.
+        refused_exports: of these, those that the limits of its connection pool refused.
+    """
+
+    scenario: str
+    round: int
+    variant: str
+    requests: int
+    cpu_us: float
+    requests_per_second: float
+    p50_us: int
+    p99_us: int
+    resident_mb: float
+    exports: int
+    refused_exports: int
+
+
+class Spread(NamedTuple):
+    """The middle and the ends of some values."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> "Spread":
+        """The spread of one value or more."""
+        return cls(median(values), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One variant in one scenario, over all rounds.
+
+    Attributes:
+        variant: its name.
+        cpu_us: median CPU time per request.
+        added_us: what it adds to no filter's.
+        of_guide: what it adds, as a share of what the guide's script adds; None without a measurable cost.
+        of_tracer: the same to Envoy's tracer.
+        requests_per_second: median.
+        p50_us: median.
+        p99_us: median.
+        resident_mb: the most.
+        exports_per_request: requests to the collector for each captured one.
+        refused_exports: in all rounds.
+    """
+
+    variant: str
+    cpu_us: float
+    added_us: Spread
+    of_guide: Spread | None
+    of_tracer: Spread | None
+    requests_per_second: float
+    p50_us: float
+    p99_us: float
+    resident_mb: float
+    exports_per_request: float
+    refused_exports: int
+
+
+def rows(samples: Sequence[Sample], scenario: str) -> list[Row]:
+    """One row for each variant, in the order in which they ran."""
+    of_scenario = [sample for sample in samples if sample.scenario == scenario]
+    names = list(dict.fromkeys(sample.variant for sample in of_scenario))
+    return [_row(of_scenario, name) for name in names]
+
+
+def _row(samples: Sequence[Sample], variant: str) -> Row:
+    own = [sample for sample in samples if sample.variant == variant]
+    return Row(
+        variant=variant,
+        cpu_us=median(sample.cpu_us for sample in own),
+        added_us=Spread.of(list(_added_us(samples, variant).values())),
+        of_guide=_ratio(samples, variant, GUIDE),
+        of_tracer=_ratio(samples, variant, TRACER),
+        requests_per_second=median(sample.requests_per_second for sample in own),
+        p50_us=median(sample.p50_us for sample in own),
+        p99_us=median(sample.p99_us for sample in own),
+        resident_mb=max(sample.resident_mb for sample in own),
+        exports_per_request=sum(sample.exports for sample in own) / sum(sample.requests for sample in own),
+        refused_exports=sum(sample.refused_exports for sample in own),
+    )
+
+
+def _added_us(samples: Sequence[Sample], variant: str) -> dict[int, float]:
+    """CPU time per request over no filter's in the same round, by round."""
+    cpu_us = {(sample.variant, sample.round): sample.cpu_us for sample in samples}
+    return {
+        number: value - cpu_us[NO_FILTER, number]
+        for (name, number), value in cpu_us.items()
+        if name == variant
+    }
+
+
+def _ratio(samples: Sequence[Sample], variant: str, to: str) -> Spread | None:
+    """Of what two variants add, round by round: what disturbs one mostly disturbs its neighbour too."""
+    added, reference = _added_us(samples, variant), _added_us(samples, to)
+    ratios = [added[number] / value for number, value in reference.items() if value > 0]
+    return Spread.of(ratios) if ratios else None
