@@ -15,13 +15,18 @@ help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s%s\n", $$1, $$2}'
 
 demo: $(VENV)/.test ## Capture real traffic through a real Envoy and show the spans
-	@$(BIN)/python -m lab.demo $(ARGS)
+	@$(BIN)/python -m lab.demo --stack $(STACK) $(ARGS)
 
 demo-serve: $(VENV)/.test ## The demo's Envoy, left running for your own requests
-	@$(BIN)/python -m lab.demo --serve $(ARGS)
+	@$(BIN)/python -m lab.demo --stack $(STACK) --serve $(ARGS)
 
 test: $(VENV)/.test ## Unit, Lua and Envoy tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-all: $(VENV)/.test ## The same, with the Envoy tests once per Envoy minor, 1.36 to 1.40
+	@$(BIN)/python -m pytest tests/unit tests/lua $(ARGS)
+	@versions=$$($(BIN)/python -m lab.versions) && for version in $$versions; do \
+	  ENVOY_VERSION=$$version $(BIN)/python -m pytest tests/envoy $(ARGS) || exit 1; done
 
 bench: $(VENV)/.bench ## What capturing costs, against the guide's script and Envoy's own tracer
 	@$(BIN)/python -m lab.bench $(ARGS)

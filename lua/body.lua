@@ -8,6 +8,7 @@ local redaction = require("redaction")
 local buffer = require("string.buffer")
 
 local LIMIT = config.max_body_bytes
+local BYTES = config.binary_bodies == "bytes"
 
 -- Textual media types as patterns.
 local TEXTUAL = {}
@@ -35,7 +36,8 @@ function M.read(handle, body, record)
     end
     local size = chunk:length()
     body.total = body.total + size
-    local take = body.encoded and 0 or inflight.reserve(record, math.min(size, LIMIT - body.kept))
+    local wanted = (BYTES or not body.encoded) and math.min(size, LIMIT - body.kept) or 0
+    local take = inflight.reserve(record, wanted)
     if take > 0 then
       body.kept = body.kept + take
       local bytes = chunk:getBytes(0, take)
@@ -65,18 +67,22 @@ end
 function M.render(body)
   if body.stream then
     return "", "stream"
-  elseif body.encoded then
+  elseif body.encoded and not BYTES then
     return "", body.total > 0 and "encoding" or nil
   elseif body.kept == 0 then
     return ""
   end
   local bytes = body.parts and table.concat(body.parts) or body.text
-  local text = redaction.body(body.kept < body.total and json.cut(bytes) or bytes)
+  if body.encoded then
+    return "", nil, bytes
+  end
+  local text = body.kept < body.total and json.cut(bytes) or bytes
+  local masked = redaction.body(text)
   scratch:reset()
-  local replaced, has_nul = json.put(scratch, text)
+  local replaced, has_nul = json.put(scratch, masked)
   if (replaced == 0 and not has_nul) or is_textual(body.content_type) then
     return scratch:get()
-  elseif config.binary_bodies == "bytes" then
+  elseif BYTES and masked == text then
     return "", nil, bytes
   end
   return "", "binary"

@@ -12,21 +12,30 @@ local find, match, sub = string.find, string.match, string.sub
 
 local MASK = "***"
 local MAX_DEPTH = 4
+local MAX_NAME = 128
+
+-- Quoted in either way, or not; the last may have been cut off. A name is tried once, from its start.
+local ATTRIBUTES = {
+  '%f[%w_:.-]([%w_:.-]+)(%s*=%s*")[^"<]*',
+  "%f[%w_:.-]([%w_:.-]+)(%s*=%s*')[^'<]*",
+  "%f[%w_:.-]([%w_:.-]+)(%s*=%s*)[^%s\"'<>]+",
+}
+
 local M = {}
 
-local function percent_decoded(text)
-  return (
-    text:gsub("%+", " "):gsub("%%(%x%x)", function(hex)
-      return string.char(tonumber(hex, 16))
-    end)
-  )
+local function character(hex)
+  return string.char(tonumber(hex, 16))
 end
 
---- For text in no form that is known here.
+local function percent_decoded(text)
+  return (text:gsub("%+", " "):gsub("%%(%x%x)", character))
+end
+
+--- For text in no form that is known here: cut off after the first secret name that has a value.
 local function mask_rest(text)
   for name, at, gap in text:gmatch("([%w_.-]*)()([^%w_.-]*)") do
     local value = match(gap, "^[\"'\\]*%s*[:=]()")
-    if value and is_secret(name) then
+    if value and is_secret(name) and not find(gap, "^[\"'%s\\]*%*%*%*", value) then
       return sub(text, 1, at + value - 2) .. MASK
     end
   end
@@ -34,11 +43,12 @@ local function mask_rest(text)
 end
 
 local function is_secret_parameter(name, value, depth)
+  name = sub(name, -MAX_NAME)
   if is_secret(find(name, "[%%+]") and percent_decoded(name) or name) then
     return true
   end
   local plain = find(value, "[%%+]") and percent_decoded(value) or value
-  return find(plain, "[=:<{[]") and M.mask(plain, depth + 1) ~= plain
+  return find(plain, "[=:<{[%%]") and M.mask(plain, depth + 1) ~= plain
 end
 
 local function mask_parameters(text, depth)
@@ -62,38 +72,52 @@ local function mask_attribute(name, equals)
   return is_secret(name) and name .. equals .. MASK or nil
 end
 
-local function mask_xml(text)
-  text = text:gsub('%f[%w_:.-]([%w_:.-]+)(%s*=%s*")[^"]*', mask_attribute)
-  text = text:gsub("%f[%w_:.-]([%w_:.-]+)(%s*=%s*')[^']*", mask_attribute)
-  local out, copied, at = {}, 1, 1
-  while true do
-    local _, stop, name, rest = find(text, "<([%w_:.-]+)%f[^%w_:.-]([^<>]*)>", at)
-    if not stop then
-      return concat(out) .. sub(text, copied)
-    end
-    at = stop + 1
-    if is_secret(name) and sub(rest, -1) ~= "/" then
-      -- Up to its end tag; elements of its name inside are passed over.
-      out[#out + 1] = sub(text, copied, stop) .. MASK
-      local depth = 1
-      repeat
-        local start, inner, slash, found = find(text, "<(/?)([%w_:.-]+)", at)
-        depth = found == name and depth + (slash == "/" and -1 or 1) or depth
-        copied, at = start or #text + 1, (inner or #text) + 1
-      until depth == 0 or not start
+--- Whether a tag names a secret: <field name="password">. One that was cut off may have.
+local function names_secret(attributes)
+  for value in attributes:gmatch("=%s*[\"']?([%w_.-]+)") do
+    if is_secret(value) then
+      return true
     end
   end
 end
 
-local function mask_multipart(text, depth)
-  local boundary = match(text, "^%s*(%-%-[^\r\n]*)")
+local function mask_xml(text)
+  for _, pattern in ipairs(ATTRIBUTES) do
+    text = text:gsub(pattern, mask_attribute)
+  end
+  local out, copied, at = {}, 1, 1
+  while true do
+    local start, stop, name, rest, close = find(text, "<([%w_:.-]+)%f[^%w_:.-]([^<>]*)(>?)", at)
+    if not stop then
+      return concat(out) .. sub(text, copied)
+    end
+    at = stop + 1
+    local named = names_secret(rest) or (close == "" and rest ~= "")
+    if named then
+      out[#out + 1] = sub(text, copied, start) .. name .. " " .. MASK .. ">"
+      copied = at
+    end
+    if (named or is_secret(name)) and sub(rest, -1) ~= "/" then
+      -- Up to its end tag; elements of its name inside are passed over.
+      out[#out + 1] = sub(text, copied, stop) .. MASK
+      local depth = 1
+      repeat
+        local from, to, slash, found = find(text, "<(/?)([%w_:.-]+)", at)
+        depth = found == name and depth + (slash == "/" and -1 or 1) or depth
+        copied, at = from or #text + 1, (to or #text) + 1
+      until depth == 0 or not from
+    end
+  end
+end
+
+local function mask_multipart(text, boundary, depth)
   local out, at = {}, 1
   while true do
     local following = find(text, boundary, at + 1, true) or #text + 1
     local part = sub(text, at, following - 1)
     local content = match(part, "\r?\n\r?\n()")
-    if content then
-      local name = match(sub(part, 1, content - 1), '[%s;]name="?([^"\r\n;]*)')
+    if content and sub(part, 1, #boundary) == boundary then
+      local name = match(sub(part, 1, content - 1), "[%s;][Nn][Aa][Mm][Ee]%s*=%s*[\"']?([^\"'\r\n;]*)")
       local secret = name and is_secret(percent_decoded(name))
       out[#out + 1] = sub(part, 1, content - 1)
       out[#out + 1] = secret and MASK .. "\r\n" or M.mask(sub(part, content), depth + 1)
@@ -114,18 +138,31 @@ function M.mask(text, depth)
   if depth > MAX_DEPTH then
     return MASK
   end
-  local start = match(text, "^\239?\187?\191?%s*(.?.?)")
-  local first = sub(start, 1, 1)
+  local first = match(text, "^\239?\187?\191?%s*(.?)")
   if first == "{" or first == "[" or first == '"' then
-    return json_fields.mask(text, function(inner)
+    local masked, whole = json_fields.mask(text, function(inner)
       return M.mask(inner, depth + 1)
-    end, mask_rest)
+    end)
+    if whole then
+      return masked
+    end
+    text = masked
   elseif first == "<" then
-    return mask_xml(text)
-  elseif start == "--" then
-    return mask_multipart(text, depth)
-  elseif find(text, "^%S-=") then
-    return mask_parameters(text, depth)
+    return mask_rest(mask_xml(text))
+  end
+  text = text:gsub("\\u00(%x%x)", character)
+  local boundary = match(text, "^%s*(%-%-[^\r\n]*)") or match(text, "\n(%-%-[^\r\n]*)")
+  if boundary and find(text, "[Nn][Aa][Mm][Ee]%s*=") then
+    return mask_multipart(text, boundary, depth)
+  end
+  local decoded = find(text, "%%%x%x") and percent_decoded(text)
+  if find(text, "<", 1, true) then
+    text = mask_xml(text)
+  end
+  if find(text, "=", 1, true) then
+    text = mask_parameters(text, depth)
+  elseif decoded and M.mask(decoded, depth + 1) ~= decoded then
+    return MASK
   end
   return mask_rest(text)
 end

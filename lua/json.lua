@@ -78,10 +78,11 @@ end
 
 --- `text` without the UTF-8 sequence that a cut at a byte limit left unfinished at its end.
 function M.cut(text)
-  local last = sub(text, -3):match("[\192-\247][\128-\191]*$")
-  local lead = last and byte(last) or 0
-  if last and #last < (lead < 0xE0 and 2 or lead < 0xF0 and 3 or 4) then
-    return sub(text, 1, -#last - 1)
+  local last = sub(text, -3):match("[\194-\244][\128-\191]*$")
+  for _, rest in ipairs(last and { "\128\128\128", "\191\191\191" } or {}) do
+    if sequence_length(last .. rest, 1, byte(last)) > #last then
+      return sub(text, 1, -#last - 1)
+    end
   end
   return text
 end

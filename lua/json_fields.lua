@@ -26,12 +26,18 @@ local LITERALS = { ["true"] = true, ["false"] = true, ["null"] = true, e = true,
 
 local M = {}
 
+local PLAIN = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
+
 local function decoded(text)
-  text = text:gsub("\\u(%x%x%x%x)", function(hex)
-    local code = tonumber(hex, 16)
-    return code < 128 and string.char(code) or "?"
-  end)
-  return (text:gsub("\\(.)", "%1"))
+  return (
+    text:gsub("\\(.)(%x?%x?%x?%x?)", function(letter, hex)
+      if letter ~= "u" then
+        return (PLAIN[letter] or letter) .. hex
+      end
+      local code = tonumber(hex, 16) or 0
+      return code < 128 and string.char(code) or "?"
+    end)
+  )
 end
 
 --- Where the JSON string that opens at `at` closes; one past the text where it was cut off.
@@ -84,8 +90,8 @@ end
 
 --- Masks the secret fields of a JSON text.
 -- @param mask function(text) -> text: for texts inside strings
--- @param mask_rest function(text) -> text: for what follows where the text is no JSON
-function M.mask(text, mask, mask_rest)
+-- @return text; whether all of it was JSON, else it is as it was from where it was not
+function M.mask(text, mask)
   local out, copied, at, size = {}, 1, match(text, "^\239?\187?\191?()"), #text
   while at <= size do
     local code = byte(text, at)
@@ -118,13 +124,13 @@ function M.mask(text, mask, mask_rest)
     else
       local word = match(text, "^%a+", at) or ""
       if not LITERALS[word] and (word == "" or at + #word <= size) then
-        out[#out + 1] = sub(text, copied, at - 1) .. mask_rest(sub(text, at))
-        return concat(out)
+        out[#out + 1] = sub(text, copied)
+        return concat(out), false
       end
       at = at + #word
     end
   end
-  return copied == 1 and text or concat(out) .. sub(text, copied)
+  return copied == 1 and text or concat(out) .. sub(text, copied), true
 end
 
 return M

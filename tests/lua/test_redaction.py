@@ -187,7 +187,10 @@ def test_parameters_of_urls_are_masked_wherever_a_url_stands(proxy, target, mask
         ('<user password="S" name="x"/>', '<user password="***" name="x"/>'),
         ("<user apiKey = 'S>S' name='x'>a</user>", "<user apiKey = '***' name='x'>a</user>"),
         ('<token type="x">S', '<token type="x">***'),
-        ('<a password="S', '<a password="***'),
+        ('<a password="S', "<a ***>***"),
+        ('<field name="pin" value="S"/>', "<field ***>"),
+        ('<field value="S" name="pin">S</field>', "<field ***>***</field>"),
+        ("<login password=S user='x'/>", "<login password=*** user='x'/>"),
         ("<token/><b>1</b>", "<token/><b>1</b>"),
     ],
 )
