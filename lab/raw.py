@@ -83,7 +83,7 @@ class Connection:
         version, status, *_ = status_line.split(" ", 2)
         fields = [line.split(":", 1) for line in lines]
         response = Response(
-            version, int(status), [(name.lower(), value.strip()) for name, value in fields], b""
+            version, int(status), [(name.lower(), value.strip(" \t")) for name, value in fields], b""
         )
         if to_head or response.status < 200 or response.status in _NO_BODY:  # noqa: PLR2004
             return response
