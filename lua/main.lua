@@ -15,6 +15,9 @@ local span = require("span")
 
 local clear = require("table.clear")
 
+-- Handlers are short and branch often: compiling each of their branches costs more than it saves.
+require("jit.opt").start("maxside=4")
+
 -- One key for every capture filter of a stream: the first to mark it captures it.
 local METADATA, MARK = "astra.capture", "span_id"
 local NOT_CAPTURED = ""
