@@ -166,9 +166,14 @@ _Dumper.add_implicit_resolver(
 )
 
 
-def _identity(manifest: Manifest) -> tuple[str, str, str]:
-    metadata = manifest["metadata"]
-    return manifest["kind"], metadata["namespace"], metadata["name"]
+def _identity(manifest: Manifest) -> tuple[str, ...]:
+    """Kind, namespace and name; a program may declare objects of its own that have no namespace."""
+    metadata = manifest.get("metadata", {})
+    if "name" not in metadata:
+        raise RenderError(
+            f"{manifest['kind']}: metadata.name is missing, and only the engine makes up names: set it"
+        )
+    return tuple(part for part in (manifest["kind"], metadata.get("namespace"), metadata["name"]) if part)
 
 
 def write(manifests: Sequence[Manifest], out: Path, *, stack: str) -> list[Path]:
@@ -186,7 +191,7 @@ def write(manifests: Sequence[Manifest], out: Path, *, stack: str) -> list[Path]
         RenderError: a file of that name was not written by this function, or the folder cannot be written to.
     """
     first_line = f"{MARK} from stack {stack}: change its configuration, not this file.\n"
-    # A namespace has no dot, so no two objects share a file.
+    # A namespace has no dot, and a kind has a namespace or has none, so no two objects share a file.
     files = {
         out / f"{'.'.join(_identity(manifest))}.yaml": first_line + to_yaml(manifest)
         for manifest in manifests
@@ -198,7 +203,10 @@ def write(manifests: Sequence[Manifest], out: Path, *, stack: str) -> list[Path]
         foreign = sorted((existing - ours) & files.keys())
         if foreign:
             raise RenderError(
-                "\n".join(f"{path}: not written by render, so it is left alone" for path in foreign)
+                "\n".join(
+                    f"{path}: not written by render and left alone: move it, or render to another folder"
+                    for path in foreign
+                )
             )
         for path, text in files.items():
             temporary = path.with_name(f".{path.name}.tmp")

@@ -41,6 +41,7 @@ MODULES = (
 )
 
 _OWN_REQUIRE = re.compile(rf"""^local (\w+) = require\("(?:config|{"|".join(MODULES)})"\)\n""", re.MULTILINE)
+_HOW_TO_READ = "-- The script is the comment below. It is loaded at the first request: see lua/loader.lua.\n"
 _STRING_OR_COMMENT = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[ \t]*--[^\n]*""")
 _LITERAL_CHARACTERS = 100
 
@@ -107,7 +108,8 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
 def _assemble(config: str) -> Script:
     """One text in memory for all workloads that share their settings."""
     loader, code = _source("loader"), _code()
-    text = f"-- astra-istio-capture {VERSION}\n{loader}--[==[\n{_local('config', config)}{code}]==]\n"
+    script = _local("config", config) + code
+    text = f"-- astra-istio-capture {VERSION}\n{_HOW_TO_READ}{loader}--[==[\n{script}]==]\n"
     return Script(text=text, code_sha256=hashlib.sha256((loader + code).encode()).hexdigest())
 
 

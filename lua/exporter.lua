@@ -1,7 +1,7 @@
 --- Spans on their way to the collector: one OTLP/HTTP JSON request for many spans.
--- A batch leaves when no exchange is in flight, or at its limit of spans, bytes or age, so a lone request's
--- span leaves at once and a busy worker batches. Fire and forget: the call is asynchronous and always has a
--- timeout; a collector that is gone costs spans, never requests.
+-- A batch leaves when no exchange is in flight that started within `max_delay_ms`, or at its limit of spans,
+-- bytes or age, so a lone request's span leaves at once and a busy worker batches. Fire and forget: the call
+-- is asynchronous and always has a timeout; a collector that is gone costs spans, never requests.
 
 local config = require("config")
 local counters = require("counters")

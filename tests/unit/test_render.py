@@ -142,7 +142,8 @@ def test_a_file_of_somebody_else_is_not_overwritten(
     mine = tmp_path / "EnvoyFilter.shop.astra-istio-mesh-filter-w.yaml"
     mine.write_text("kind: EnvoyFilter\n", "utf-8")
     assert run(project, tmp_path) == 1
-    assert capsys.readouterr().err == f"{mine}: not written by render, so it is left alone\n"
+    told = f"{mine}: not written by render and left alone: move it, or render to another folder\n"
+    assert capsys.readouterr().err == told
     assert [path.name for path in tmp_path.glob("*.yaml")] == [mine.name]
 
 
@@ -277,3 +278,13 @@ def test_strings_stay_strings_in_every_version_of_yaml(text: str) -> None:
     written = render.to_yaml({"label": text})
     assert yaml.safe_load(written) == {"label": text}
     assert yaml.load(written, Loader) == {"label": text}  # noqa: S506 - a SafeLoader
+
+
+def test_an_object_without_a_namespace_is_written_too(tmp_path: Path) -> None:
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
+    assert render.write([namespace], tmp_path, stack="dev") == [tmp_path / "Namespace.shop.yaml"]
+
+
+def test_an_object_without_a_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(render.RenderError, match=r"^ConfigMap: metadata.name is missing"):
+        render.write([{"apiVersion": "v1", "kind": "ConfigMap"}], tmp_path, stack="dev")
