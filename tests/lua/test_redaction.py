@@ -300,6 +300,17 @@ def test_a_planted_field_is_masked_in_any_json_and_the_rest_is_kept(proxy, value
             ">",
             '"a" ',
             "]:",
+            "password=",
+            "</password>",
+            "<password></password>",
+            '"password":',
+            "\n--x",
+            "--x\r\n\r\n",
+            'name="',
+            "=%",
+            '{"password":{',
+            '<pin x="',
+            '"\\u003d"',
         ),
     ],
 )
@@ -307,6 +318,6 @@ def test_hostile_bodies_are_read_in_linear_time(start, unit):
     # A quadratic scan of this size runs into the timeout of a test.
     size = 262_144
     proxy = start(max_body_bytes=size)
-    for prefix in ("", "{", "<", "<a ", '{"a":"', "--x", "a="):
+    for prefix in ("", "{", "<", "<a ", '{"a":"', "--x", '--b\r\nname="x"\r\n\r\n', "a="):
         shown(proxy, (prefix + unit * size)[:size].encode("latin-1"))
     assert proxy.warnings == []
