@@ -10,7 +10,7 @@ local is_secret = secrets.is_secret
 local concat = table.concat
 local find, match, sub = string.find, string.match, string.sub
 
-local MASK = "***"
+local MASK = secrets.MASK
 local MAX_DEPTH = 4
 local MAX_NAME = 128
 
@@ -155,14 +155,16 @@ function M.mask(text, depth)
   if boundary and find(text, "[Nn][Aa][Mm][Ee]%s*=") then
     return mask_multipart(text, boundary, depth)
   end
-  local decoded = find(text, "%%%x%x") and percent_decoded(text)
   if find(text, "<", 1, true) then
     text = mask_xml(text)
   end
   if find(text, "=", 1, true) then
     text = mask_parameters(text, depth)
-  elseif decoded and M.mask(decoded, depth + 1) ~= decoded then
-    return MASK
+  elseif find(text, "%%%x%x") then
+    local decoded = percent_decoded(text)
+    if M.mask(decoded, depth + 1) ~= decoded then
+      return MASK
+    end
   end
   return mask_rest(text)
 end

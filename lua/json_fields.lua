@@ -8,7 +8,7 @@ local is_secret = secrets.is_secret
 local concat = table.concat
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local MASK = "***"
+local MASK = secrets.MASK
 local QUOTE, BACKSLASH, COLON, LETTER_U = 34, 92, 58, 117
 
 local function bytes(characters)

@@ -5,7 +5,7 @@ local counters = require("counters")
 local fields = require("fields")
 local secrets = require("secrets")
 
-local MASK = "***"
+local MASK = secrets.MASK
 
 local function set(words)
   local members = {}

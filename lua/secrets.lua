@@ -18,7 +18,7 @@ end
 
 local known, count = {}, 0
 
-local M = {}
+local M = { MASK = "***" }
 
 local function has_secret_words(name)
   local words = {}
