@@ -7,7 +7,7 @@ import anyio
 import httpx
 import pytest
 
-from lab import mesh, raw, stack
+from lab import mesh, raw, stack, versions
 from lab.bootstrap import Listener, Workload
 from lab.mesh import Lab
 from lab.otlp import Span
@@ -238,6 +238,18 @@ async def flood(lab: Lab, *, requests: int, connections: int) -> None:
     async with anyio.create_task_group() as group:
         for _ in range(connections):
             group.start_soon(one_connection)
+
+
+async def test_exchanges_are_counted_where_envoy_has_counters_for_lua(
+    lab: Lab, client: httpx.AsyncClient
+) -> None:
+    await client.post("/api/login", json={"user": "jane", "password": "x"})
+    await only_span(lab)
+    found = await lab.envoy.stats(r"lua\.astra_capture\.(captured|exported|masked)")
+    counted = {name.rpartition(".")[2]: value for name, value in found.items()}
+    minor = int(versions.selected().split(".")[1])
+    # The request's body; the response's set-cookie, twice, and body.
+    assert counted == ({"captured": 1, "exported": 1, "masked": 4} if minor >= 38 else {})
 
 
 async def test_guide_compatibility_is_the_guides_payload_and_nothing_more() -> None:
