@@ -47,7 +47,7 @@ class LimitsArgs(TypedDict):
     """Connections to the collector per proxy worker, 1 to 1024, default 8."""
 
     max_pending_requests: NotRequired[int]
-    """Export requests that wait for a connection, 1 to 65536, default 64."""
+    """Export requests that wait for a connection, 1 to 65536, default 32."""
 
 
 class EgressArgs(TypedDict):

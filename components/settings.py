@@ -258,10 +258,10 @@ class Limits(_Model):
         description="Connections to the collector per proxy worker, 1 to 1024, default 8.",
     )
     max_pending_requests: Whole = Field(
-        default=64,
+        default=32,
         ge=1,
         le=65536,
-        description="Export requests that wait for a connection, 1 to 65536, default 64.",
+        description="Export requests that wait for a connection, 1 to 65536, default 32.",
     )
 
 

@@ -15,7 +15,7 @@ from components.validation import Spelling, parse
 IDENTITY = manifests.Identity("entry", "istio-system", {})
 POOL = {
     "tcp": {"maxConnections": 8},
-    "http": {"http1MaxPendingRequests": 64, "http2MaxRequests": 64},
+    "http": {"http1MaxPendingRequests": 32, "http2MaxRequests": 32},
 }
 HTTP_4318 = {"number": 4318, "name": "http-otlp", "protocol": "HTTP"}
 FILES = {"clientCertificate": "/c/cert.pem", "privateKey": "/c/key.pem"}
