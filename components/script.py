@@ -17,14 +17,13 @@ from .endpoint import Collector
 from .settings import Capture, Direction
 from .version import VERSION
 
-MAX_SCRIPT_BYTES = 36 * 1024
+MAX_SCRIPT_BYTES = 32 * 1024
 """What the script may grow to. Each byte of its text stays in each Lua VM of a proxy, idle ones too, and an
 inbound port has four VMs per worker; Istio's TrafficExtension refuses 64 KiB."""
 
 # Each requires only modules before it; `main` makes the hooks, and the loader calls them.
 MODULES = (
-    "log",
-    "counters",
+    "report",
     "json",
     "ids",
     "sampling",
@@ -36,7 +35,6 @@ MODULES = (
     "inflight",
     "body",
     "span",
-    "request",
     "exporter",
 )
 
@@ -147,7 +145,8 @@ def literal(value: Any, indent: int = 0) -> str:
     """A Lua expression for a setting: a line per leaf, printable ASCII, no ``]``, which ends long comments.
 
     Args:
-        value: bool, int, finite float, str, or a list or dict (its keys are Lua names) of these.
+        value: bool, int, finite float, str, a list of str without newlines, or a dict (its keys are
+            Lua names) of these. A list becomes one string, a line per item.
         indent: the depth of the line that the expression starts on, in spaces.
 
     Raises:
@@ -161,18 +160,19 @@ def literal(value: Any, indent: int = 0) -> str:
         case float() if math.isfinite(value):
             return str(int(value)) if value.is_integer() else repr(value)
         case str():
-            return _string_literal(value, indent)
-        case list() | tuple():
-            lines = [literal(item, indent + 1) for item in value]
+            return f'"{_escaped(value)}"'
+        case list():
+            return '"' + "".join(f"\\\n{_escaped(item)}" for item in value) + '"'
         case dict():
             lines = [f"{key} = {literal(item, indent + 1)}" for key, item in value.items()]
+            inner = "".join(f"{' ' * (indent + 1)}{line},\n" for line in lines)
+            return f"{{\n{inner}{' ' * indent}}}"
         case _:
             raise TypeError(f"no Lua literal for {value!r}")
-    inner = "".join(f"{' ' * (indent + 1)}{line},\n" for line in lines)
-    return f"{{\n{inner}{' ' * indent}}}" if lines else "{}"
 
 
-def _string_literal(text: str, indent: int) -> str:
+def _escaped(text: str) -> str:
+    """What stands between a Lua string's quotes, broken into literals of one line each."""
     characters = [
         chr(code) if 0x20 <= code < 0x7F and chr(code) not in '"\\]' else f"\\{code:03d}"  # noqa: PLR2004
         for code in text.encode()
@@ -182,4 +182,4 @@ def _string_literal(text: str, indent: int) -> str:
         if len(lines[-1]) + len(character) > _LITERAL_CHARACTERS:
             lines.append("")
         lines[-1] += character
-    return f"\n{' ' * (indent + 1)}.. ".join(f'"{line}"' for line in lines)
+    return '"\n .. "'.join(lines)

@@ -4,15 +4,11 @@
 -- is asynchronous and always has a timeout; a collector that is gone costs spans, never requests.
 
 local config = require("config")
-local counters = require("counters")
 local inflight = require("inflight")
 local json = require("json")
-local log = require("log")
+local report = require("report")
 
-local buffer = require("string.buffer")
-
-local CLUSTER = config.collector.cluster
-local LIMITS = config.export
+local CLUSTER, LIMITS = config.collector.cluster, config.export
 local MAX_DELAY = LIMITS.max_delay_ms * 1000
 
 local HEADERS = {
@@ -30,21 +26,20 @@ local HEAD = '{"resourceSpans":[{"resource":{"attributes":['
   .. '{"key":"service.version","value":{"stringValue":"1.0.0"}}]},"scopeSpans":[{"scope":{"name":"'
   .. json.escape(config.scope_name)
   .. '"},"spans":['
-local TAIL = "]}]}]}"
 
-local batch = buffer.new()
+local batch = require("string.buffer").new()
 local spans, first_added = 0, 0
 
 local M = {}
 
 local function flush(handle, now)
-  local payload = batch:put(TAIL):get()
+  local payload = batch:put("]}]}]}"):get()
   local sent, reason = pcall(handle.httpCall, handle, CLUSTER, HEADERS, payload, OPTIONS)
-  counters.add(sent and "exported" or "dropped_no_cluster", spans)
-  counters.write(handle)
+  report.count(sent and "exported" or "dropped_no_cluster", spans)
+  report.write_counts(handle)
   spans = 0
   if not sent then
-    log.warn(handle, now, "could not export to " .. CLUSTER .. ": " .. tostring(reason))
+    report.warn(handle, now, "could not export to " .. CLUSTER .. ": " .. tostring(reason))
   end
 end
 
@@ -56,11 +51,9 @@ end
 --- Sends the batch if it is due.
 -- @param now microseconds
 function M.flush_if_due(handle, now)
-  if spans == 0 then
-    return
-  end
   local full = spans >= LIMITS.max_batch_spans or #batch >= LIMITS.max_batch_bytes
-  if full or now - first_added >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY) then
+  local aged = now - first_added >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
+  if spans > 0 and (full or aged) then
     flush(handle, now)
   end
 end

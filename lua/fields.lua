@@ -6,20 +6,10 @@
 local json_fields = require("json_fields")
 local secrets = require("secrets")
 
-local is_secret = secrets.is_secret
-local concat = table.concat
+local is_secret, MASK = secrets.is_secret, secrets.MASK
 local find, match, sub = string.find, string.match, string.sub
 
-local MASK = secrets.MASK
 local MAX_DEPTH = 4
-local MAX_NAME = 128
-
--- Quoted in either way, or not; the last may have been cut off. A name is tried once, from its start.
-local ATTRIBUTES = {
-  '%f[%w_:.-]([%w_:.-]+)(%s*=%s*")[^"<]*',
-  "%f[%w_:.-]([%w_:.-]+)(%s*=%s*')[^'<]*",
-  "%f[%w_:.-]([%w_:.-]+)(%s*=%s*)[^%s\"'<>]+",
-}
 
 local M = {}
 
@@ -28,7 +18,7 @@ local function character(hex)
 end
 
 local function percent_decoded(text)
-  return (text:gsub("%+", " "):gsub("%%(%x%x)", character))
+  return (text:gsub("%%(%x%x)", character))
 end
 
 --- For text in no form that is known here: cut off after the first secret name that has a value.
@@ -42,64 +32,55 @@ local function mask_rest(text)
   return text
 end
 
-local function is_secret_parameter(name, value, depth)
-  name = sub(name, -MAX_NAME)
-  if is_secret(find(name, "[%%+]") and percent_decoded(name) or name) then
-    return true
-  end
-  local plain = find(value, "[%%+]") and percent_decoded(value) or value
-  return find(plain, "[=:<{[%%]") and M.mask(plain, depth + 1) ~= plain
-end
-
 local function mask_parameters(text, depth)
-  local out, copied, at = {}, 1, 1
-  local equals = find(text, "=", 1, true)
-  while equals do
-    local stop = find(text, "[&;?#]", at) or #text + 1
-    if stop > equals then
-      if is_secret_parameter(sub(text, at, equals - 1), sub(text, equals + 1, stop - 1), depth) then
-        out[#out + 1] = sub(text, copied, equals) .. MASK
-        copied = stop
+  -- A name is tried once, from its start.
+  return (
+    text:gsub("%f[^%z&;?#]([^%z&;?#=]*)=([^&;?#]*)", function(name, value)
+      local plain = percent_decoded(value)
+      if is_secret(percent_decoded(name)) or M.mask(plain, depth + 1) ~= plain then
+        return name .. "=" .. MASK
       end
-      equals = find(text, "=", stop, true)
-    end
-    at = stop + 1
-  end
-  return copied == 1 and text or concat(out) .. sub(text, copied)
+    end)
+  )
 end
 
-local function mask_attribute(name, equals)
-  return is_secret(name) and name .. equals .. MASK or nil
-end
-
---- Whether a tag names a secret: <field name="password">. One that was cut off may have.
-local function names_secret(attributes)
-  for value in attributes:gmatch("=%s*[\"']?([%w_.-]+)") do
-    if is_secret(value) then
-      return true
+--- Where the tag that is open at `at` closes, quoted attributes passed over; nil where it does not.
+local function tag_end(text, at)
+  while at do
+    local stop, _, sign = find(text, "([<>\"'])", at)
+    if sign ~= '"' and sign ~= "'" then
+      return sign == ">" and stop
     end
+    at = find(text, sign, stop + 1, true)
+    at = at and at + 1
   end
 end
 
 local function mask_xml(text)
-  for _, pattern in ipairs(ATTRIBUTES) do
-    text = text:gsub(pattern, mask_attribute)
-  end
   local out, copied, at = {}, 1, 1
   while true do
-    local start, stop, name, rest, close = find(text, "<([%w_:.-]+)%f[^%w_:.-]([^<>]*)(>?)", at)
-    if not stop then
-      return concat(out) .. sub(text, copied)
+    local _, stop, name = find(text, "<([%w_:.-]+)", at)
+    local close = stop and tag_end(text, stop + 1)
+    if not close then
+      -- What a tag that was cut off would have held, nobody knows.
+      return table.concat(out) .. sub(text, copied, stop) .. (stop and stop < #text and " " .. MASK or "")
     end
-    at = stop + 1
-    local named = names_secret(rest) or (close == "" and rest ~= "")
-    if named then
-      out[#out + 1] = sub(text, copied, start) .. name .. " " .. MASK .. ">"
-      copied = at
+    local hidden, named = false, is_secret(name)
+    local attributes = sub(text, stop + 1, close)
+    for key, value in attributes:gmatch("%f[%w_:.-]([%w_:.-]+)%s*=%s*[\"']?([%w_.-]*)") do
+      -- <field name="password">
+      named = named or is_secret(value)
+      hidden = hidden or is_secret(key) or is_secret(value)
     end
-    if (named or is_secret(name)) and sub(rest, -1) ~= "/" then
+    at = close + 1
+    local is_empty = sub(attributes, -2) == "/>"
+    if hidden then
+      out[#out + 1] = sub(text, copied, stop) .. " " .. MASK
+      copied = is_empty and close - 1 or close
+    end
+    if named and not is_empty then
       -- Up to its end tag; elements of its name inside are passed over.
-      out[#out + 1] = sub(text, copied, stop) .. MASK
+      out[#out + 1] = sub(text, copied, close) .. MASK
       local depth = 1
       repeat
         local from, to, slash, found = find(text, "<(/?)([%w_:.-]+)", at)
@@ -112,37 +93,34 @@ end
 
 local function mask_multipart(text, boundary, depth)
   local out, at = {}, 1
-  while true do
-    local following = find(text, boundary, at + 1, true) or #text + 1
-    local part = sub(text, at, following - 1)
-    local content = match(part, "\r?\n\r?\n()")
-    if content and sub(part, 1, #boundary) == boundary then
-      local name = match(sub(part, 1, content - 1), "[%s;][Nn][Aa][Mm][Ee]%s*=%s*[\"']?([^\"'\r\n;]*)")
-      local secret = name and is_secret(percent_decoded(name))
-      out[#out + 1] = sub(part, 1, content - 1)
-      out[#out + 1] = secret and MASK .. "\r\n" or M.mask(sub(part, content), depth + 1)
+  while at do
+    local following = find(text, boundary, at + 1, true)
+    local part = sub(text, at, (following or 0) - 1)
+    local head, content = match(part, "^(.-\r?\n\r?\n)(.*)$")
+    local name = head and match(head, "[%s;][Nn][Aa][Mm][Ee]%s*=%s*[\"']?([^\"'\r\n;]*)")
+    if name and is_secret(percent_decoded(name)) then
+      content = MASK .. "\r\n"
     else
-      out[#out + 1] = mask_rest(part)
+      content = content and M.mask(content, depth + 1) or ""
     end
-    if following > #text then
-      return concat(out)
-    end
+    out[#out + 1] = mask_rest(head or part) .. content
     at = following
   end
+  return table.concat(out)
 end
 
 --- Masks the secret fields of a text.
 -- @param depth how many texts this one is nested in; none for a body
 function M.mask(text, depth)
   depth = depth or 0
-  if depth > MAX_DEPTH then
+  if not find(text, "[=:<%%\\]") then
+    return text
+  elseif depth > MAX_DEPTH then
     return MASK
   end
   local first = match(text, "^\239?\187?\191?%s*(.?)")
-  if first == "{" or first == "[" or first == '"' then
-    local masked, whole = json_fields.mask(text, function(inner)
-      return M.mask(inner, depth + 1)
-    end)
+  if find(first, '[[{"]') then
+    local masked, whole = json_fields.mask(text, M.mask, depth + 1)
     if whole then
       return masked
     end
@@ -155,14 +133,12 @@ function M.mask(text, depth)
   if boundary and find(text, "[Nn][Aa][Mm][Ee]%s*=") then
     return mask_multipart(text, boundary, depth)
   end
-  if find(text, "<", 1, true) then
-    text = mask_xml(text)
-  end
+  text = mask_xml(text)
   if find(text, "=", 1, true) then
     text = mask_parameters(text, depth)
-  elseif find(text, "%%%x%x") then
-    local decoded = percent_decoded(text)
-    if M.mask(decoded, depth + 1) ~= decoded then
+  else
+    local plain = percent_decoded(text)
+    if plain ~= text and M.mask(plain, depth + 1) ~= plain then
       return MASK
     end
   end
@@ -171,7 +147,7 @@ end
 
 --- Masks the secret parameters of a URL's query and fragment.
 function M.mask_url(text)
-  return find(text, "=", 1, true) and mask_parameters(text, 0) or text
+  return mask_parameters(text, 0)
 end
 
 return M

@@ -6,38 +6,27 @@ local redaction = require("redaction")
 
 local clear = require("table.clear")
 
+local escape = json.escape
+
 local MAX_CACHED, MAX_CACHED_VALUE = 256, 64
 
-local ALLOWED = {}
-for _, name in ipairs(config.headers) do
-  ALLOWED[name] = true
+-- By name: the mask, or false; nil for headers that are not recorded.
+local MASKS = {}
+for name in config.headers:gmatch("[^\n]+") do
+  MASKS[name] = redaction.header(name) or false
 end
 -- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.
-ALLOWED[":authority"] = ALLOWED.host
-
--- By name, as names are met: their masks, or false.
-local masks = {}
+MASKS[":authority"] = MASKS.host
 
 -- By name and value, as shown: most values repeat from request to request. What masks hide is not remembered.
 local cache, cached = {}, 0
 
-local masked, members = {}, {}
-
-local function mask_of(name)
-  local mask = redaction.header(name) or false
-  masks[name] = mask
-  return mask
-end
-
-local function escape_twice(text)
-  local once = json.escape(text)
-  return once == text and text or json.escape(once)
-end
+local members, values, masked = {}, {}, {}
 
 --- A member of a JSON object that stands inside a JSON string: quotes and escapes are escaped once more.
 local function member(name, value)
   local key = name == ":authority" and "host" or name
-  local text = '\\"' .. escape_twice(key) .. '\\":\\"' .. escape_twice(value) .. '\\"'
+  local text = ('\\"%s\\":\\"%s\\"'):format(escape(escape(key)), escape(escape(value)))
   if #value <= MAX_CACHED_VALUE and name ~= "x-request-id" then
     if cached >= MAX_CACHED then
       cache, cached = {}, 0
@@ -53,22 +42,19 @@ local M = {}
 --- Reads a header map.
 -- A repeated header's values are joined by ",", as `headers:get()` does; each is masked on its own.
 -- @param headers Envoy's header map
--- @param values empty table to fill: every header's value by name, not masked
--- @return the allowlisted headers: a JSON object, escaped for a JSON string
-function M.read(headers, values)
+-- @return every header's value by name, not masked, until the next call; the allowlisted ones: a JSON object,
+--   escaped for a string
+function M.read(headers)
   local count = 0
+  clear(values)
   clear(masked)
   for name, value in pairs(headers) do
-    local before = values[name]
+    local before, mask = values[name], MASKS[name]
     values[name] = before and before .. "," .. value or value
-    if ALLOWED[name] then
+    if mask ~= nil then
       if not before then
         count = count + 1
         members[count] = name
-      end
-      local mask = masks[name]
-      if mask == nil then
-        mask = mask_of(name)
       end
       if mask then
         masked[name] = (before and masked[name] .. "," or "") .. mask(value)
@@ -80,7 +66,7 @@ function M.read(headers, values)
     local value = masked[name] or values[name]
     members[index] = cache[name] and cache[name][value] or member(name, value)
   end
-  return "{" .. table.concat(members, ",", 1, count) .. "}"
+  return values, "{" .. table.concat(members, ",", 1, count) .. "}"
 end
 
 -- Compiled, a loop that calls Envoy for each header takes three times as long.

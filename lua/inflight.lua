@@ -6,11 +6,13 @@
 local MAX_ENTRIES = 4096
 local MAX_BYTES = 16 * 1024 * 1024
 local MAX_AGE = 900 * 1e6 -- microseconds; for a handle that something else keeps alive
-local SWEEP_INTERVAL = 1e6 -- microseconds
+local INTERVAL = 1e6 -- microseconds between sweeps
 
 local by_id = {}
 local handles = setmetatable({}, { __mode = "v" })
-local oldest, newest
+-- A ring: from the ends, `following` is the oldest record and `previous` the newest.
+local ends = { started = -1 }
+ends.previous, ends.following = ends, ends
 local count, bytes = 0, 0
 local last_sweep, collected_for = 0, nil
 
@@ -18,16 +20,10 @@ local M = {}
 
 --- Adds a record; it has an `id` and when it `started` (microseconds).
 function M.add(record, handle)
-  record.size = 0
-  record.previous = newest
-  if newest then
-    newest.next = record
-  else
-    oldest = record
-  end
-  newest = record
-  by_id[record.id] = record
-  handles[record.id] = handle
+  local newest = ends.previous
+  record.size, record.previous, record.following = 0, newest, ends
+  newest.following, ends.previous = record, record
+  by_id[record.id], handles[record.id] = record, handle
   count = count + 1
 end
 
@@ -37,55 +33,43 @@ end
 
 --- Takes a record out; what still reads its bodies sees `finished` and stops.
 function M.remove(record)
-  local previous, following = record.previous, record.next
-  if previous then
-    previous.next = following
-  else
-    oldest = following
-  end
-  if following then
-    following.previous = previous
-  else
-    newest = previous
-  end
+  record.previous.following, record.following.previous = record.following, record.previous
   by_id[record.id], handles[record.id] = nil, nil
-  record.previous, record.next, record.finished = nil, nil, true
-  count = count - 1
-  bytes = bytes - record.size
+  record.finished = true
+  count, bytes = count - 1, bytes - record.size
 end
 
 --- Reserves room for a chunk of a record's bodies.
 -- @return how many of `size` bytes may be kept
 function M.reserve(record, size)
   size = math.min(size, MAX_BYTES - bytes)
-  bytes = bytes + size
-  record.size = record.size + size
+  bytes, record.size = bytes + size, record.size + size
   return size
 end
 
 --- Whether an exchange is in flight that started after `since` (microseconds).
 function M.active_since(since)
-  return newest and newest.started > since
+  return ends.previous.started > since
 end
 
 --- Hands the records that have to go to `expire(handle, record, now, text)`, which removes them.
 -- At most once a second, or when there are too many; then the oldest go first.
 function M.sweep(expire, handle, now, text)
   while count > MAX_ENTRIES do
-    expire(handle, oldest, now, text)
+    expire(handle, ends.following, now, text)
   end
-  if not oldest or math.abs(now - last_sweep) < SWEEP_INTERVAL then
+  local record = ends.following
+  if record == ends or math.abs(now - last_sweep) < INTERVAL then
     return
   end
   last_sweep = now
-  if oldest ~= collected_for and now - oldest.started > SWEEP_INTERVAL then
+  if record ~= collected_for and now - record.started > INTERVAL then
     -- Once for each exchange that lasts: on an idle worker no collection would come by to tell who is gone.
-    collected_for = oldest
+    collected_for = record
     collectgarbage()
   end
-  local record = oldest
-  while record do
-    local following = record.next
+  while record ~= ends do
+    local following = record.following
     if not handles[record.id] or now - record.started > MAX_AGE then
       expire(handle, record, now, text)
     end

@@ -2,23 +2,22 @@
 -- Takes any bytes. Writes what is legal between the quotes of a JSON string (RFC 8259) and valid UTF-8
 -- (RFC 3629): a byte that belongs to no sequence becomes U+FFFD.
 
-local byte, sub = string.byte, string.sub
-local buffer = require("string.buffer")
+local byte = string.byte
 
 local REPLACEMENT = "\239\191\189"
 local ESCAPES = {}
 for code = 0, 31 do
   ESCAPES[code] = ("\\u%04x"):format(code)
 end
-for letter, plain in ('b\bf\fn\nr\rt\t""\\\\'):gmatch("(.)(.)") do
+for letter, plain in ('n\nr\rt\t""\\\\'):gmatch("(.)(.)") do
   ESCAPES[byte(plain)] = "\\" .. letter
 end
 
-local scratch = buffer.new()
+local scratch = require("string.buffer").new()
 
 local M = {}
 
---- Length of the sequence that a byte >= 0x80 starts, or 0 where there is none.
+--- Length of the sequence that a byte >= 0x80 starts; 0 where there is none; nil where the text ends in it.
 -- The bounds of the second byte exclude overlong forms, surrogates and what is above U+10FFFF.
 local function sequence_length(text, at, lead)
   if lead < 0xC2 or lead > 0xF4 then
@@ -29,7 +28,9 @@ local function sequence_length(text, at, lead)
   local high = lead == 0xED and 0x9F or lead == 0xF4 and 0x8F or 0xBF
   for index = at + 1, at + length - 1 do
     local code = byte(text, index)
-    if not code or code < low or code > high then
+    if not code then
+      return nil
+    elseif code < low or code > high then
       return 0
     end
     low, high = 0x80, 0xBF
@@ -37,54 +38,38 @@ local function sequence_length(text, at, lead)
   return length
 end
 
---- Appends `text` to the string.buffer `out`.
--- A loop over bytes, as LuaJIT compiles it and does not compile patterns.
--- @return how many bytes were replaced, whether the text has a NUL byte
-function M.put(out, text)
-  local from, at, size = 1, 1, #text
-  local replaced, has_nul = 0, false
+--- Any text as JSON string content.
+-- A loop over bytes, as LuaJIT compiles it and does not compile patterns (lab/encoding).
+-- @param is_cut whether a sequence that the text ends in was cut off, and is left out
+-- @return the content; how many bytes were replaced
+function M.encode(text, is_cut)
+  local from, at, size, replaced = 1, 1, #text, 0
+  scratch:reset()
   while at <= size do
     local code = byte(text, at)
     local length, instead = 1, nil
     if code >= 0x80 then
       length = sequence_length(text, at, code)
-      if length == 0 then
+      if not length and is_cut then
+        size = at - 1
+      elseif (length or 0) == 0 then
         length, instead, replaced = 1, REPLACEMENT, replaced + 1
       end
     elseif code < 0x20 or code == 34 or code == 92 then
       instead = ESCAPES[code]
-      has_nul = has_nul or code == 0
     end
     if instead then
-      out:put(sub(text, from, at - 1), instead)
+      scratch:put(text:sub(from, at - 1), instead)
       from = at + 1
     end
-    at = at + length
+    at = at + (length or 1)
   end
-  out:put(sub(text, from, size))
-  return replaced, has_nul
+  return scratch:put(text:sub(from, size)):get(), replaced
 end
 
---- `text` as JSON string content.
+--- The same for a short text, which most often is plain: one C call tells.
 function M.escape(text)
-  -- Most header values are plain: one C call tells.
-  if not text:find("[^ !#-[%]^-~]") then
-    return text
-  end
-  scratch:reset()
-  M.put(scratch, text)
-  return scratch:get()
-end
-
---- `text` without the UTF-8 sequence that a cut at a byte limit left unfinished at its end.
-function M.cut(text)
-  local last = sub(text, -3):match("[\194-\244][\128-\191]*$")
-  for _, rest in ipairs(last and { "\128\128\128", "\191\191\191" } or {}) do
-    if sequence_length(last .. rest, 1, byte(last)) > #last then
-      return sub(text, 1, -#last - 1)
-    end
-  end
-  return text
+  return text:find("[^ !#-[%]^-~]") and (M.encode(text)) or text
 end
 
 return M

@@ -4,16 +4,12 @@
 -- costs a span: requests pass untouched, as each hook runs in a pcall (which LuaJIT lets yield).
 
 local body = require("body")
-local counters = require("counters")
 local exporter = require("exporter")
 local headers = require("headers")
 local inflight = require("inflight")
-local log = require("log")
-local request = require("request")
+local report = require("report")
 local sampling = require("sampling")
 local span = require("span")
-
-local clear = require("table.clear")
 
 -- Handlers are short and branch often: compiling each of their branches costs more than it saves.
 require("jit.opt").start("maxside=4")
@@ -21,8 +17,6 @@ require("jit.opt").start("maxside=4")
 -- One key for every capture filter of a stream: the first to mark it captures it.
 local METADATA, MARK = "astra.capture", "span_id"
 local NOT_CAPTURED = ""
-
-local values = {}
 
 --- @return microseconds, the same in nanoseconds as text (a Lua number cannot hold them)
 local function clock(handle)
@@ -35,17 +29,9 @@ end
 local function is_stream(record, content_type)
   local status = record.status
   return status == 101
-    or (record.is_connect and status >= 200 and status < 300)
+    or (record.method == "CONNECT" and status >= 200 and status < 300)
     or content_type:find("^application/grpc")
     or content_type:find("^text/event%-stream")
-end
-
-local function begin(handle, header_map, stream, metadata, now, text)
-  local record = request.record(header_map, stream, now, text)
-  inflight.add(record, handle)
-  metadata:set(METADATA, MARK, record.id)
-  counters.add("captured")
-  return record
 end
 
 local function finish(handle, record, now, text)
@@ -55,7 +41,8 @@ local function finish(handle, record, now, text)
 end
 
 local function abort(handle, record, now, text)
-  record.aborted = true
+  record.is_aborted = true
+  report.count("aborted")
   finish(handle, record, now, text)
 end
 
@@ -65,38 +52,34 @@ local function catch_up(handle, now, text)
   exporter.flush_if_due(handle, now)
 end
 
+--- The record of a stream that is to be captured; any other is marked as seen.
+-- @param request_headers the handle's method that gives them, or nil where it has none
+local function begin(handle, stream, metadata, request_headers)
+  local chosen = sampling.chosen()
+  local header_map = chosen and request_headers and request_headers(handle)
+  chosen = chosen and not (header_map and sampling.excluded(header_map))
+  local record
+  if chosen or exporter.is_pending() then
+    local now, text = clock(handle)
+    catch_up(handle, now, text)
+    if chosen and sampling.within_rate(now) then
+      record = span.begin(header_map, stream, now, text)
+      inflight.add(record, handle)
+      report.count("captured")
+    end
+  end
+  metadata:set(METADATA, MARK, record and record.id or NOT_CAPTURED)
+  return record
+end
+
 local function capture_request(handle)
   local stream = handle:streamInfo()
   local metadata = stream:dynamicMetadata()
-  if metadata:get(METADATA) then
-    return
-  end
-  local header_map = sampling.chosen() and handle:headers()
-  local chosen = header_map and not sampling.excluded(header_map)
-  local now, text
-  if chosen or exporter.is_pending() then
-    now, text = clock(handle)
-    catch_up(handle, now, text)
-  end
-  if not chosen or not sampling.within_rate(now) then
-    metadata:set(METADATA, MARK, NOT_CAPTURED)
-    return
-  end
-  local record = begin(handle, header_map, stream, metadata, now, text)
-  body.read(handle, record.request_body, record)
-end
-
---- The record of a response whose request never came to this filter: something before it answered.
-local function begin_at_response(handle, stream, metadata)
-  local header_map = handle.requestHeaders and handle:requestHeaders() -- Envoy >= 1.40
-  if not sampling.chosen() or (header_map and sampling.excluded(header_map)) then
-    return nil
-  end
-  local now, text = clock(handle)
-  if sampling.within_rate(now) then
-    local record = begin(handle, header_map, stream, metadata, now, text)
-    record.request_body.complete = true
-    return record
+  if not metadata:get(METADATA) then
+    local record = begin(handle, stream, metadata, handle.headers)
+    if record then
+      body.read(handle, record.request_body, record)
+    end
   end
 end
 
@@ -104,23 +87,24 @@ local function capture_response(handle)
   local stream = handle:streamInfo()
   local metadata = stream:dynamicMetadata()
   local mark = metadata:get(METADATA)
-  local record
-  if mark then
-    -- Nothing is found for a request that is not captured, that another filter captures, or that was swept.
-    record = inflight.find(mark[MARK])
-  else
-    record = begin_at_response(handle, stream, metadata)
+  -- Nothing is found for a request that is not captured, that another filter captures, or that was swept.
+  local record = mark and inflight.find(mark[MARK])
+  if not mark then
+    -- The request never came to this filter: something before it answered.
+    record = begin(handle, stream, metadata, handle.requestHeaders) -- Envoy >= 1.40
+    if record then
+      record.request_body.is_complete = true
+    end
   end
   if not record then
     return
   end
-  clear(values)
-  record.response_headers = headers.read(handle:headers(), values)
+  local values, shown = headers.read(handle:headers())
+  local response_body = body.new(values)
+  record.response_body, record.response_headers = response_body, shown
   record.status = tonumber(values[":status"]) or 0
-  local response_body = body.new(values["content-type"], values["content-encoding"])
-  record.response_body = response_body
-  if is_stream(record, response_body.content_type:lower()) then
-    response_body.stream = true
+  if is_stream(record, response_body.content_type) then
+    response_body.is_stream = true
   else
     body.read(handle, response_body, record)
   end
@@ -135,7 +119,7 @@ local function guarded(capture)
   return function(handle)
     local done, reason = pcall(capture, handle)
     if not done then
-      log.warn(handle, handle:timestamp() * 1000, "could not capture: " .. tostring(reason))
+      report.warn(handle, handle:timestamp() * 1000, "could not capture: " .. tostring(reason))
     end
   end
 end

@@ -1,8 +1,8 @@
 --- What leaves the proxy masked. Fails closed: what has no form known to be harmless is masked whole.
 
 local config = require("config")
-local counters = require("counters")
 local fields = require("fields")
+local report = require("report")
 local secrets = require("secrets")
 
 local MASK = secrets.MASK
@@ -19,6 +19,9 @@ end
 local SCHEMES =
   set("basic bearer digest dpop gnap hawk hoba mutual negotiate ntlm oauth token apikey aws4-hmac-sha256")
 local COOKIE_ATTRIBUTES = set("expires max-age domain path secure httponly samesite partitioned priority")
+local URL_HEADERS = set("referer location content-location link refresh x-envoy-original-path x-original-url")
+local SECRET_HEADERS = set(config.redaction.headers)
+local IS_ON = config.redaction.mode == "mask"
 
 local function mask_credentials(value)
   local scheme = value:match("^%s*(%S+)%s") or ""
@@ -56,17 +59,13 @@ local BY_FORM = {
   ["set-cookie"] = mask_set_cookie,
 }
 
-local MASKS = config.redaction.mode == "mask"
-local SECRET_HEADERS = set(table.concat(config.redaction.headers, " "))
-local URL_HEADERS = set("referer location content-location link refresh x-envoy-original-path x-original-url")
-
 --- A mask that fails closed, and counts.
 local function guarded(mask)
   return function(text)
     local done, masked = pcall(mask, text)
     masked = done and masked or MASK
     if masked ~= text then
-      counters.add("masked")
+      report.count("masked")
     end
     return masked
   end
@@ -79,15 +78,15 @@ end
 local M = {}
 
 --- Masks secret parameters of a URL or path.
-M.url = MASKS and guarded(fields.mask_url) or as_it_is
+M.url = IS_ON and guarded(fields.mask_url) or as_it_is
 
 --- Masks secret fields of a body, whatever its form.
-M.body = MASKS and guarded(fields.mask) or as_it_is
+M.body = IS_ON and guarded(fields.mask) or as_it_is
 
 --- The function that masks a header's values, or nil where they pass as they are.
 -- @param name in lower case
 function M.header(name)
-  if MASKS and (SECRET_HEADERS[name] or secrets.is_secret(name)) then
+  if IS_ON and (SECRET_HEADERS[name] or secrets.is_secret(name)) then
     return guarded(BY_FORM[name] or mask_whole)
   end
   return URL_HEADERS[name] and M.url

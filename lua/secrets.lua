@@ -5,15 +5,13 @@
 
 local config = require("config")
 
-local clear = require("table.clear")
-
 local MAX_NAME = 256
 local MAX_KNOWN = 512
 local MAX_WORDS = 4
 
 local SECRETS = {}
-for _, field in ipairs(config.redaction.fields) do
-  SECRETS[(field:gsub("%A", ""))] = true
+for field in config.redaction.fields:gmatch("[^\n]+") do
+  SECRETS[field:gsub("%A", "")] = true
 end
 
 local known, count = {}, 0
@@ -37,19 +35,15 @@ end
 
 --- Whether a field, parameter or header is secret by its name, which may be any bytes.
 function M.is_secret(name)
-  local secret = known[name]
-  if secret == nil then
+  if known[name] == nil then
     if #name > MAX_NAME then
       return true
+    elseif count >= MAX_KNOWN then
+      known, count = {}, 0
     end
-    if count >= MAX_KNOWN then
-      clear(known)
-      count = 0
-    end
-    secret = has_secret_words(name)
-    known[name], count = secret, count + 1
+    known[name], count = has_secret_words(name), count + 1
   end
-  return secret
+  return known[name]
 end
 
 return M

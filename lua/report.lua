@@ -1,0 +1,37 @@
+--- Counters in Envoy's statistics, and warnings in its log.
+-- Counters are http.<prefix>.lua.astra_capture.<name>, where Envoy has the API (>= 1.38). They are written
+-- when spans leave: a call of Envoy per counter and batch. Warnings: at most one a second per VM.
+
+local config = require("config")
+
+local INTERVAL = 1e6 -- microseconds
+
+local counts = {}
+local last, left_out = 0, 0
+
+local M = {}
+
+function M.count(name, count)
+  counts[name] = (counts[name] or 0) + (count or 1)
+end
+
+function M.write_counts(handle)
+  for name, count in pairs(handle.stats and counts or {}) do
+    handle:stats():counter(name):add(count)
+  end
+  counts = {}
+end
+
+--- @param now microseconds
+function M.warn(handle, now, message)
+  if math.abs(now - last) < INTERVAL then
+    left_out = left_out + 1
+    return
+  end
+  handle:logWarn(
+    ("astra capture (%s): %s (%d more since the last warning)"):format(config.direction, message, left_out)
+  )
+  last, left_out = now, 0
+end
+
+return M
