@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -14,19 +13,11 @@ from typing import Any
 import httpx
 
 from . import versions
+from .child import LAUNCHER
 
 _START_SECONDS = 30
 _STOP_SECONDS = 5
 _LOG_LINES = 12
-# Becomes Envoy, after asking the kernel (Linux only) to kill it when the thread that started it ends: a lab
-# that is killed leaves nothing behind. A preexec_fn would do the same, but is unsafe where there are threads.
-_LAUNCHER = """
-import ctypes, os, signal, sys
-PR_SET_PDEATHSIG = 1
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 
 
 class EnvoyError(Exception):
@@ -39,13 +30,19 @@ class Envoy:
 
     Attributes:
         pid: its process.
-        ports: the port of each listener on loopback, by listener name.
+        admin: ``host:port`` of its admin interface.
+        ports: the port of each listener on loopback, by listener name, as it started.
     """
 
     pid: int
+    admin: str
     ports: Mapping[str, int]
     _log: Path
     _admin: httpx.AsyncClient
+
+    async def config_dump(self) -> Any:
+        """Its configuration, endpoints included: ``/config_dump?include_eds``."""
+        return (await self._admin.get("/config_dump", params={"include_eds": ""})).json()
 
     async def stats(self, pattern: str = "") -> dict[str, int]:
         """Its counters and gauges.
@@ -63,7 +60,12 @@ class Envoy:
 
 @asynccontextmanager
 async def running(
-    bootstrap: Mapping[str, Any], *, workers: int = 1, lua_log_level: str = "warning"
+    bootstrap: Mapping[str, Any],
+    *,
+    workers: int = 1,
+    lua_log_level: str = "warning",
+    version: str | None = None,
+    log: Path | None = None,
 ) -> AsyncIterator[Envoy]:
     """Run Envoy for as long as the block lasts.
 
@@ -71,6 +73,8 @@ async def running(
         bootstrap: its configuration, with an ``admin`` on port 0.
         workers: its worker threads (``--concurrency``).
         lua_log_level: what Lua scripts may log; everything else logs at ``warning``, as in Istio.
+        version: of Envoy; `versions.selected` if not given.
+        log: takes its log; a file that is gone with it if not given.
 
     Raises:
         EnvoyError: the bootstrap is refused, a port is in use, or it is not ready after 30 seconds.
@@ -79,11 +83,11 @@ async def running(
     with tempfile.TemporaryDirectory(prefix="lab-envoy-") as name:
         folder = Path(name)
         (folder / "bootstrap.json").write_text(json.dumps(bootstrap))
-        log = folder / "log"
+        log = log or folder / "log"
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", "-c", _LAUNCHER),
-                versions.binary(versions.selected()),
+                *LAUNCHER,
+                versions.binary(version or versions.selected()),
                 *("--config-path", folder / "bootstrap.json"),
                 *("--admin-address-path", folder / "admin"),
                 *("--concurrency", str(workers)),
@@ -97,7 +101,8 @@ async def running(
             )
         try:
             async with _admin(process, folder / "admin", log) as admin:
-                yield Envoy(process.pid, await _listener_ports(admin), log, admin)
+                address = admin.base_url.netloc.decode()
+                yield Envoy(process.pid, address, await _listener_ports(admin), log, admin)
         finally:
             await _stop(process)
 
@@ -132,7 +137,12 @@ async def _ready(client: httpx.AsyncClient, address: Path) -> bool:
 
 async def _listener_ports(admin: httpx.AsyncClient) -> dict[str, int]:
     listeners = (await admin.get("/listeners", params={"format": "json"})).json()["listener_statuses"]
-    return {item["name"]: item["local_address"]["socket_address"]["port_value"] for item in listeners}
+    addresses = {item["name"]: item["local_address"] for item in listeners}
+    return {
+        name: address["socket_address"]["port_value"]
+        for name, address in addresses.items()
+        if "socket_address" in address  # a waypoint's listeners connect to each other inside of Envoy
+    }
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -1,0 +1,172 @@
+"""The control plane's binaries, built from their Go modules with pinned versions.
+
+Each folder of ``tools`` is a module of its own, as Kubernetes and Istio need different versions of the same
+libraries. A binary is kept below ``.cache/cluster`` under a hash of what it was built from: a changed pin
+builds anew, anything else reuses. ``python -m lab.cluster.build`` builds what is missing (about ten minutes
+on two cores), shows progress, and may be interrupted.
+"""
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .error import ClusterError
+
+_TOOLS = Path(__file__).parent / "tools"
+_CACHE = Path(__file__).parent.parent.parent / ".cache" / "cluster"
+_LOG = _CACHE / "build.log"
+_PROGRESS_SECONDS = 15
+_ERROR_LINES = 6
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A command of the control plane.
+
+    Attributes:
+        name: of its file.
+        module: the folder of ``tools`` that pins it.
+        package: its Go package.
+        ldflags: for the linker, beside those that leave debug symbols out.
+    """
+
+    name: str
+    module: str
+    package: str
+    ldflags: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Where it is once it is built."""
+        return _CACHE / f"{self.module}-{_hash(_TOOLS / self.module)}" / self.name
+
+
+# A Kubernetes that was not built by its own scripts does not know its version.
+_KUBERNETES = "-X k8s.io/component-base/version.gitVersion=v1.37.2"
+
+ETCD = Binary("etcd", "etcd", "go.etcd.io/etcd/server/v3")
+API_SERVER = Binary("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES)
+CONTROLLER_MANAGER = Binary(
+    "kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES
+)
+KUBECTL = Binary("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", _KUBERNETES)
+ISTIOD = Binary("pilot-discovery", "istio", "istio.io/istio/pilot/cmd/pilot-discovery")
+ISTIOCTL = Binary("istioctl", "istio", "istio.io/istio/istioctl/cmd/istioctl")
+COLLECTOR = Binary("collector", "collector", ".")
+
+API_BINARIES = (ETCD, API_SERVER, CONTROLLER_MANAGER, KUBECTL)
+BINARIES = (*API_BINARIES, ISTIOD, ISTIOCTL, COLLECTOR)
+
+
+def ensure(binaries: tuple[Binary, ...] = BINARIES) -> None:
+    """Build what is missing, telling on standard error how far it is.
+
+    Another process that builds the same is waited for.
+
+    Raises:
+        ClusterError: Go is missing, or a build failed.
+    """
+    if not all(binary.path.exists() for binary in binaries):
+        _check_go()
+        _CACHE.mkdir(parents=True, exist_ok=True)
+        with _lock():
+            missing = [binary for binary in binaries if not binary.path.exists()]
+            for number, binary in enumerate(missing, 1):
+                _build(binary, f"{binary.name} ({number} of {len(missing)})")
+
+
+def module_folder(module: str, path: str) -> Path:
+    """The source of a Go module, such as Istio's API with its CRDs, in the version that a tool pins.
+
+    Args:
+        module: the folder of ``tools``.
+        path: the Go module's path.
+
+    Raises:
+        ClusterError: Go is missing, or the module cannot be downloaded.
+    """
+    _check_go()
+    command = ["go", "mod", "download", path]  # its source may have left the cache since the build
+    done = subprocess.run(command, cwd=_TOOLS / module, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ClusterError(f"could not download {path}: {done.stderr.strip()}. {_NEXT}")
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", path]
+    return Path(subprocess.check_output(command, cwd=_TOOLS / module, text=True).strip())
+
+
+_NEXT = "Next: check the connection to your Go module proxy, then run the same command again."
+
+
+def _check_go() -> None:
+    if not shutil.which("go"):
+        raise ClusterError(
+            "`go` is not on the PATH: the control plane is built from its Go modules. Next: install Go 1.26 or "
+            "newer (1.21 or newer downloads that by itself), then run the same command again."
+        )
+
+
+def _hash(module: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(module.iterdir()):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _lock() -> Iterator[None]:
+    with (_CACHE / "build.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say("Waiting for another process that builds the control plane ...")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(binary: Binary, title: str) -> None:
+    """Build one binary in a folder of its own, and move it to its place when it is whole."""
+    started = time.monotonic()
+    _say(f"Building {title}; Go's output goes to {_LOG} ...")
+    target = binary.path
+    target.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="unfinished-", dir=_CACHE) as folder, _LOG.open("w+") as log:
+        command = ["go", "build", "-ldflags", f"-s -w {binary.ldflags}"]
+        command += ["-o", str(Path(folder) / binary.name), binary.package]
+        with subprocess.Popen(command, cwd=_TOOLS / binary.module, stdout=log, stderr=log) as go:
+            try:
+                while True:
+                    try:
+                        go.wait(_PROGRESS_SECONDS)
+                        break
+                    except subprocess.TimeoutExpired:
+                        _say(f"  {title}: {time.monotonic() - started:.0f} s ...")
+            except BaseException:
+                go.terminate()
+                raise
+        if go.returncode:
+            log.seek(0)
+            tail = "\n  ".join(log.read().splitlines()[-_ERROR_LINES:])
+            raise ClusterError(f"could not build {binary.name}. {_NEXT} {_LOG} ends with:\n  {tail}")
+        (Path(folder) / binary.name).rename(target)
+    _say(f"Built {binary.name} in {time.monotonic() - started:.0f} s.")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        ensure()
+    except ClusterError as error:
+        sys.exit(f"cluster: {error}")
+    except KeyboardInterrupt:
+        sys.exit("cluster: interrupted; run the same command again to go on")

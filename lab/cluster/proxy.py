@@ -1,0 +1,188 @@
+"""A real Envoy as a proxy of the mesh: all that it knows comes from istiod."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from .. import envoy, versions
+from ..envoy import Envoy
+from ..server import LOOPBACK
+from . import dump
+from .dump import Json
+from .istiod import CLUSTER_ID, DOMAIN
+
+_TIMEOUT_SECONDS = 30
+_POLL_SECONDS = 0.1
+_H2 = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_INTERNAL = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A running proxy.
+
+    Attributes:
+        namespace: of its pod.
+        pod: its name.
+        envoy: the process.
+        inbound: the port on loopback where the workload's requests come in; a gateway's port. 0 for a waypoint.
+        outbound: the port on loopback for requests to other services. 0 for all but a sidecar.
+    """
+
+    namespace: str
+    pod: str
+    envoy: Envoy
+    inbound: int
+    outbound: int
+
+    @property
+    def admin(self) -> str:
+        """``host:port`` of its admin interface."""
+        return self.envoy.admin
+
+    def client(self, listener: str = "inbound") -> httpx.AsyncClient:
+        """An HTTP client whose base URL is a listener.
+
+        Args:
+            listener: inbound or outbound; what is sent outbound names its service as Host.
+        """
+        port = {"inbound": self.inbound, "outbound": self.outbound}[listener]
+        return httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=30, trust_env=False)
+
+    async def config_dump(self) -> Json:
+        """What it runs, as its admin interface tells. See `lab.cluster.dump`."""
+        result: Json = await self.envoy.config_dump()
+        return result
+
+    async def until(self, predicate: Callable[[Json], object], what: str) -> None:
+        """Wait until its configuration is as wanted.
+
+        Args:
+            predicate: of a config dump.
+            what: the wish in words, for the error.
+
+        Raises:
+            TimeoutError: not within 30 seconds.
+        """
+        started = time.monotonic()
+        while not predicate(await self.config_dump()):
+            if time.monotonic() - started > _TIMEOUT_SECONDS:
+                raise TimeoutError(
+                    f"{self.pod}: {what}: not within {_TIMEOUT_SECONDS} s. Its log:\n{self.envoy.log()}"
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+@asynccontextmanager
+async def running(  # noqa: PLR0913  # by keyword
+    xds: str,
+    *,
+    kind: str,
+    namespace: str,
+    pod: str,
+    labels: Mapping[str, str],
+    address: str,
+    inbound: int,
+    outbound: int,
+    metadata: Mapping[str, Any],
+    workers: int,
+    envoy_version: str | None,
+    log: Path,
+) -> AsyncIterator[Proxy]:
+    """Run a proxy for as long as the block lasts; it has its listeners when it is handed over.
+
+    Args:
+        xds: ``host:port`` of istiod.
+        kind: sidecar, router (a gateway) or waypoint.
+        namespace: of its pod.
+        pod: its name.
+        labels: of its pod.
+        address: its pod's, by which istiod tells workloads apart; nothing listens there.
+        inbound: see `Proxy`.
+        outbound: see `Proxy`.
+        metadata: more of the node's metadata.
+        workers: worker threads.
+        envoy_version: one of `versions.VERSIONS`; `versions.selected` if not given.
+        log: takes its log.
+
+    Raises:
+        EnvoyError: it does not start.
+        TimeoutError: istiod sent no listeners within 30 seconds.
+    """
+    version = envoy_version or versions.selected()
+    bootstrap = _bootstrap(
+        xds,
+        node={
+            "id": f"{kind}~{address}~{pod}.{namespace}~{namespace}.svc.{DOMAIN}",
+            "cluster": f"{labels.get('app', pod)}.{namespace}",
+            "metadata": {
+                "NAME": pod,
+                "NAMESPACE": namespace,
+                "LABELS": dict(labels),
+                "CLUSTER_ID": CLUSTER_ID,
+                "ISTIO_VERSION": _istio_version(version),
+                "INSTANCE_IPS": address,
+                **metadata,
+            },
+        },
+    )
+    async with envoy.running(bootstrap, workers=workers, version=version, log=log) as process:
+        proxy = Proxy(namespace, pod, process, inbound, outbound)
+        for port in filter(None, (inbound, outbound)):
+            await proxy.until(lambda config, port=port: dump.listener(config, port), f"a listener on {port}")
+        yield proxy
+
+
+def _istio_version(envoy_version: str) -> str:
+    """The Istio that has this Envoy: 1.36 came with 1.28, and so on."""
+    minor = int(envoy_version.split(".")[1])
+    return f"1.{minor - 8}.0"
+
+
+def _bootstrap(xds: str, *, node: Json) -> Json:
+    """As Istio's agent writes it, without telemetry: everything comes over ADS."""
+    host, _, port = xds.rpartition(":")
+    ads = {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
+    istiod = {
+        "name": "xds-grpc",
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": _H2,
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+        "load_assignment": {
+            "cluster_name": "xds-grpc",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(host, int(port))}}]}],
+        },
+    }
+    return {
+        "node": node,
+        "admin": {"address": _address(LOOPBACK, 0)},
+        "static_resources": {"clusters": [istiod]},
+        "dynamic_resources": {
+            "cds_config": ads,
+            "lds_config": ads,
+            "ads_config": {
+                "api_type": "GRPC",
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": True,
+                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+            },
+        },
+        "bootstrap_extensions": [
+            {"name": "envoy.bootstrap.internal_listener", "typed_config": {"@type": _INTERNAL}}
+        ],
+    }
+
+
+def _address(host: str, port: int) -> Json:
+    return {"socket_address": {"address": host, "port_value": port}}
