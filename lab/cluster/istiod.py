@@ -30,6 +30,7 @@ _ENVIRONMENT = {
     "PILOT_ENABLE_AMBIENT": "true",
     "PILOT_ENABLE_ALPN_FILTER": "false",
     "PILOT_ENABLE_METADATA_EXCHANGE": "false",
+    "PILOT_ENABLE_SENDING_HBONE": "false",  # from sidecars: it takes certificates
     "VALIDATION_WEBHOOK_CONFIG_NAME": "istio-validator",
     "INJECTION_WEBHOOK_CONFIG_NAME": "",
 }

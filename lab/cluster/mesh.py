@@ -125,7 +125,6 @@ class Mesh:
                     pod,
                     labels,
                     inbound=inbound,
-                    outbound=outbound,
                     app_port=app_port,
                     egress_hosts=egress_hosts,
                 )

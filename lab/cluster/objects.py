@@ -50,18 +50,16 @@ def sidecar(  # noqa: PLR0913  # a Sidecar's parts
     labels: Mapping[str, str],
     *,
     inbound: int,
-    outbound: int,
     app_port: int,
     egress_hosts: Sequence[str],
 ) -> Json:
-    """A Sidecar with an inbound and an outbound HTTP listener on loopback, reachable without iptables.
+    """A Sidecar with an inbound listener on loopback, reachable without iptables.
 
     Args:
         namespace: of the workload.
         name: of the object.
         labels: of the workload.
         inbound: port whose requests go to the application.
-        outbound: port whose requests go to the service that their Host names.
         app_port: of the application, on loopback.
         egress_hosts: services that the workload sees, ``namespace/host``.
     """
@@ -75,14 +73,7 @@ def sidecar(  # noqa: PLR0913  # a Sidecar's parts
                 "defaultEndpoint": f"{LOOPBACK}:{app_port}",
             }
         ],
-        "egress": [
-            {
-                "port": {"number": outbound, "protocol": "HTTP", "name": "http-out"},
-                "bind": LOOPBACK,
-                "captureMode": "NONE",
-                "hosts": list(egress_hosts),
-            }
-        ],
+        "egress": [{"hosts": list(egress_hosts)}],
     }
     return _object("networking.istio.io/v1", "Sidecar", namespace, name, spec)
 

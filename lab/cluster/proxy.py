@@ -50,7 +50,8 @@ class Proxy:
         """An HTTP client whose base URL is a listener.
 
         Args:
-            listener: inbound or outbound; what is sent outbound names its service as Host.
+            listener: inbound or outbound. Outbound requests go to the service that their Host names, port
+                included.
         """
         port = {"inbound": self.inbound, "outbound": self.outbound}[listener]
         return httpx.AsyncClient(base_url=f"http://{LOOPBACK}:{port}", timeout=30, trust_env=False)
@@ -128,6 +129,8 @@ async def running(  # noqa: PLR0913  # by keyword
                 "CLUSTER_ID": CLUSTER_ID,
                 "ISTIO_VERSION": _istio_version(version),
                 "INSTANCE_IPS": address,
+                # Istio's own way to an outbound listener on loopback: an HTTP proxy.
+                **({"HTTP_PROXY_PORT": str(outbound)} if outbound else {}),
                 **metadata,
             },
         },
