@@ -8,7 +8,7 @@ OUT    ?= rendered/$(STACK)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test test-all bench render lint format lock clean
+.PHONY: help demo demo-serve test test-all test-mesh bench render lint format lock clean
 
 help: ## Print this list
 	@echo "Usage: make TARGET [STACK=dev] [OUT=DIR] [ARGS='...']"
@@ -27,6 +27,10 @@ test-all: $(VENV)/.test ## The same, with the Envoy tests once per Envoy minor, 
 	@$(BIN)/python -m pytest tests/unit tests/lua $(ARGS)
 	@versions=$$($(BIN)/python -m lab.versions) && for version in $$versions; do \
 	  ENVOY_VERSION=$$version $(BIN)/python -m pytest tests/envoy $(ARGS) || exit 1; done
+
+test-mesh: $(VENV)/.test ## Scenarios in a real mesh; the first time it builds the control plane, with Go
+	@$(BIN)/python -m lab.cluster.build
+	@$(BIN)/python -m pytest tests/mesh $(ARGS)
 
 bench: $(VENV)/.bench ## What capturing costs, against the guide's script and Envoy's own tracer
 	@$(BIN)/python -m lab.bench $(ARGS)

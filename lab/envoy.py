@@ -4,7 +4,7 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,7 @@ async def running(
     lua_log_level: str = "warning",
     version: str | None = None,
     log: Path | None = None,
+    arguments: Sequence[str] = (),
 ) -> AsyncIterator[Envoy]:
     """Run Envoy for as long as the block lasts.
 
@@ -75,6 +76,7 @@ async def running(
         lua_log_level: what Lua scripts may log; everything else logs at ``warning``, as in Istio.
         version: of Envoy; `versions.selected` if not given.
         log: takes its log; a file that is gone with it if not given.
+        arguments: more of its command line.
 
     Raises:
         EnvoyError: the bootstrap is refused, a port is in use, or it is not ready after 30 seconds.
@@ -94,6 +96,7 @@ async def running(
                 "--disable-hot-restart",  # which would have every Envoy of this machine share memory
                 *("--log-level", "warning", "--component-log-level", f"lua:{lua_log_level}"),
                 *("--log-format", "[%l][%n] %v"),
+                *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -49,6 +49,30 @@ def clusters(dump: Json) -> dict[str, Json]:
     }
 
 
+def endpoints(dump: Json) -> dict[str, list[str]]:
+    """The addresses of each cluster whose endpoints istiod sent, as ``address:port``."""
+    result = {}
+    for item in _section(dump, "EndpointsConfigDump").get("dynamic_endpoint_configs", []):
+        config = item["endpoint_config"]
+        addresses = [
+            endpoint["endpoint"]["address"]["socket_address"]
+            for locality in config.get("endpoints", [])
+            for endpoint in locality.get("lb_endpoints", [])
+        ]
+        result[config["cluster_name"]] = [f"{item['address']}:{item['port_value']}" for item in addresses]
+    return result
+
+
+def domains(dump: Json) -> set[str]:
+    """The hosts that routes know, whatever the listener."""
+    return {
+        domain
+        for item in _section(dump, "RoutesConfigDump").get("dynamic_route_configs", [])
+        for host in item["route_config"].get("virtual_hosts", [])
+        for domain in host["domains"]
+    }
+
+
 def _section(dump: Json, name: str) -> Json:
     return next((item for item in dump["configs"] if item["@type"].endswith(f".{name}")), {})
 

@@ -56,12 +56,13 @@ class Kubectl:
         scope = ["-n", namespace] if namespace else []
         return json.loads(self("get", kind, name, *scope, "-o", "json"))
 
-    def apply(self, manifests: Manifests, *, dry_run: bool = True) -> str:
+    def apply(self, manifests: Manifests, *, dry_run: bool = True, force: bool = False) -> str:
         """Apply on the server, after a dry run of all of it there, as ``pulumi preview`` makes.
 
         Args:
-            manifests: what to apply; it takes fields over from other managers.
+            manifests: what to apply.
             dry_run: False leaves the dry run out.
+            force: takes fields over from who set them before.
 
         Returns:
             kubectl's lines, with the server's warnings.
@@ -69,21 +70,23 @@ class Kubectl:
         Raises:
             KubectlError: the server refuses it; nothing is applied if its dry run does.
         """
-        arguments = ["apply", "--server-side", "--force-conflicts", "--field-manager", FIELD_MANAGER, "-f"]
-        source, stdin = _source(manifests)
         if dry_run:
-            self(*arguments, source, "--dry-run=server", stdin=stdin)
-        return self(*arguments, source, stdin=stdin)
+            self.preview(manifests, force=force)
+        return self._apply(manifests, force=force)
 
-    def preview(self, manifests: Manifests) -> str:
+    def preview(self, manifests: Manifests, *, force: bool = False) -> str:
         """The dry run alone.
 
         Raises:
             KubectlError: the server refuses it.
         """
+        return self._apply(manifests, "--dry-run=server", force=force)
+
+    def _apply(self, manifests: Manifests, *options: str, force: bool) -> str:
         source, stdin = _source(manifests)
-        options = ["--server-side", "--force-conflicts", "--field-manager", FIELD_MANAGER]
-        return self("apply", *options, "--dry-run=server", "-f", source, stdin=stdin)
+        options = (*options, "--force-conflicts") if force else options
+        fixed = ("apply", "--server-side", "--field-manager", FIELD_MANAGER)
+        return self(*fixed, *options, "-f", source, stdin=stdin)
 
     def delete(self, manifests: Manifests) -> None:
         """Delete, and wait until it is gone; what is not there is fine."""

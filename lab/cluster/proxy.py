@@ -19,6 +19,8 @@ from .istiod import CLUSTER_ID, DOMAIN
 
 _TIMEOUT_SECONDS = 30
 _POLL_SECONDS = 0.1
+# As Istio's agent starts it.
+_ARGUMENTS = ("--drain-time-s", "45", "--drain-strategy", "immediate")
 _H2 = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _INTERNAL = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
 
@@ -135,7 +137,9 @@ async def running(  # noqa: PLR0913  # by keyword
             },
         },
     )
-    async with envoy.running(bootstrap, workers=workers, version=version, log=log) as process:
+    async with envoy.running(
+        bootstrap, workers=workers, version=version, log=log, arguments=_ARGUMENTS
+    ) as process:
         proxy = Proxy(namespace, pod, process, inbound, outbound)
         for port in filter(None, (inbound, outbound)):
             await proxy.until(lambda config, port=port: dump.listener(config, port), f"a listener on {port}")
