@@ -8,7 +8,7 @@ OUT    ?= rendered/$(STACK)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test test-all test-mesh bench render lint format lock clean
+.PHONY: help demo demo-serve test test-all test-mesh bench render verify lint format lock clean
 
 help: ## Print this list
 	@echo "Usage: make TARGET [STACK=dev] [OUT=DIR] [ARGS='...']"
@@ -37,6 +37,9 @@ bench: $(VENV)/.bench ## What capturing costs, against the guide's script and En
 
 render: $(VENV)/.runtime ## Write the manifests of STACK to OUT, without the Pulumi engine
 	@$(BIN)/python -m components.render --stack $(STACK) --out $(OUT) $(ARGS)
+
+verify: $(VENV)/.runtime ## Check in the cluster that STACK captures and that its spans leave
+	@$(BIN)/python -m components.verify --stack $(STACK) $(ARGS)
 
 lint: $(VENV)/.lint ## Check style, types and Lua
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/lint.sh check

@@ -1,0 +1,155 @@
+"""The command: ``python -m components.verify --stack NAME``."""
+
+import argparse
+import asyncio
+import logging
+import re
+import shutil
+import signal
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import render
+from . import declared, report
+from .checks import findings
+from .facts import Facts
+from .gather import AT_ONCE, Source, gather
+from .kubectl import ClusterError, Kubectl
+
+_PODS = 3
+_INTERVAL_SECONDS = 10.0
+_ADDRESS = re.compile(
+    r"(?P<pod>[a-z0-9.-]+\.[a-z0-9-]+)=(?P<address>(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5})"
+)
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Verify a stack in its cluster, and say what was found; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        facts = _facts(options)
+    except (render.RenderError, ClusterError) as error:
+        sys.stderr.write(f"{error}\n")
+        if options.output == "json":
+            sys.stdout.write(report.unchecked_as_json(options.stack, str(error)))
+        return report.UNCHECKED
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        return _INTERRUPTED
+    found = list(findings(facts))
+    if options.output == "json":
+        sys.stdout.write(report.as_json(options.stack, found))
+    else:
+        sys.stdout.write(report.as_table(options.stack, found, shutil.get_terminal_size((120, 0)).columns))
+    return report.exit_status(found)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {__package__}",
+        description="Check that a stack works in its cluster: its objects, the pods that it selects, their "
+        "proxies' filters and clusters, and whether spans leave. Reads by kubectl, changes nothing.",
+        epilog="Exit status: 0 healthy, 1 problems found, 2 something could not be checked. "
+        "docs/verify.md explains each finding, and lists the rights that it takes.",
+    )
+    parser.add_argument(
+        "--stack", required=True, metavar="NAME", help="stack to verify: NAME of Pulumi.NAME.yaml"
+    )
+    parser.add_argument(
+        "--project", default=Path(), metavar="DIR", type=Path, help="folder of Pulumi.yaml (default: here)"
+    )
+    parser.add_argument(
+        "--context", metavar="NAME", help="context of the kubeconfig (default: the current one)"
+    )
+    parser.add_argument(
+        "--root-namespace",
+        default="istio-system",
+        metavar="NAME",
+        help="the mesh's root namespace (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--pods",
+        default=_PODS,
+        metavar="N|all",
+        type=_pods,
+        help="pods of each workload to look at, of different ReplicaSets and proxy images first "
+        f"(default: %(default)s); {AT_ONCE} at a time",
+    )
+    parser.add_argument(
+        "--admin",
+        action="append",
+        default=[],
+        metavar="POD.NAMESPACE=HOST:PORT",
+        type=_admin_address,
+        help="where a pod's proxy has its admin interface, instead of a port-forward; may be repeated",
+    )
+    parser.add_argument(
+        "--interval",
+        default=_INTERVAL_SECONDS,
+        metavar="SECONDS",
+        type=_seconds,
+        help="wait before looking again at proxies that lost spans (default: %(default)g)",
+    )
+    parser.add_argument("--output", choices=("table", "json"), default="table", help="default: %(default)s")
+    return parser
+
+
+def _pods(text: str) -> int | None:
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number from 1, or all")
+    return int(text)
+
+
+def _admin_address(text: str) -> tuple[str, str]:
+    found = _ADDRESS.fullmatch(text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected POD.NAMESPACE=HOST:PORT")
+    return found["pod"], found["address"]
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= 3600:  # noqa: PLR2004 - an hour
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected seconds from 0 to 3600")
+    return seconds
+
+
+def _facts(options: argparse.Namespace) -> Facts:
+    _progress(f"rendering stack {options.stack}")
+    # A program that stops half-way leaves tasks that nobody awaits.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    manifests = declared.own(render.manifests(options.project, options.stack))
+    if not manifests:
+        raise render.RenderError(f"stack {options.stack}: declares nothing of this package")
+    source = Source(
+        kubectl=Kubectl(options.context),
+        admin=dict(options.admin),
+        root_namespace=options.root_namespace,
+        pods=options.pods,
+        interval=options.interval,
+        progress=_progress,
+    )
+
+    async def cancellable() -> Facts:
+        task = asyncio.current_task()
+        assert task  # noqa: S101 - asyncio.run made it
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await gather(source, manifests)
+
+    return asyncio.run(cancellable())
+
+
+def _progress(text: str) -> None:
+    sys.stderr.write(f"{text} ...\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

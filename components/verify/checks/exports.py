@@ -1,0 +1,106 @@
+"""Do spans leave the proxies, and are there errors in the script?"""
+
+from collections.abc import Iterator
+
+from ..declared import Capture
+from ..facts import Cluster, Exports, Facts, Pod, Proxy
+from ..findings import Finding, Level
+
+_HIDDEN = "bring them back by the annotations that docs/operations.md gives, if you want them seen"
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Findings about what became of spans."""
+    asked: set[tuple[str, str]] = set()
+    for capture in facts.captures:
+        proxies = [
+            (pod, proxy)
+            for pod in facts.checked[str(capture)]
+            if isinstance(proxy := facts.proxies[str(pod)], Proxy)
+        ]
+        for pod, proxy in proxies:
+            key = (str(pod), capture.cluster)
+            if key not in asked:
+                asked.add(key)
+                yield from _of_proxy(facts, capture, pod, proxy)
+        reachable = [
+            proxy.clusters[capture.cluster] for _, proxy in proxies if capture.cluster in proxy.clusters
+        ]
+        if reachable and not any(cluster.exports.arrived or cluster.exports.lost for cluster in reachable):
+            yield Finding(
+                Level.UNKNOWN,
+                "no-exports",
+                str(capture),
+                "no span has left the pods that were looked at",
+                "send requests to them and run this again; samplingRatio and skipPaths may leave some out",
+            )
+
+
+def _of_proxy(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator[Finding]:
+    subject, cluster = str(pod), proxy.clusters.get(capture.cluster)
+    if errors := proxy.counters.get("errors"):
+        yield Finding(
+            Level.PROBLEM,
+            "lua-errors",
+            subject,
+            f"{errors} errors in Lua scripts since the listener was loaded",
+            f"`kubectl logs -n {pod.namespace} {pod.name} -c istio-proxy` has them, as 'script log'",
+        )
+    if proxy.filters and "errors" not in proxy.counters:
+        yield Finding(
+            Level.NOTE,
+            "statistics-hidden",
+            subject,
+            "Istio hides the statistics of Lua and of clusters: errors of the script, 4xx answers of the "
+            "collector and what its limits drop are not seen",
+            _HIDDEN,
+        )
+    if cluster is not None:
+        if dropped := proxy.counters.get("dropped_no_cluster"):
+            message = f"dropped {dropped} spans while it had no cluster {capture.cluster}; now it has"
+            yield Finding(Level.NOTE, "dropped-spans", subject, message)
+        yield from _exports(facts, subject, cluster, proxy.later.get(capture.cluster))
+
+
+def _exports(facts: Facts, subject: str, cluster: Cluster, later: Exports | None) -> Iterator[Finding]:
+    exports = cluster.exports
+    if not exports.lost:
+        if exports.arrived:
+            yield Finding(Level.OK, "exports", subject, f"{exports.arrived} exports arrived, none got lost")
+        return
+    recent = Exports() if later is None else later.since(exports)
+    just_now = f"in the last {facts.interval:g} s"
+    if recent.lost:
+        message = f"{recent.lost} of {recent.sent} exports got lost {just_now}: {_why(recent)}"
+        yield Finding(Level.PROBLEM, "losing-spans", subject, message, _next(recent))
+        return
+    message = f"{exports.lost} of {exports.sent} exports got lost since the proxy started: {_why(exports)}"
+    if recent.arrived:
+        message += f"; none {just_now}, when {recent.arrived} arrived"
+        yield Finding(Level.NOTE, "lost-spans", subject, message)
+    else:
+        over = "If that is over, send requests while this runs: it looks twice."
+        yield Finding(Level.PROBLEM, "losing-spans", subject, message, f"{_next(exports)} {over}")
+
+
+def _why(exports: Exports) -> str:
+    reasons = {
+        "connections failed": exports.connect_failed,
+        "timed out": exports.timed_out,
+        "answered with 4xx": exports.refused,
+        "over the limits of the DestinationRule": exports.over_limit,
+    }
+    named = [f"{count} {reason}" for reason, count in reasons.items() if count]
+    return ", ".join(named) or f"{exports.failed} answered with 5xx, or reset"
+
+
+def _next(exports: Exports) -> str:
+    if exports.connect_failed:
+        return "is the collector running, not on localhost only, and does its certificate fit egress.tls?"
+    if exports.timed_out:
+        return "is the collector overloaded? It takes longer than export.timeoutMs."
+    if exports.refused:
+        return "the collector's log says why: the path of collectorUrl, authentication, or its body limit?"
+    if exports.over_limit:
+        return "the collector is too slow for this proxy: scale it, sample, or raise egress.limits."
+    return "the collector's log says why."

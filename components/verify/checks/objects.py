@@ -1,0 +1,127 @@
+"""Are the stack's objects in the cluster, and as declared?"""
+
+import json
+from collections.abc import Iterator
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from ...manifests import SCRIPT_HASH, Manifest
+from ..facts import Facts, Unread
+from ..findings import Finding, Level
+
+_DEPLOY = "deploy the stack: `pulumi up`, or `make render` and `kubectl apply`"
+_RESTORE = "see what changed it; `pulumi up --refresh`, or `make render` and `kubectl apply`, puts it back"
+_SHOWN = 60
+
+
+class Difference(NamedTuple):
+    """A value that is not as declared.
+
+    Attributes:
+        path: where it is, such as ``spec.ports[0].number``.
+        declared: the value declared; None for none.
+        found: that in the cluster; None for none.
+        in_script: it is a line of a script.
+    """
+
+    path: str
+    declared: Any
+    found: Any
+    in_script: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.path} is {_shown(self.found)}, declared {_shown(self.declared)}"
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Findings about each declared object."""
+    for manifest in facts.manifests:
+        metadata = manifest["metadata"]
+        subject = f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}"
+        found = facts.objects[manifest["kind"], metadata["namespace"]]
+        if isinstance(found, Unread):
+            yield _unread(subject, found)
+            continue
+        live = [item for item in found if item["metadata"]["name"] == metadata["name"]]
+        yield from _compared(subject, manifest, live[0] if live else None)
+
+
+def _unread(subject: str, unread: Unread) -> Finding:
+    if unread.missing:
+        return Finding(
+            Level.PROBLEM,
+            "object-missing",
+            subject,
+            unread.reason,
+            "install Istio with its CRDs; a TrafficExtension needs Istio 1.30 or later",
+        )
+    return Finding(
+        Level.UNKNOWN, "object-unread", subject, unread.reason, "ask for the rights that docs/verify.md lists"
+    )
+
+
+def _compared(subject: str, declared: Manifest, live: Manifest | None) -> Iterator[Finding]:
+    if live is None:
+        yield Finding(Level.PROBLEM, "object-missing", subject, "is not in the cluster", _DEPLOY)
+        return
+    expected = declared["metadata"].get("annotations", {}).get(SCRIPT_HASH)
+    hash_found = (live["metadata"].get("annotations") or {}).get(SCRIPT_HASH)
+    if expected != hash_found:
+        yield Finding(
+            Level.PROBLEM,
+            "old-script",
+            subject,
+            f"holds the script {_hash(hash_found)}, this release of the package declares {_hash(expected)}",
+            f"{_DEPLOY}; or verify with the release that deployed it",
+        )
+    found = list(differences(declared, live))
+    if expected != hash_found:
+        found = [difference for difference in found if not difference.in_script]
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        yield Finding(Level.PROBLEM, "object-differs", subject, f"{found[0]}{more}", _RESTORE)
+    elif expected == hash_found:
+        yield Finding(Level.OK, "object", subject, "is as declared")
+
+
+def differences(declared: Manifest, live: Manifest) -> Iterator[Difference]:
+    """What of an object is not as declared: its spec, and labels that are declared.
+
+    Others may add labels and annotations; the script's hash is not compared here.
+    """
+    labels = live["metadata"].get("labels") or {}
+    for key, value in declared["metadata"].get("labels", {}).items():
+        if labels.get(key) != value:
+            yield Difference(f"metadata.labels.{key}", value, labels.get(key))
+    yield from _differences("spec", declared["spec"], live.get("spec"))
+
+
+def _differences(path: str, declared: Any, found: Any) -> Iterator[Difference]:
+    if isinstance(declared, dict) and isinstance(found, dict):
+        for key in sorted(declared.keys() | found.keys()):
+            yield from _differences(f"{path}.{key}", declared.get(key), found.get(key))
+    elif isinstance(declared, list) and isinstance(found, list) and len(declared) == len(found):
+        for index, (one, other) in enumerate(zip(declared, found, strict=True)):
+            yield from _differences(f"{path}[{index}]", one, other)
+    elif isinstance(declared, str) and isinstance(found, str) and "\n" in declared:
+        yield from _script_difference(path, declared, found)
+    elif declared != found:
+        yield Difference(path, declared, found)
+
+
+def _script_difference(path: str, declared: str, found: str) -> Iterator[Difference]:
+    """The first line that differs, which says more than the whole text."""
+    lines = zip_longest(declared.splitlines(), found.splitlines())
+    for number, (one, other) in enumerate(lines, 1):
+        if one != other:
+            yield Difference(f"{path} line {number}", one and one.strip(), other and other.strip(), True)
+            return
+
+
+def _shown(value: Any) -> str:
+    text = "missing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
+
+
+def _hash(value: str | None) -> str:
+    return "without a hash" if value is None else value[:12]

@@ -1,0 +1,168 @@
+"""Does each proxy have the filter with the declared script, and the collector's cluster?"""
+
+from collections.abc import Iterator
+
+from ..declared import Capture, expects_tls, namespace_of_host
+from ..facts import Facts, Pod, Proxy, Unread
+from ..findings import Finding, Level
+from ..sidecars import that_hides
+
+_HTTPS = 443
+_GUIDE = "[Astra Instrumentation]"
+"""What the script of the manual procedure logs."""
+
+
+def check(facts: Facts) -> Iterator[Finding]:
+    """Findings about the proxies of the pods that are looked at."""
+    told: set[Finding] = set()
+    for capture in facts.captures:
+        for pod in facts.checked[str(capture)]:
+            for finding in _of_pod(facts, capture, pod):
+                if finding not in told:
+                    told.add(finding)
+                    yield finding
+
+
+def _of_pod(facts: Facts, capture: Capture, pod: Pod) -> Iterator[Finding]:
+    proxy = facts.proxies[str(pod)]
+    if isinstance(proxy, Unread):
+        yield Finding(
+            Level.UNKNOWN,
+            "proxy-unread",
+            str(pod),
+            proxy.reason,
+            "does the pod run, and may you port-forward to it? docs/verify.md lists the rights",
+        )
+        return
+    for reason in proxy.rejected:
+        yield Finding(
+            Level.PROBLEM,
+            "listener-rejected",
+            str(pod),
+            f"the proxy refuses its listener: {reason}",
+            "correct or remove the EnvoyFilter that it names: until then the listener stays as it was",
+        )
+    yield from _filters(facts, capture, pod, proxy)
+    yield from _cluster(facts, capture, pod, proxy)
+
+
+def _filters(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator[Finding]:
+    subject = str(pod)
+    if any(_GUIDE in found.script for found in proxy.filters):
+        yield Finding(
+            Level.PROBLEM,
+            "guide-filter",
+            subject,
+            "runs the script of the manual procedure too: requests are reported twice, without masking",
+            "delete the EnvoyFilter that was applied by hand, or adopt it with `filterName`: docs/capture.md",
+        )
+    expected = capture.filters_of(proxy.kind) if proxy.kind else [found for _, found in capture.filters]
+    in_cluster = _scripts_in_cluster(facts, capture)
+    if in_cluster is None:
+        return  # it cannot be in the proxy, and that it is missing is said of the object
+    for http_filter in expected:
+        scripts = {found.script for found in proxy.filters if found.name == http_filter.name}
+        if not scripts:
+            yield Finding(
+                Level.PROBLEM,
+                "filter-missing",
+                subject,
+                f"has no HTTP filter {http_filter.name}, which {capture} declares",
+                "is its port HTTP to Istio (Service port name http-..., or appProtocol), does its control "
+                "plane read the object (label istio.io/rev), does `istioctl proxy-status` say SYNCED?",
+            )
+        elif http_filter.script in scripts:
+            yield Finding(Level.OK, "filter", subject, f"runs the declared script of {capture}")
+        elif not scripts & in_cluster:
+            yield Finding(
+                Level.PROBLEM,
+                "old-script",
+                subject,
+                f"runs another script than {capture} holds, {_first_line(next(iter(scripts)))}",
+                "is the proxy connected (`istioctl proxy-status`)? A restart of the pod gives it this one",
+            )
+
+
+def _scripts_in_cluster(facts: Facts, capture: Capture) -> frozenset[str] | None:
+    """The scripts of a capture's object in the cluster; None if it is not there."""
+    found = facts.objects[capture.kind, capture.namespace]
+    if isinstance(found, Unread):
+        return None if found.missing else frozenset()
+    live = next((item for item in found if item["metadata"]["name"] == capture.name), None)
+    return None if live is None else frozenset(_texts(live["spec"]))
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
+
+
+def _first_line(script: str) -> str:
+    return script.partition("\n")[0].removeprefix("-- ")[:60]
+
+
+def _cluster(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator[Finding]:
+    subject, name = str(pod), capture.cluster
+    cluster = proxy.clusters.get(name)
+    if cluster is None:
+        yield _missing(facts, capture, pod)
+    elif cluster.warming:
+        yield Finding(
+            Level.PROBLEM,
+            "cluster-warming",
+            subject,
+            f"waits for the addresses of {capture.host}, which holds its start for up to 15 s",
+            "create the collector's DNS name, or correct the host in collectorUrl",
+        )
+    elif not cluster.tls and (expects_tls(facts.manifests, capture.host) or _HTTPS in cluster.ports):
+        yield Finding(
+            Level.PROBLEM,
+            "no-tls",
+            subject,
+            f"sends plain text to {capture.host}, where TLS is declared: cluster {name} has no TLS settings",
+            "is the stack's DestinationRule in the cluster, and does no other one for this host win over it? "
+            f"`istioctl proxy-config cluster {subject} --fqdn {capture.host} -o json`",
+        )
+    elif not cluster.ports:
+        yield Finding(
+            Level.PROBLEM,
+            "no-endpoints",
+            subject,
+            f"knows no address of the collector: cluster {name} has no endpoints",
+            f"does {capture.host} resolve in the cluster, are its pods ready, is the Service not headless?",
+        )
+    else:
+        yield Finding(Level.OK, "cluster", subject, f"has the collector's cluster {name}")
+
+
+def _missing(facts: Facts, capture: Capture, pod: Pod) -> Finding:
+    host, namespace = capture.host, namespace_of_host(facts.manifests, capture.host)
+    found = [facts.objects.get(("Sidecar", name), []) for name in (pod.namespace, facts.root_namespace)]
+    sidecars = [item for items in found if not isinstance(items, Unread) for item in items]
+    hiding = that_hides(sidecars, pod, host, namespace, facts.root_namespace)
+    if hiding:
+        metadata = hiding["metadata"]
+        return Finding(
+            Level.PROBLEM,
+            "hidden-by-sidecar",
+            str(pod),
+            f"has no cluster {capture.cluster}: "
+            f"Sidecar {metadata['namespace']}/{metadata['name']} hides {host}",
+            f"add {namespace or '*'}/{host} to the Sidecar's egress.hosts",
+        )
+    if host.endswith(".svc.cluster.local"):
+        cause = f"is there a Service {host.split('.')[0]} in namespace {namespace} with that port?"
+    else:
+        cause = "is the ServiceEntry in the cluster, and exported to the pod's namespace (egress.exportTo)?"
+    unread = next((items for items in found if isinstance(items, Unread)), None)
+    doubt = f" Sidecars could not be read ({unread.reason}): one may hide it." if unread else ""
+    return Finding(
+        Level.PROBLEM,
+        "cluster-missing",
+        str(pod),
+        f"has no cluster {capture.cluster}: its spans are dropped",
+        f"{cause}{doubt}",
+    )

@@ -1,0 +1,180 @@
+"""Reads what the checks need to know, from the cluster and from its proxies, and changes nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from ..manifests import ENVOY_FILTER, NETWORKING, TRAFFIC_EXTENSION, Manifest
+from . import admin, declared
+from .admin import AdminError
+from .declared import Capture
+from .facts import Facts, Pod, Proxy, Unread
+from .kubectl import ForwardError, Kubectl
+from .pods import pod, sample, selected
+
+RESOURCES = {
+    "ServiceEntry": ("serviceentries", NETWORKING),
+    "DestinationRule": ("destinationrules", NETWORKING),
+    "EnvoyFilter": ("envoyfilters", ENVOY_FILTER),
+    "TrafficExtension": ("trafficextensions", TRAFFIC_EXTENSION),
+    "Sidecar": ("sidecars", NETWORKING),
+}
+"""The kinds that are read, as the API server knows them: plural, group and version."""
+
+AT_ONCE = 8
+"""How many kubectl processes run at a time."""
+
+_PROXY_SECONDS = 120
+
+Progress = Callable[[str], None]
+Key = TypeVar("Key")
+Result = TypeVar("Result")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where and how to look.
+
+    Attributes:
+        kubectl: the cluster.
+        admin: addresses of proxies' admin interfaces that need no port-forward, by ``POD.NAMESPACE``.
+        root_namespace: the mesh's.
+        pods: how many pods of each capture are looked at; None for all.
+        interval: seconds between two readings of exports, where some got lost.
+        progress: told what happens, a line each.
+    """
+
+    kubectl: Kubectl
+    admin: Mapping[str, str]
+    root_namespace: str
+    pods: int | None
+    interval: float
+    progress: Progress
+
+
+async def gather(source: Source, manifests: Sequence[Manifest]) -> Facts:
+    """Everything that the checks need to know about a stack.
+
+    Args:
+        source: where and how to look.
+        manifests: the package's own objects, as declared.
+
+    Raises:
+        ClusterError: the cluster cannot be read at all.
+    """
+    limit = asyncio.Semaphore(AT_ONCE)
+    captures = declared.captures(manifests)
+    objects = await _objects(source, manifests, captures, limit)
+    pods = await _pods(source, captures, limit)
+    known = [found for group in pods.values() if not isinstance(group, Unread) for found in group]
+    checked = {
+        str(capture): sample(selected(capture, known, source.root_namespace), source.pods)
+        for capture in captures
+    }
+    return Facts(
+        manifests=manifests,
+        captures=captures,
+        objects=objects,
+        pods=pods,
+        checked=checked,
+        proxies=await _proxies(source, captures, checked.values(), limit),
+        root_namespace=source.root_namespace,
+        interval=source.interval,
+    )
+
+
+async def _objects(
+    source: Source, manifests: Sequence[Manifest], captures: Sequence[Capture], limit: asyncio.Semaphore
+) -> dict[tuple[str, str], list[Manifest] | Unread]:
+    """The cluster's objects of each kind and namespace that the stack has any of, and the Sidecars."""
+    wanted = {(manifest["kind"], manifest["metadata"]["namespace"]) for manifest in manifests}
+    wanted |= {("Sidecar", capture.namespace) for capture in captures} | {("Sidecar", source.root_namespace)}
+    source.progress(f"reading objects: {len(wanted)} lists")
+
+    async def listed(kind: str, namespace: str) -> list[Manifest] | Unread:
+        plural, version = RESOURCES[kind]
+        group, _, version = version.partition("/")
+        async with limit:
+            return await source.kubectl.list(f"{plural}.{version}.{group}", namespace)
+
+    return await _by_key({key: listed(*key) for key in sorted(wanted)})
+
+
+async def _pods(
+    source: Source, captures: Sequence[Capture], limit: asyncio.Semaphore
+) -> dict[str | None, list[Pod] | Unread]:
+    """The pods of each namespace with a capture; of all if one of them is in the root namespace."""
+    namespaces: set[str | None] = {capture.namespace for capture in captures}
+    if source.root_namespace in namespaces:
+        namespaces = {None}
+    source.progress(f"reading pods: {len(namespaces)} lists")
+
+    async def listed(namespace: str | None) -> list[Pod] | Unread:
+        async with limit:
+            found = await source.kubectl.list("pods", namespace)
+        return found if isinstance(found, Unread) else [pod(manifest) for manifest in found]
+
+    return await _by_key({namespace: listed(namespace) for namespace in namespaces})
+
+
+async def _proxies(
+    source: Source,
+    captures: Sequence[Capture],
+    checked: Iterable[Sequence[Pod]],
+    limit: asyncio.Semaphore,
+) -> dict[str, Proxy | Unread]:
+    """What the proxies of pods say, by ``str(pod)``; where exports got lost, with a second look at them."""
+    clusters = {capture.cluster for capture in captures}
+    pods = {str(found): found for group in checked for found in group}
+
+    async def asked(key: str, question: Callable[[admin.Get, Collection[str]], Answer]) -> Answer | Unread:
+        try:
+            async with limit, asyncio.timeout(_PROXY_SECONDS), _address(source, pods[key]) as address:
+                source.progress(f"reading proxies: {key}")
+                return await asyncio.to_thread(question, admin.client(address), clusters)
+        except (AdminError, ForwardError) as error:
+            return Unread(str(error))
+        except TimeoutError:
+            return Unread(f"not read after {_PROXY_SECONDS} s")
+
+    source.progress(f"reading proxies: {len(pods)}")
+    proxies = await _by_key({key: asked(key, admin.read) for key in pods})
+    lossy = {
+        key: found
+        for key, found in proxies.items()
+        if isinstance(found, Proxy) and any(cluster.exports.lost for cluster in found.clusters.values())
+    }
+    if lossy:
+        source.progress(
+            f"{len(lossy)} of them lost exports: send requests, they are read again in {source.interval:g} s"
+        )
+        await asyncio.sleep(source.interval)
+        later = await _by_key({key: asked(key, admin.read_exports) for key in lossy})
+        for key, found in lossy.items():
+            exports = later[key]
+            proxies[key] = found if isinstance(exports, Unread) else replace(found, later=exports)
+    return proxies
+
+
+@asynccontextmanager
+async def _address(source: Source, found: Pod) -> AsyncIterator[str]:
+    """Where the admin interface of a pod's proxy is reached, for as long as the block lasts."""
+    if given := source.admin.get(str(found)):
+        yield given
+    else:
+        async with source.kubectl.forward(found.namespace, found.name, admin.PORT) as address:
+            yield address
+
+
+async def _by_key(work: Mapping[Key, Coroutine[Any, Any, Result]]) -> dict[Key, Result]:
+    """What the coroutines return, run together. The first error ends all of them, and is raised."""
+    tasks = {key: asyncio.ensure_future(coroutine) for key, coroutine in work.items()}
+    try:
+        return dict(zip(tasks, await asyncio.gather(*tasks.values()), strict=True))
+    finally:
+        for task in tasks.values():
+            task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)

@@ -1,0 +1,61 @@
+"""Which pods a capture selects, and which of them stand for the others. Pure."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain, zip_longest
+from typing import Any
+
+from .declared import GATEWAY_NAME, Capture
+from .facts import Pod
+
+_PROXY_CONTAINER = "istio-proxy"
+_AMBIENT = "ambient.istio.io/redirection"
+
+
+def pod(manifest: dict[str, Any]) -> Pod:
+    """A pod from its manifest, as the API server returns it."""
+    metadata, spec, status = manifest["metadata"], manifest["spec"], manifest.get("status", {})
+    # As a native sidecar the proxy is an init container.
+    images = [
+        container.get("image", "")
+        for container in (*spec.get("containers", []), *spec.get("initContainers", []))
+        if container["name"] == _PROXY_CONTAINER
+    ]
+    labels = metadata.get("labels") or {}
+    return Pod(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        labels=labels,
+        running=status.get("phase") == "Running" and "deletionTimestamp" not in metadata,
+        proxy=bool(images),
+        ambient=(metadata.get("annotations") or {}).get(_AMBIENT) == "enabled",
+        variant=(*sorted(images), *(owner["name"] for owner in metadata.get("ownerReferences", []))),
+    )
+
+
+def selected(capture: Capture, pods: Iterable[Pod], root_namespace: str) -> list[Pod]:
+    """The pods that a capture selects: of its namespace, of all if it is in the mesh's root namespace.
+
+    Of what it may target, Gateways have pods of their own; a Service's waypoint is not known here.
+    """
+    gateways = {name for kind, name in capture.targets if kind == "Gateway"}
+    return [
+        candidate
+        for candidate in pods
+        if candidate.namespace == capture.namespace
+        or (capture.namespace == root_namespace and not capture.targets)
+        if (
+            candidate.labels.get(GATEWAY_NAME) in gateways
+            if capture.targets
+            else capture.labels.items() <= candidate.labels.items()
+        )
+    ]
+
+
+def sample(pods: Iterable[Pod], size: int | None) -> list[Pod]:
+    """So many pods that can be asked, one of each variant before a second of any; all for None."""
+    variants: dict[tuple[str, ...], list[Pod]] = {}
+    for candidate in sorted(pods, key=str):
+        if candidate.running and candidate.proxy:
+            variants.setdefault((candidate.namespace, *candidate.variant), []).append(candidate)
+    rounds: Iterable[Sequence[Pod | None]] = zip_longest(*variants.values())
+    return [found for found in chain.from_iterable(rounds) if found][:size]

@@ -1,0 +1,100 @@
+"""Findings as a table for people, and as JSON for programs. Pure."""
+
+import json
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from .findings import Finding, Level
+
+HEALTHY, FINDINGS, UNCHECKED = 0, 1, 2
+"""Exit statuses: all is well; there are problems; something could not be checked."""
+
+_VERDICTS = {
+    HEALTHY: "healthy",
+    FINDINGS: "problems found",
+    UNCHECKED: "no problem found, but not all could be checked",
+}
+_SUBJECTS = 3
+_FINE = 8
+_MIN_WIDTH = 40
+
+
+def exit_status(findings: Iterable[Finding]) -> int:
+    """0 if healthy, 1 with problems, 2 if something could not be checked."""
+    levels = {finding.level for finding in findings}
+    if Level.PROBLEM in levels:
+        return FINDINGS
+    return UNCHECKED if Level.UNKNOWN in levels else HEALTHY
+
+
+def as_json(stack: str, findings: Sequence[Finding]) -> str:
+    """All findings, those that are fine too."""
+    status = exit_status(findings)
+    document = {
+        "stack": stack,
+        "exitStatus": status,
+        "verdict": _VERDICTS[status],
+        "findings": [
+            {
+                "level": finding.level.value,
+                "check": finding.check,
+                "subject": finding.subject,
+                "message": finding.message,
+                "next": finding.next,
+            }
+            for finding in findings
+        ],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def unchecked_as_json(stack: str, reason: str) -> str:
+    """The same form where nothing could be checked."""
+    document = {"stack": stack, "exitStatus": UNCHECKED, "verdict": reason, "findings": []}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def as_table(stack: str, findings: Sequence[Finding], width: int) -> str:
+    """The findings as a table, worst first, with the next step of each; of what is fine, many as a count.
+
+    Args:
+        stack: the stack's name.
+        findings: all of them.
+        width: of the terminal, in columns.
+    """
+    rows: dict[tuple[Level, str, str, str], list[str]] = {}
+    for level in Level:
+        for finding in findings:
+            if finding.level is level:
+                rows.setdefault((level, finding.check, finding.message, finding.next), []).append(
+                    finding.subject
+                )
+    fine = Counter(finding.check for finding in findings if finding.level is Level.OK)
+    column = 2 + max((len(check) for _, check, _, _ in rows), default=0)
+    lines: list[str] = []
+    for (level, check, message, step), subjects in rows.items():
+        if level is Level.OK and fine[check] > _FINE:
+            continue
+        head = f"{level.value:<9}{check:<{column}}"
+        lines += _wrapped(head, f"{_names(subjects)}: {message}", width)
+        if step:
+            lines += _wrapped(" " * len(head), f"-> {step}", width)
+    lines += [f"{'ok':<9}{check:<{column}}{count} are fine" for check, count in fine.items() if count > _FINE]
+    return "\n".join([*lines, "", f"stack {stack}: {_VERDICTS[exit_status(findings)]}", ""])
+
+
+def _names(subjects: Sequence[str]) -> str:
+    names = ", ".join(subjects[:_SUBJECTS])
+    return names if len(subjects) <= _SUBJECTS else f"{names} and {len(subjects) - _SUBJECTS} more"
+
+
+def _wrapped(head: str, text: str, width: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        max(width, len(head) + _MIN_WIDTH),
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
