@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection
 from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import OpenerDirector, ProxyHandler, build_opener
 
@@ -39,6 +40,9 @@ def _get(opener: OpenerDirector, url: str) -> Json:
         with opener.open(url, timeout=TIMEOUT_SECONDS) as response:
             answer = response.read(MAX_ANSWER_BYTES + 1)
         document = json.loads(answer) if len(answer) <= MAX_ANSWER_BYTES else None
+    except HTTPError as error:
+        with error:
+            raise AdminError(f"HTTP {error.code} instead of an answer") from None
     except (OSError, HTTPException) as error:
         raise AdminError(str(error) or type(error).__name__) from None
     except (ValueError, RecursionError):
