@@ -204,6 +204,7 @@ async def test_what_is_no_admin_interface_is_told_in_one_line(answer: Any) -> No
 
 
 async def test_a_port_that_nobody_listens_on_is_told_in_one_line() -> None:
-    with refusing() as bound, pytest.raises(AdminError, match="refused"):
-        address = f"{server.LOOPBACK}:{bound.getsockname()[1]}"
-        await asyncio.to_thread(admin.read, admin.client(address), {CLUSTER})
+    with refusing() as bound:
+        get = admin.client(f"{server.LOOPBACK}:{bound.getsockname()[1]}")
+        with pytest.raises(AdminError, match="refused"):
+            await asyncio.to_thread(admin.read, get, {CLUSTER})

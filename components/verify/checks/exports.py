@@ -23,10 +23,13 @@ def check(facts: Facts) -> Iterator[Finding]:
             if key not in asked:
                 asked.add(key)
                 yield from _of_proxy(facts, capture, pod, proxy)
-        reachable = [
-            proxy.clusters[capture.cluster] for _, proxy in proxies if capture.cluster in proxy.clusters
+        # What has no way to the collector is told by the check of proxies.
+        able = [
+            cluster.exports
+            for _, proxy in proxies
+            if (cluster := proxy.clusters.get(capture.cluster)) and cluster.ports and not cluster.warming
         ]
-        if reachable and not any(cluster.exports.arrived or cluster.exports.lost for cluster in reachable):
+        if able and not any(exports.arrived or exports.lost for exports in able):
             yield Finding(
                 Level.UNKNOWN,
                 "no-exports",

@@ -114,7 +114,7 @@ def _cluster(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator
             Level.PROBLEM,
             "cluster-warming",
             subject,
-            f"waits for the addresses of {capture.host}, which holds its start for up to 15 s",
+            f"waits for the addresses of {capture.host}: DNS has not answered yet",
             "create the collector's DNS name, or correct the host in collectorUrl",
         )
     elif not cluster.tls and (expects_tls(facts.manifests, capture.host) or _HTTPS in cluster.ports):
