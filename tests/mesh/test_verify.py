@@ -22,7 +22,7 @@ from lab.bootstrap import Json
 from lab.cluster import Mesh, Pair, Proxy, dump
 from lab.stack import PROJECT
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.anyio
 
 LABELS = {"app": "w"}
 POD = "w-1"
@@ -154,21 +154,29 @@ async def captured(
     mesh: Mesh,
     folder: Path,
     *,
-    url: str = "http://{host}:4318",
     workload: Json | None = None,
-    kind: str = "sidecar",
     proxy: Json | None = None,
-    apply: bool = True,
+    deployed: bool = True,
     **config: Any,
 ) -> AsyncIterator[Scenario]:
-    """A captured workload: pod, proxy, collector, and the stack applied."""
+    """A captured workload: pod, proxy, collector, and its stack, deployed.
+
+    Args:
+        mesh: the cluster.
+        folder: an empty one, for the stack.
+        workload: more of the workload's settings.
+        proxy: more arguments of `Mesh.proxy`.
+        deployed: False only writes the stack.
+        config: keys of the stack's configuration; ``{host}`` in the URL is the collector's.
+    """
     async with AsyncExitStack() as parts:
         namespace = parts.enter_context(mesh.namespace("verify"))
         host = f"otel.{namespace}"
+        url = config.pop("collectorUrl", "http://{host}:4318").format(host=host, namespace=namespace)
         project = stack.project(
             folder,
-            collectorUrl=url.format(host=host, namespace=namespace),
-            egress={"name": f"collector-{namespace}", **config.pop("egress", {})},
+            collectorUrl=url,
+            egress={"name": f"collector-{namespace}"},
             workloads={"w": {"namespace": namespace, "labels": LABELS, **(workload or {})}},
             **config,
         )
@@ -177,13 +185,13 @@ async def captured(
         parts.callback(mesh.names.pop, host, None)
         collector_gone = await parts.enter_async_context(AsyncExitStack())
         collector = await collector_gone.enter_async_context(mesh.collector(host))
-        if apply:
+        if deployed:
             await parts.enter_async_context(mesh.applied(render.manifests(project, stack.STACK)))
         running = await parts.enter_async_context(
-            mesh.proxy(namespace, LABELS, app_port=app_port, kind=kind, pod=POD, **(proxy or {}))
+            mesh.proxy(namespace, LABELS, app_port=app_port, pod=POD, **(proxy or {}))
         )
         scenario = Scenario(mesh, namespace, host, project, running, collector, collector_gone)
-        if apply:
+        if deployed:
             await scenario.runs("astra-istio-capture")
         yield scenario
 
@@ -201,7 +209,9 @@ async def test_nothing_is_wrong_with_a_healthy_mesh(mesh: Mesh, tmp_path: Path, 
 
 
 async def test_nothing_is_wrong_with_a_healthy_gateway(mesh: Mesh, tmp_path: Path) -> None:
-    async with captured(mesh, tmp_path, workload={"directions": ["gateway"]}, kind="router") as scenario:
+    async with captured(
+        mesh, tmp_path, workload={"directions": ["gateway"]}, proxy={"kind": "router"}
+    ) as scenario:
         await scenario.requests()
         await scenario.collector.spans(3)
         result = await scenario.verify()
@@ -215,7 +225,9 @@ async def test_a_workload_without_traffic_is_not_called_healthy(mesh: Mesh, tmp_
 
 
 async def test_a_collector_that_the_mesh_does_not_know_is_found(mesh: Mesh, tmp_path: Path) -> None:
-    async with captured(mesh, tmp_path, url="http://absent.{namespace}.svc.cluster.local:4318") as scenario:
+    async with captured(
+        mesh, tmp_path, collectorUrl="http://absent.{namespace}.svc.cluster.local:4318"
+    ) as scenario:
         await scenario.requests()
         result = await scenario.verify()
         [finding] = [found for found in result.findings if found.level == "problem"]
@@ -258,7 +270,7 @@ async def test_a_pod_without_a_sidecar_is_found(mesh: Mesh, tmp_path: Path) -> N
 
 
 async def test_a_missing_tls_rule_is_found_at_the_object_and_at_the_proxy(mesh: Mesh, tmp_path: Path) -> None:
-    async with captured(mesh, tmp_path, url="https://{host}:4318") as scenario:
+    async with captured(mesh, tmp_path, collectorUrl="https://{host}:4318") as scenario:
         await asyncio.to_thread(mesh.kubectl.delete, [scenario.one("DestinationRule")])
         await scenario.proxy.until(
             lambda config: "transport_socket" not in reaches(config, scenario.host), "plain text"
@@ -287,9 +299,7 @@ async def test_a_collector_that_is_down_is_found(mesh: Mesh, tmp_path: Path) -> 
 async def test_a_collector_that_left_dns_is_found(mesh: Mesh, tmp_path: Path) -> None:
     async with captured(mesh, tmp_path) as scenario:
         await scenario.collector_gone.aclose()
-        async with asyncio.timeout(60):
-            while not await membership(scenario.proxy, scenario.host) == [0]:
-                await asyncio.sleep(0.1)
+        await has_no_endpoints(scenario.proxy, scenario.host)
         result = await scenario.verify()
         assert (result.status, result.checks) == (1, ["no-endpoints"])
 
@@ -373,7 +383,7 @@ async def test_a_value_that_somebody_changed_is_found(mesh: Mesh, tmp_path: Path
 
 
 async def test_a_stack_that_was_never_deployed_is_found(mesh: Mesh, tmp_path: Path) -> None:
-    async with captured(mesh, tmp_path, apply=False) as scenario:
+    async with captured(mesh, tmp_path, deployed=False) as scenario:
         result = await scenario.verify()
         assert (result.status, set(result.checks)) == (1, {"object-missing", "cluster-missing"})
 
@@ -383,9 +393,12 @@ def reaches(config: Json, host: str) -> Json:
     return next((found for name, found in dump.clusters(config).items() if name.endswith(f"||{host}")), {})
 
 
-async def membership(proxy: Proxy, host: str) -> list[int]:
-    """How many endpoints the clusters towards a collector have."""
-    return list((await proxy.envoy.stats(rf"^cluster\.outbound.*{host};?\.membership_total$")).values())
+async def has_no_endpoints(proxy: Proxy, host: str) -> None:
+    """Wait until the cluster towards a collector has none."""
+    pattern = rf"^cluster\.outbound.*{host};?\.membership_total$"
+    async with asyncio.timeout(60):
+        while list((await proxy.envoy.stats(pattern)).values()) != [0]:  # noqa: ASYNC110  # Envoy tells nobody
+            await asyncio.sleep(0.1)
 
 
 def folder_in(folder: Path) -> Path:
