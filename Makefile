@@ -8,7 +8,7 @@ OUT    ?= rendered/$(STACK)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test test-all test-mesh bench render verify lint format lock clean
+.PHONY: help demo demo-serve test test-all test-mesh bench render verify lint format lock clean docs
 
 help: ## Print this list
 	@echo "Usage: make TARGET [STACK=dev] [OUT=DIR] [ARGS='...']"
@@ -40,6 +40,9 @@ render: $(VENV)/.runtime ## Write the manifests of STACK to OUT, without the Pul
 
 verify: $(VENV)/.runtime ## Check in the cluster that STACK captures and that its spans leave
 	@$(BIN)/python -m components.verify --stack $(STACK) $(ARGS)
+
+docs: $(VENV)/.runtime ## Write docs/settings.md anew, from the settings and the tests that show them
+	@$(BIN)/python -m tools.settings_reference
 
 lint: $(VENV)/.lint ## Check style, types and Lua
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/lint.sh check

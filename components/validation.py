@@ -237,6 +237,22 @@ def object_keys(model: type[BaseModel], spelling: Spelling) -> set[str]:
     }
 
 
+def expected(model: type[BaseModel], field: str) -> str:
+    """What a setting has to be, in the words of an error message, items of lists and mappings included."""
+    annotation = model.model_fields[field].annotation
+    found = _Type.at(model, (field,))
+    text = found.expected
+    if any(isinstance(item, Rule) for item in found.metadata):
+        pass  # which says it all
+    elif found.base is list:
+        text += f", each {found.item(0).expected}"
+    elif found.base is dict:
+        text += f"; each key {found.key.expected}; each value {found.item('').expected}"
+    if any(isinstance(item, OrOutput) for item in found.metadata):
+        text += "; in Python it may be an Output"
+    return f"{text}; or null" if types.NoneType in get_args(annotation) else text
+
+
 def spelled(field: str, spelling: Spelling) -> str:
     """A field's key in a spelling."""
     return to_camel(field) if spelling is Spelling.CONFIG else field

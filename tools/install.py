@@ -3,7 +3,7 @@
 Needs Python's standard library only, and says on one line what went wrong and what to do next. STAMP, a file
 in VENV, is written last: make runs this again until it has succeeded.
 """
-# ruff: noqa: INP001, T201 - a script that any Python 3 can run, be it to say that it is too old
+# ruff: noqa: T201 - a script that any Python 3 can run, be it to say that it is too old
 
 import subprocess
 import sys

@@ -115,6 +115,7 @@ async def test_a_binary_response_with_nul_bytes_passes_whole_and_is_left_out(
     assert span.attributes["http.response.body.omitted"] == "binary"
 
 
+@pytest.mark.setting("capture.binaryBodies")
 async def test_a_binary_response_with_nul_bytes_can_be_sent_as_it_is() -> None:
     manifests = stack.manifests(capture={"binaryBodies": "bytes"})
     async with mesh.running(manifests) as lab, lab.client() as client:
@@ -161,6 +162,7 @@ async def test_a_skipped_path_exports_nothing_and_logs_nothing(lab: Lab, client:
     assert "astra" not in lab.envoy.log()
 
 
+@pytest.mark.setting("capture.samplingRatio")
 async def test_an_unsampled_request_exports_nothing_and_logs_nothing() -> None:
     manifests = stack.manifests(capture={"samplingRatio": 0})
     async with mesh.running(manifests) as lab, lab.client() as client:
@@ -252,6 +254,7 @@ async def test_exchanges_are_counted_where_envoy_has_counters_for_lua(
     assert counted == ({"captured": 1, "exported": 1, "masked": 4} if minor >= 38 else {})
 
 
+@pytest.mark.setting("capture.compatibility")
 async def test_guide_compatibility_is_the_guides_payload_and_nothing_more() -> None:
     manifests = stack.manifests(capture={"compatibility": "guide"})
     async with mesh.running(manifests) as lab, lab.client() as client:
