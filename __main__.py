@@ -5,7 +5,7 @@ from pulumi.runtime import is_config_secret
 from pulumi.runtime.config import CONFIG
 
 from components import TrafficCapture
-from components.plan import stack_config
+from components.plan import misplaced_keys, stack_config
 
 # pulumi.Config reads keys that the program knows; a mistyped key shows only in the whole of them.
 namespace = f"{pulumi.get_project()}:"
@@ -13,8 +13,9 @@ config = {
     key.removeprefix(namespace): value for key, value in CONFIG.get().items() if key.startswith(namespace)
 }
 secrets = {key for key in config if is_config_secret(namespace + key)}
+misplaced = misplaced_keys(CONFIG.get(), pulumi.get_project())
 
-capture = TrafficCapture("astra", stack_config(config, secrets))
+capture = TrafficCapture("astra", stack_config(config, secrets, misplaced))
 
 pulumi.export("collectorHost", capture.collector_host)
 pulumi.export("collectorPort", capture.collector_port)

@@ -5,8 +5,10 @@ where a DestinationRule says so, so an external https endpoint is declared as HT
 port as ``targetPort``.
 """
 
+import difflib
 import ipaddress
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
@@ -16,6 +18,7 @@ from .validation import Problem, shown
 
 DEFAULT_PATH = "/v1/traces"
 OTLP_HTTP_PORT = 4318
+OTLP_GRPC_PORT = 4317
 HTTPS_PORT = 443
 MAX_PORT = 65535
 
@@ -239,7 +242,6 @@ def collector(url: str, egress: Egress) -> Collector:
 
     port = parts.port or HTTPS_PORT
     redirected = parts.scheme == "https" and location is Location.EXTERNAL
-    plaintext_outside = parts.scheme == "http" and location is Location.EXTERNAL
     sni = None if tls is None else tls.sni
     if tls is not None and tls.mode is not TlsMode.ISTIO_MUTUAL:
         sni = sni or parts.host
@@ -256,11 +258,23 @@ def collector(url: str, egress: Egress) -> Collector:
         service_host=_synthetic_host(parts.address) if parts.address else parts.host,
         service_port=OTLP_HTTP_PORT if redirected else port,
         target_port=port if redirected else None,
-        warnings=(_PLAINTEXT_OUTSIDE,) if plaintext_outside else (),
+        warnings=tuple(_warnings(parts, location)),
     )
 
 
-_PLAINTEXT_OUTSIDE = "captured traffic leaves the mesh in plain text; use an https URL"
+def _warnings(url: Url, location: Location) -> Iterator[str]:
+    if url.scheme == "http" and location is Location.EXTERNAL:
+        yield "captured traffic leaves the mesh in plain text; use an https URL"
+    if url.port == OTLP_GRPC_PORT:
+        yield (
+            f"port {OTLP_GRPC_PORT} is OTLP/gRPC's by convention, and spans are sent by OTLP/HTTP, whose "
+            f"port is {OTLP_HTTP_PORT}; a gRPC receiver refuses them"
+        )
+    signal = "/" + "/".join(url.path.strip("/").split("/")[-2:])
+    if not url.path.endswith(DEFAULT_PATH) and difflib.get_close_matches(signal, [DEFAULT_PATH], cutoff=0.7):
+        yield f"spans are posted to {url.path}, and OTLP/HTTP's path for them ends with {DEFAULT_PATH}"
+    if url.address and url.address.is_loopback:
+        yield f"{url.address} is the captured pod itself, seen from its proxy"
 
 
 def _tls_problems(tls: Tls, url: Url, location: Location) -> list[Problem]:

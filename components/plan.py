@@ -6,7 +6,7 @@ between them.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -64,30 +64,69 @@ def traffic_capture(
     return _plan(TrafficCaptureSettings, values, spelling)
 
 
-def stack_config(config: Mapping[str, str], secrets: AbstractSet[str]) -> TrafficCaptureArgs:
+def stack_config(
+    config: Mapping[str, str], secrets: AbstractSet[str], misplaced: Sequence[str] = ()
+) -> TrafficCaptureArgs:
     """The arguments of ``TrafficCapture`` from a stack's configuration.
 
     Args:
         config: the project's own keys, without its name, as the engine hands them over: objects as JSON.
         secrets: those of the keys that hold a secret, at any depth.
+        misplaced: what :func:`misplaced_keys` found.
 
     Raises:
         SettingsError: with the keys as the stack file spells them.
     """
     objects = object_keys(TrafficCaptureSettings, Spelling.CONFIG)
-    values = {
-        key: Secret() if key in secrets else _decoded(text) if key in objects else text
-        for key, text in config.items()
-    }
-    settings, _ = traffic_capture(values, Spelling.CONFIG)
+    values = {key: _decoded(text) if key in objects else text for key, text in config.items()}
+    values |= {key: _with_secrets(config[key]) for key in secrets}
+    try:
+        settings, _ = traffic_capture(values, Spelling.CONFIG)
+    except SettingsError as error:
+        raise SettingsError([*misplaced, *error.problems]) from None
+    if misplaced:
+        raise SettingsError([*misplaced])
     return cast("TrafficCaptureArgs", settings.model_dump(exclude_unset=True))
+
+
+def misplaced_keys(keys: Iterable[str], project: str) -> list[str]:
+    """What is wrong with keys of other namespaces than the project's, which nobody reads.
+
+    Args:
+        keys: all keys of a stack's configuration, as ``namespace:name``.
+        project: the project's name, the namespace of its own keys.
+    """
+    own = {spelled(name, Spelling.CONFIG) for name in TrafficCaptureSettings.model_fields}
+    return [
+        f"{key}: nobody reads this key, did you mean {project}:{name}?"
+        for key in keys
+        for namespace, _, name in [key.rpartition(":")]
+        if namespace != project and name in own
+    ]
 
 
 def _decoded(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:
+        return json.loads(text or "null")  # the engine's text for nothing at all
+    except (json.JSONDecodeError, RecursionError):
         return text
+
+
+def _with_secrets(text: str) -> Any:
+    """The value of a key that holds a secret, with each one told apart where they are still encrypted."""
+    found = []
+
+    def encrypted(item: dict[str, Any]) -> Any:
+        if item.keys() != {"secure"}:
+            return item
+        found.append(Secret())
+        return found[-1]
+
+    try:
+        value = json.loads(text, object_hook=encrypted)
+    except (json.JSONDecodeError, RecursionError):
+        return Secret()
+    return value if found else Secret()
 
 
 def filter_name(workload: str, settings: Workload) -> Any:

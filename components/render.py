@@ -75,10 +75,14 @@ def render(project: Path, stack: str) -> Rendered:
     if not program.is_file():
         raise RenderError(f"{program}: not there, expected the Pulumi program")
     recorder = _Recorder()
-    refused = [
-        *configuration.problems.values(),
-        *_run(program, stack, configuration, recorder),
-        *(f"{path}: only the Pulumi engine can decrypt a `secure:` value" for path in configuration.secure),
+    refused = _run(program, stack, configuration, recorder)
+    # The program says what its own keys hold; the engine speaks first, but knows their types only.
+    said = {problem.partition(": ")[0] for problem in refused}
+    refused += [problem for key, problem in configuration.problems.items() if key not in said]
+    refused += [
+        f"{path}: only the Pulumi engine can decrypt a `secure:` value"
+        for path in configuration.secure
+        if path not in said
     ]
     if refused:
         raise RenderError("\n".join(refused))
@@ -126,9 +130,7 @@ def _run(
         try:
             thread.submit(run).result()
         except SettingsError as error:
-            # The engine has said something about these keys already.
-            said = tuple(f"{key}:" for key in configuration.problems)
-            return [problem for problem in error.problems if not problem.startswith(said)]
+            return [*error.problems]
         except pulumi.RunError as error:
             return [str(error)]
     return []
@@ -264,4 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

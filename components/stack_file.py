@@ -5,6 +5,7 @@ Follows pulumi/pulumi, ``pkg/workspace/config.go`` (defaults, missing keys, type
 go-yaml v3 does.
 """
 
+import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,9 @@ from typing import Any
 import yaml
 
 from .validation import format_path, shown
+
+_MAX_VALUES = 1_000_000
+_MAX_DEPTH = 100
 
 
 class StackFileError(Exception):
@@ -63,6 +67,9 @@ def load(folder: Path, stack: str) -> Configuration:
             f"no stack {stack!r} in {stack_folder}, expected one of {', '.join(stacks) or 'none'}"
         )
     content = _read(path)
+    for key in content:
+        if key != "config" and difflib.get_close_matches(key, ["config"]):
+            raise StackFileError(f"{path}: unknown key {key!r}, did you mean config?")
     configuration = Configuration(project=str(project.get("name")))
     if "environment" in content:
         configuration.warnings.append("environment: left out, only the Pulumi engine can open it")
@@ -92,7 +99,8 @@ def _complete(configuration: Configuration, given: dict[str, Any], declared: Map
         elif key not in given and own_key != key:
             configuration.problems[own_key] = f"{own_key}: missing, expected {expected}"
         elif key in given and not _has_type(given[key], schema.get("type")):
-            configuration.problems[own_key] = f"{own_key}: got {shown(given[key])}, expected {expected}"
+            got = "nothing" if given[key] is None else shown(given[key])
+            configuration.problems[own_key] = f"{own_key}: got {got}, expected {expected}"
 
 
 _TYPES = {"string": "a string", "object": "a mapping", "array": "a list"}
@@ -187,7 +195,27 @@ def _read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise StackFileError(f"{place}: {getattr(error, 'problem', None) or error}") from None
+        what = getattr(error, "problem", None) or str(error)
+        what = f"{getattr(error, 'context', '')} {what}" if what.startswith("but ") else what
+        raise StackFileError(f"{place}: {what}") from None
+    except RecursionError:
+        raise StackFileError(f"{path}: nested more than {_MAX_DEPTH} levels deep") from None
     if not isinstance(content, dict):
         raise StackFileError(f"{path}: got {shown(content)}, expected a mapping")
+    _check_size(content, path)
     return content
+
+
+def _check_size(content: Any, path: Path) -> None:
+    """Refuse what aliases blow up, and what is nested deeper than anything that walks it can go."""
+    left, count = [(content, 0)], 0
+    while left:
+        value, depth = left.pop()
+        count += 1
+        if count > _MAX_VALUES:
+            raise StackFileError(f"{path}: more than {_MAX_VALUES} values, aliases counted each time")
+        if depth > _MAX_DEPTH:
+            raise StackFileError(f"{path}: nested more than {_MAX_DEPTH} levels deep")
+        if isinstance(value, dict | list):
+            items = value.values() if isinstance(value, dict) else value
+            left += [(item, depth + 1) for item in items]

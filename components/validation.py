@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
 _SHOWN_CHARACTERS = 80
+_IN_YAML = {"None": "nothing", "True": "true", "False": "false"}
 _WHY_PLAIN = {
     "a secret": "in plain text: one secret in the script hides the whole script from review",
     "an Output": "known at preview: one secret or unknown value in the script hides all of it from review "
@@ -110,7 +111,10 @@ class OrOutput:
 
 
 class Secret:
-    """Stands for the value of an encrypted config key, which nothing may show."""
+    """Stands for an encrypted value, which nothing may show."""
+
+    def __repr__(self) -> str:
+        return "a secret"
 
 
 def is_output(value: object) -> bool:
@@ -147,15 +151,19 @@ def explain(
             path = format_path((*prefix, *location[:-1]))
             complaint = f"not a legal key, expected {_Type.at(annotation, location[:-2]).key.expected}"
         elif mistake["type"] == "extra_forbidden":
-            siblings = _Type.at(annotation, location[:-1]).keys(spelling)
-            complaint = f"unknown key, {nearest(str(location[-1]), siblings)}"
+            paths = _Type.at(annotation, location[:-1]).paths(spelling)
+            complaint = f"unknown key, {nearest(str(location[-1]), paths)}"
         elif mistake["type"] == "missing":
             complaint = f"missing, expected {_Type.at(annotation, location).expected}"
         elif is_output(value) or isinstance(value, Secret):
+            found = _Type.at(annotation, location)
             what = "a secret" if isinstance(value, Secret) else "an Output"
-            complaint = f"got {what}, expected {_Type.at(annotation, location).expected}, {_WHY_PLAIN[what]}"
+            # The engine says of a key with an object that there is a secret in it, not where.
+            place = " in it" if what == "a secret" and found.is_mapping else ""
+            complaint = f"got {what}{place}, expected {found.expected}, {_WHY_PLAIN[what]}"
         else:
-            complaint = f"got {shown(value)}, expected {_Type.at(annotation, location).expected}"
+            got = _IN_YAML.get(repr(value), shown(value)) if spelling is Spelling.CONFIG else shown(value)
+            complaint = f"got {got}, expected {_Type.at(annotation, location).expected}"
         lines.append(f"{path}: {complaint}")
     return lines
 
@@ -197,8 +205,20 @@ class _Type:
     def key(self) -> "_Type":
         return _Type(self.arguments[0])
 
-    def keys(self, spelling: Spelling) -> list[str]:
-        return [spelled(name, spelling) for name in self.base.model_fields]
+    @property
+    def is_mapping(self) -> bool:
+        return issubclass(self.base, dict | BaseModel)
+
+    def paths(self, spelling: Spelling) -> list[str]:
+        """Its keys, and those of the models inside of it after the key that they are under."""
+        keys = {name: spelled(name, spelling) for name in self.base.model_fields}
+        inner = {
+            key: self.item(name) for name, key in keys.items() if issubclass(self.item(name).base, BaseModel)
+        }
+        return [
+            *keys.values(),
+            *(f"{key}.{path}" for key, found in inner.items() for path in found.paths(spelling)),
+        ]
 
     @property
     def expected(self) -> str:
@@ -280,10 +300,22 @@ def format_path(location: tuple[str | int, ...]) -> str:
 
 
 def nearest(key: str, known: list[str]) -> str:
-    """The end of the message about an unknown key."""
-    by_lower_case = {name.lower(): name for name in known}
+    """The end of the message about an unknown key.
+
+    Args:
+        key: what was written.
+        known: the keys that its place may have, and paths of keys further inside.
+    """
+    keys = [path for path in known if "." not in path]
+    by_lower_case = {path.lower(): path for path in keys}
     near = difflib.get_close_matches(key.lower(), by_lower_case, n=1)
-    return f"did you mean {by_lower_case[near[0]]}?" if near else f"expected one of {', '.join(known)}"
+    if near:
+        return f"did you mean {by_lower_case[near[0]]}?"
+    for path in known:
+        outer, _, name = path.rpartition(".")
+        if outer and key in {path, name}:
+            return f"expected {name} inside of {outer}"
+    return f"expected one of {', '.join(keys)}"
 
 
 def shown(value: object) -> str:

@@ -151,6 +151,31 @@ def test_http_outside_is_allowed_with_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "warning"),
+    [
+        ("http://a.b:4317", "port 4317 is OTLP/gRPC's by convention"),
+        ("https://a.b:4317", "port 4317 is OTLP/gRPC's by convention"),
+        ("http://a.b:4318/v1/trace", "spans are posted to /v1/trace, and OTLP/HTTP's path"),
+        ("http://a.b:4318/v1/traces/", "spans are posted to /v1/traces/, and OTLP/HTTP's path"),
+        ("http://a.b:4318/otlp/v1/metrics", "spans are posted to /otlp/v1/metrics, and OTLP/HTTP's path"),
+        ("http://127.0.0.1:4318", "127.0.0.1 is the captured pod itself"),
+        ("http://[::1]:4318", "::1 is the captured pod itself"),
+    ],
+)
+def test_what_is_legal_but_hardly_meant_is_allowed_with_a_warning(url: str, warning: str) -> None:
+    [told] = at(url).warnings
+    assert told.startswith(warning)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://a.b:4318", "http://a.b:14317", "http://a.b:4318/otlp/v1/traces", "http://a.b:9411/api/v2/spans"],
+)
+def test_a_port_and_a_path_of_ones_own_are_nothing_to_warn_of(url: str) -> None:
+    assert at(url).warnings == ()
+
+
+@pytest.mark.parametrize(
     ("url", "path"),
     [
         ("http://a.b:4318", "/v1/traces"),

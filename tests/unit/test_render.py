@@ -168,8 +168,8 @@ def test_what_the_engine_refuses_is_told_with_what_the_program_refuses(project: 
     with pytest.raises(render.RenderError) as refusal:
         render.manifests(project, "dev")
     assert str(refusal.value).splitlines() == [
-        "sensorId: missing, expected a string",
         "egress: got 'x', expected a mapping",
+        "sensorId: missing, expected the sensor's UUID, such as 12345678-9abc-4def-8123-456789abcdef",
         (
             "workloads.w.namespace: got 'N', expected a namespace: at most 63 of a-z, 0-9 and '-', no "
             "'-' at an end"
@@ -187,14 +187,32 @@ def test_an_earlier_rendering_stays_when_the_configuration_goes_bad(project: Pat
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
-def test_encrypted_values_are_named_and_the_reason_given(project: Path) -> None:
-    configure(project, SOUND.replace(f"sensorId: {SENSOR_ID}", "sensorId: {secure: AAABBB}"))
+def test_an_encrypted_value_is_named_and_the_reason_given(project: Path) -> None:
+    configure(project, SOUND.replace("namespace: shop", "namespace: {secure: AAABBB}"))
     with pytest.raises(render.RenderError) as refusal:
         render.manifests(project, "dev")
-    problems = str(refusal.value).splitlines()
-    assert problems[0].startswith("sensorId: got a secret, expected the sensor's UUID")
-    assert problems[1] == "sensorId: only the Pulumi engine can decrypt a `secure:` value"
-    assert "AAABBB" not in str(refusal.value)
+    assert str(refusal.value) == (
+        "workloads.w.namespace: got a secret, expected a namespace: at most 63 of a-z, 0-9 and '-', no "
+        "'-' at an end, in plain text: one secret in the script hides the whole script from review"
+    )
+
+
+def test_an_encrypted_value_that_another_program_reads_cannot_be_rendered(project: Path) -> None:
+    configure(project, SOUND.replace(f"sensorId: {SENSOR_ID}", "sensorId: {secure: AAABBB}"))
+    (project / "__main__.py").write_text("", "utf-8")
+    with pytest.raises(
+        render.RenderError, match=r"^sensorId: only the Pulumi engine can decrypt a `secure:` value$"
+    ):
+        render.manifests(project, "dev")
+
+
+def test_a_mistyped_project_is_told(project: Path) -> None:
+    configure(project, f"{SOUND}  astra-istio:capture: {{samplingRatio: 0.5}}\n")
+    with pytest.raises(render.RenderError) as refusal:
+        render.manifests(project, "dev")
+    assert str(refusal.value) == (
+        "astra-istio:capture: nobody reads this key, did you mean astra-istio-instrumentation:capture?"
+    )
 
 
 def test_a_missing_stack_is_told_with_those_there_are(

@@ -105,6 +105,17 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
         workload(capture={"export": {"timeout": 1}}),
         ["workloads.w.capture.export.timeout: unknown key, did you mean timeoutMs?"],
     ),
+    "unknown key that belongs further inside": (
+        workload(samplingRatio=0.5, timeoutMs=1),
+        [
+            "workloads.w.samplingRatio: unknown key, expected samplingRatio inside of capture",
+            "workloads.w.timeoutMs: unknown key, expected timeoutMs inside of capture.export",
+        ],
+    ),
+    "unknown key that is a path": (
+        config(**{"capture.samplingRatio": 0.5}),
+        ['["capture.samplingRatio"]: unknown key, expected samplingRatio inside of capture'],
+    ),
     "no workloads": (
         config(workloads={}),
         ["workloads: got {}, expected a mapping with at least 1 entry"],
@@ -117,7 +128,7 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
         config(workloads=[{"namespace": "n"}]),
         ["workloads: got [{'namespace': 'n'}], expected a mapping with at least 1 entry"],
     ),
-    "a workload: nothing": (config(workloads={"w": None}), ["workloads.w: got None, expected a mapping"]),
+    "a workload: nothing": (config(workloads={"w": None}), ["workloads.w: got nothing, expected a mapping"]),
     "a workload's name": (
         config(workloads={"Product_Page": {"namespace": "n"}}),
         [f"workloads.Product_Page: not a legal key, expected {A_WORKLOAD_NAME}"],
@@ -162,7 +173,7 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "label value: true": (
         workload(labels={"canary": True}),
-        [f"workloads.w.labels.canary: got True, expected {A_LABEL_VALUE}"],
+        [f"workloads.w.labels.canary: got true, expected {A_LABEL_VALUE}"],
     ),
     "label value: illegal": (
         workload(labels={"app": "a/b"}),
@@ -220,7 +231,7 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "ratio: true": (
         capture(samplingRatio=True),
-        ["capture.samplingRatio: got True, expected a number from 0 to 1"],
+        ["capture.samplingRatio: got true, expected a number from 0 to 1"],
     ),
     "ratio: not a number": (
         capture(samplingRatio=float("nan")),
@@ -240,7 +251,7 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "body bytes: true": (
         capture(maxBodyBytes=True),
-        ["capture.maxBodyBytes: got True, expected a whole number from 0 to 262144"],
+        ["capture.maxBodyBytes: got true, expected a whole number from 0 to 262144"],
     ),
     "spans per second: none": (
         capture(maxSpansPerSecond=0),
@@ -327,7 +338,8 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
         egress(limits={"maxConnections": 0}),
         ["egress.limits.maxConnections: got 0, expected a whole number from 1 to 1024"],
     ),
-    "egress: null": (config(egress="null"), ["egress: got None, expected a mapping"]),
+    "egress: null": (config(egress="null"), ["egress: got nothing, expected a mapping"]),
+    "egress: nothing after the colon": (config(egress=""), ["egress: got nothing, expected a mapping"]),
     "common label": (
         config(commonLabels={"team": "a b"}),
         [f"commonLabels.team: got 'a b', expected {A_LABEL_VALUE}"],
@@ -401,12 +413,47 @@ def test_arguments_that_are_no_mapping_are_one_problem() -> None:
         plan.traffic_capture(nothing)
 
 
-@pytest.mark.parametrize("key", ["sensorId", "collectorUrl", "workloads", "egress"])
-def test_a_secret_is_refused_with_the_reason_and_without_its_value(key: str) -> None:
+@pytest.mark.parametrize(
+    ("key", "found"),
+    [
+        ("sensorId", "a secret"),
+        ("collectorUrl", "a secret"),
+        ("workloads", "a secret in it"),
+        ("egress", "a secret in it"),
+    ],
+)
+def test_a_secret_is_refused_with_the_reason_and_without_its_value(key: str, found: str) -> None:
     [problem] = problems(config(egress={}), frozenset({key}))
-    assert problem.startswith(f"{key}: got a secret, expected ")
+    assert problem.startswith(f"{key}: got {found}, expected ")
     assert problem.endswith(", in plain text: one secret in the script hides the whole script from review")
     assert SENSOR_ID not in problem
+
+
+def test_a_secret_inside_of_an_object_is_refused_where_it_is_if_it_is_not_decrypted() -> None:
+    tls = {"privateKey": {"secure": "AAABBB"}, "mode": "MUTAL"}
+    told = problems(config(egress={"tls": tls}), frozenset({"egress"}))
+    assert told == [
+        "egress.tls.mode: got 'MUTAL', expected one of SIMPLE, MUTUAL, ISTIO_MUTUAL",
+        (
+            "egress.tls.privateKey: got a secret, expected an absolute path in the proxy's container, in "
+            "plain text: one secret in the script hides the whole script from review"
+        ),
+    ]
+
+
+def test_a_key_of_ours_in_another_namespace_is_refused_with_the_right_one() -> None:
+    keys = ["acme:sensorId", "acne:capture", "kubernetes:context", "acme:kubernetes:egress"]
+    misplaced = plan.misplaced_keys(keys, "acme")
+    assert misplaced == [
+        "acne:capture: nobody reads this key, did you mean acme:capture?",
+        "acme:kubernetes:egress: nobody reads this key, did you mean acme:egress?",
+    ]
+    with pytest.raises(SettingsError) as refusal:
+        plan.stack_config(config(), set(), misplaced)
+    assert list(refusal.value.problems) == misplaced
+    with pytest.raises(SettingsError) as refusal:
+        plan.stack_config(config(sensorId="acme"), set(), misplaced)
+    assert list(refusal.value.problems) == [*misplaced, f"sensorId: got 'acme', expected {A_UUID}"]
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,11 @@ config:
 """
 
 
+BOMB = "x0: &a0 [x]\n" + "".join(
+    f"x{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 8)
+)
+
+
 def stack(tmp_path: Path, text: str, project: str = PROJECT) -> Configuration:
     (tmp_path / "envs").mkdir()
     (tmp_path / "Pulumi.yaml").write_text(project, "utf-8")
@@ -107,8 +112,23 @@ def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
         ("config:\n  id: [\n", ":3: did not find expected node content"),
         ("- config", ": got ['config'], expected a mapping"),
         ("config: [id]", ": got config ['id'], expected a mapping"),
+        ("configs: {id: x}", ": unknown key 'configs', did you mean config?"),
+        (f"config: {{x: {'[' * 101}{']' * 101}}}", ": nested more than 100 levels deep"),
+        (f"config: {{x: {'[' * 3000}{']' * 3000}}}", ": nested more than 100 levels deep"),
+        ("config: {id: x}\n---\nconfig: {id: y}", ":2: expected a single document in the stream but found"),
+        (BOMB, ": more than 1000000 values, aliases counted each time"),
     ],
-    ids=["a key twice", "broken", "a list", "config is a list"],
+    ids=[
+        "a key twice",
+        "broken",
+        "a list",
+        "config is a list",
+        "config misspelled",
+        "deep",
+        "deeper",
+        "two documents",
+        "bomb",
+    ],
 )
 def test_a_malformed_file_is_one_line_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(StackFileError) as refusal:
