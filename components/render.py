@@ -97,10 +97,11 @@ class _Recorder(MockMonitor):
         super().__init__(cast("Mocks", None))  # all of them are replaced below
         self.objects: list[Manifest] = []
         self.warnings: list[str] = []
+        self._texts: dict[str, str] = {}
 
     def RegisterResource(self, request: Any) -> resource_pb2.RegisterResourceResponse:  # noqa: N802
         if request.type.startswith("kubernetes:"):
-            self.objects.append(_whole_numbers(deserialize_properties(request.object)))
+            self.objects.append(self._kept(deserialize_properties(request.object)))
         urn = self.make_urn(request.parent, request.type, request.name)
         return resource_pb2.RegisterResourceResponse(urn=urn, id=request.name, object=request.object)
 
@@ -113,6 +114,19 @@ class _Recorder(MockMonitor):
     def Log(self, request: Any) -> None:  # noqa: N802
         if request.severity == engine_pb2.WARNING:
             self.warnings.append(request.message)
+
+    def _kept(self, value: Any) -> Any:
+        """A value from Pulumi's wire, where all numbers are floats and each script is a copy."""
+        match value:
+            case dict():
+                return {key: self._kept(item) for key, item in value.items()}
+            case list():
+                return [self._kept(item) for item in value]
+            case str():
+                return self._texts.setdefault(value, value)
+            case float() if value.is_integer():
+                return int(value)
+        return value
 
 
 def _run(
@@ -138,15 +152,6 @@ def _run(
 
 def _execute(program: Path) -> None:
     runpy.run_path(str(program), run_name="__main__")
-
-
-def _whole_numbers(value: Any) -> Any:
-    # On Pulumi's wire all numbers are floats.
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, dict):
-        return {key: _whole_numbers(item) for key, item in value.items()}
-    return [_whole_numbers(item) for item in value] if isinstance(value, list) else value
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
@@ -254,12 +259,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     # The process ends soon, and collecting what a thousand workloads leave behind doubles its time.
     gc.disable()
+    sys.tracebacklimit = 1  # and Pulumi takes down the whole stack of calls for each resource, for displays
     try:
         rendered = render(options.project, options.stack)
         files = write(rendered.manifests, options.out, stack=options.stack)
     except RenderError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    finally:
+        del sys.tracebacklimit
     sys.stderr.writelines(f"warning: {warning}\n" for warning in rendered.warnings)
     sys.stdout.writelines(f"{file}\n" for file in files)
     return 0

@@ -171,6 +171,7 @@ def literal(value: Any, indent: int = 0) -> str:
             raise TypeError(f"no Lua literal for {value!r}")
 
 
+@lru_cache(maxsize=4096)  # the same headers and words come in every workload's settings
 def _escaped(text: str) -> str:
     """What stands between a Lua string's quotes, broken into literals of one line each."""
     characters = [

@@ -10,7 +10,7 @@ script, and has to be plain and known at preview.
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -218,6 +218,10 @@ class _Model(BaseModel):
         hide_input_in_errors=True,
         strict=True,
     )
+
+    def __deepcopy__(self, memo: object = None) -> Self:
+        # Nothing in it changes, and pydantic copies the defaults of each workload, long lists and all.
+        return self
 
 
 def _choice(default: Any, description: str) -> Any:

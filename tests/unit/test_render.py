@@ -4,6 +4,8 @@ import gc
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -246,6 +248,17 @@ def test_a_program_that_asks_the_engine_for_something_is_refused(project: Path) 
     with pytest.raises(render.RenderError, match=r"^org/net/prod .*: only the Pulumi engine can read it$"):
         render.manifests(project, "dev")
     gc.collect()
+
+
+def test_a_program_that_fails_shows_its_whole_traceback(project: Path, tmp_path: Path) -> None:
+    (project / "__main__.py").write_text("def divide(): 1 / 0\ndivide()\n", "utf-8")
+    command = [sys.executable, "-m", "components.render", "--stack", "dev", "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [*command, "--project", str(project)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert f'File "{project / "__main__.py"}", line 2, in <module>' in done.stderr
+    assert done.stderr.endswith("ZeroDivisionError: division by zero\n")
 
 
 WITH_AN_OUTPUT = f"""
