@@ -8,7 +8,7 @@ OUT    ?= rendered/$(STACK)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test test-all test-mesh bench render verify lint format lock clean docs
+.PHONY: help demo demo-serve test test-all test-mesh bench render verify lint format lock clean docs review
 
 help: ## Print this list
 	@echo "Usage: make TARGET [STACK=dev] [OUT=DIR] [ARGS='...']"
@@ -34,6 +34,10 @@ test-mesh: $(VENV)/.test ## Scenarios in a real mesh; the first time it builds t
 
 bench: $(VENV)/.bench ## What capturing costs, against the guide's script and Envoy's own tracer
 	@$(BIN)/python -m lab.bench $(ARGS)
+
+review: $(VENV)/.runtime ## What a change does to STACK: the working tree against BASE, a revision of git
+	@$(BIN)/python -m components.review --stack $(STACK) $(if $(BASE),--base $(BASE)) \
+	  $(if $(filter-out file,$(origin OUT)),--out $(OUT)) $(ARGS)
 
 render: $(VENV)/.runtime ## Write the manifests of STACK to OUT, without the Pulumi engine
 	@$(BIN)/python -m components.render --stack $(STACK) --out $(OUT) $(ARGS)

@@ -22,7 +22,11 @@ _MAX_DEPTH = 100
 
 
 class StackFileError(Exception):
-    """A file that cannot be read, or a stack that does not exist; the message is one line."""
+    """A file that cannot be read; the message is one line."""
+
+
+class NoStackError(StackFileError):
+    """A stack that does not exist."""
 
 
 @dataclass
@@ -56,16 +60,7 @@ def load(folder: Path, stack: str) -> Configuration:
     Raises:
         StackFileError: a file is missing or malformed.
     """
-    project = _read(folder / "Pulumi.yaml")
-    stack_folder = folder / str(project.get("stackConfigDir", "."))
-    path = stack_folder / f"Pulumi.{stack}.yaml"
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", stack) or not path.is_file():
-        stacks = sorted(
-            file.name[len("Pulumi.") : -len(".yaml")] for file in stack_folder.glob("Pulumi.?*.yaml")
-        )
-        raise StackFileError(
-            f"no stack {stack!r} in {stack_folder}, expected one of {', '.join(stacks) or 'none'}"
-        )
+    project, path = find(folder, stack)
     content = _read(path)
     for key in content:
         if key != "config" and difflib.get_close_matches(key, ["config"]):
@@ -78,6 +73,26 @@ def load(folder: Path, stack: str) -> Configuration:
     for key, value in given.items():
         _add(configuration, key, value)
     return configuration
+
+
+def find(folder: Path, stack: str) -> tuple[dict[str, Any], Path]:
+    """What ``Pulumi.yaml`` says, and the stack's file.
+
+    Raises:
+        NoStackError: there is no such stack.
+        StackFileError: ``Pulumi.yaml`` is missing or malformed.
+    """
+    project = _read(folder / "Pulumi.yaml")
+    stack_folder = folder / str(project.get("stackConfigDir", "."))
+    path = stack_folder / f"Pulumi.{stack}.yaml"
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", stack) or not path.is_file():
+        stacks = sorted(
+            file.name[len("Pulumi.") : -len(".yaml")] for file in stack_folder.glob("Pulumi.?*.yaml")
+        )
+        raise NoStackError(
+            f"no stack {stack!r} in {stack_folder}, expected one of {', '.join(stacks) or 'none'}"
+        )
+    return project, path
 
 
 def _by_namespace(project: str, config: object, path: Path) -> dict[str, Any]:

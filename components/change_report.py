@@ -1,0 +1,71 @@
+"""Changes as Markdown that also reads well in a terminal. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from .changes import Changes
+
+_SHOWN_NAMES = 8
+
+
+def summary(changes: Changes) -> str:
+    """Tables of what changed, the most important first."""
+    tables = []
+    if any(changes.workloads.values()):
+        rows = [(what, name) for what, names in changes.workloads.items() for name in names]
+        tables.append(table("Workloads", ("", "namespace/workload (labels)"), rows))
+    if changes.settings:
+        tables.append(
+            table(
+                "Settings",
+                ("setting", "from", "to", "workloads"),
+                [(*key, _names(found)) for key, found in changes.settings.items()],
+            )
+        )
+    if changes.scripts:
+        tables.append(
+            table(
+                "Script",
+                ("from", "to", "workloads"),
+                [(*key, _names(found)) for key, found in changes.scripts.items()],
+            )
+        )
+    objects = [
+        (kind, what, _names(found))
+        for kind, by_what in sorted(changes.objects.items())
+        for what, found in by_what.items()
+    ]
+    if objects:
+        tables.append(table("Objects", ("kind", "", "namespace/name"), objects))
+    return "\n".join(tables) or "No changes.\n"
+
+
+def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table with aligned columns, under a heading."""
+    cells = [header, *([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
+        for row in cells
+    ]
+    lines.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
+    return "\n".join([f"## {title}", "", *lines, ""])
+
+
+def without_repeats(diff: str) -> str:
+    """A diff by git in which files that change alike are shown once, with the names of the others."""
+    alike: dict[tuple[str, ...], list[tuple[str, str, str]]] = {}
+    for of_file in f"\n{diff}".split("\ndiff --git ")[1:]:
+        # Between that line and the names stand modes and blob ids.
+        old, new, body = of_file.rstrip("\n").partition("\n--- ")[2].split("\n", 2)
+        changed = tuple(line for line in body.split("\n") if line[0] in "+-")
+        alike.setdefault(changed, []).append((old.rstrip("\t"), new.removeprefix("+++ ").rstrip("\t"), body))
+    shown = []
+    for (old, new, body), *others in alike.values():
+        repeats = f"# The same in {_names([name for _, name, _ in others])}.\n" if others else ""
+        shown.append(f"--- {old}\n+++ {new}\n{repeats}{body}\n")
+    return "".join(shown)
+
+
+def _names(found: Sequence[str]) -> str:
+    more = len(found) - _SHOWN_NAMES
+    return ", ".join(found[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,145 @@
+"""What changes between two renderings of a stack. Pure.
+
+Everything is read from the manifests: each revision's own code wrote them, with its own defaults.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from .manifests import SCRIPT_HASH, Manifest
+from .script_settings import settings_of
+from .settings import FILTER_NAME_PREFIX
+
+_SHOWN_HASH = 12
+
+Manifests = Mapping[str, Manifest]
+"""Manifests by the name of the file that they were rendered to."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A captured workload, as its manifest says.
+
+    Attributes:
+        settings: what holds for it, defaults included, by the path that a stack's configuration gives it.
+        script: the hash of its script's code.
+    """
+
+    settings: Mapping[str, Any]
+    script: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is different after a change.
+
+    Attributes:
+        workloads: added and removed ones, with their pods.
+        settings: workloads by setting, old and new value.
+        scripts: workloads by old and new hash of the script's code.
+        objects: names by kind and by ``added``, ``removed`` or ``changed``.
+    """
+
+    workloads: dict[str, list[str]] = field(default_factory=lambda: {"added": [], "removed": []})
+    settings: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
+    scripts: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    objects: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+
+def compare(before: Manifests, after: Manifests) -> Changes:
+    """What differs between two renderings. Manifests that are the same in both may be left out."""
+    changes = Changes()
+    for file in sorted(before.keys() | after.keys()):
+        old, new = before.get(file), after.get(file)
+        if old != new:
+            what = "added" if old is None else "removed" if new is None else "changed"
+            kind, _, name = file.removesuffix(".yaml").partition(".")
+            changes.objects.setdefault(kind, {}).setdefault(what, []).append(name.replace(".", "/", 1))
+    _compare_workloads(_workloads(before), _workloads(after), changes)
+    return changes
+
+
+def _workloads(manifests: Manifests) -> dict[str, Workload]:
+    found = (_workload(manifest) for manifest in manifests.values())
+    return {name: workload for name, workload in found if workload is not None}
+
+
+def _workload(manifest: Manifest) -> tuple[str, Workload | None]:
+    metadata, spec = manifest.get("metadata", {}), manifest.get("spec", {})
+    script = metadata.get("annotations", {}).get(SCRIPT_HASH)
+    if script is None:
+        return "", None
+    name = f"{metadata.get('namespace')}/{metadata['name'].removeprefix(FILTER_NAME_PREFIX)}"
+    parsed = [settings_of(text) or {} for text in _scripts(spec)]
+    capture = {key: value for settings in parsed for key, value in settings.items() if key != "direction"}
+    directions = [settings["direction"] for settings in parsed if "direction" in settings]
+    selector = spec.get("workloadSelector", {}).get("labels") or spec.get("selector", {}).get("matchLabels")
+    settings = {
+        "labels": ",".join(f"{key}={value}" for key, value in sorted((selector or {}).items()))
+        or "none: the whole namespace",
+        "directions": directions,
+        "mechanism": manifest["kind"],
+        **dict(_flat(capture)),
+    }
+    return name, Workload(settings, script)
+
+
+def _scripts(spec: Mapping[str, Any]) -> Iterator[str]:
+    if "lua" in spec:
+        yield spec["lua"]["inlineCode"]
+    for patch in spec.get("configPatches", []):
+        yield patch["patch"]["value"]["typed_config"]["default_source_code"]["inline_string"]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        path = f"{prefix}{to_camel(key)}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def _compare_workloads(
+    before: Mapping[str, Workload], after: Mapping[str, Workload], changes: Changes
+) -> None:
+    for what, ours, others in (("added", after, before), ("removed", before, after)):
+        changes.workloads[what] += [
+            f"{name} ({workload.settings['labels']})"
+            for name, workload in sorted(ours.items())
+            if name not in others
+        ]
+    for name in sorted(before.keys() & after.keys()):
+        old, new = before[name], after[name]
+        for setting in [*new.settings, *(old.settings.keys() - new.settings.keys())]:
+            pair = old.settings.get(setting), new.settings.get(setting)
+            if pair[0] != pair[1]:
+                changes.settings.setdefault((setting, *_shown(*pair)), []).append(name)
+        if old.script != new.script:
+            hashes = old.script[:_SHOWN_HASH], new.script[:_SHOWN_HASH]
+            changes.scripts.setdefault(hashes, []).append(name)
+
+
+def _shown(old: Any, new: Any) -> tuple[str, str]:
+    """Two values as they are told apart: of two lists, what only one of them has."""
+    if isinstance(old, list) and isinstance(new, list):
+        removed = [value for value in old if value not in new]
+        added = [value for value in new if value not in old]
+        if removed or added:
+            return " ".join(f"-{value}" for value in removed), " ".join(f"+{value}" for value in added)
+        return "the same", "in another order"
+    return _text(old), _text(new)
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None:
+            return "not there"
+        case bool():
+            return "on" if value else "off"
+        case list():
+            return " ".join(map(str, value)) or "none"
+    return str(value)

@@ -1,0 +1,224 @@
+"""What a change does to a stack, for its reviewers: ``python -m components.review --stack prod --base main``.
+
+Renders the stack as it is here and as it was at a revision, each by its own code, and prints as Markdown
+which workloads, settings, scripts and objects differ, then the manifests' diff. It changes nothing.
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from . import stack_file
+from .change_report import summary, without_repeats
+from .changes import Manifests, compare
+
+_USUAL_BASE = "origin/main"
+_FAILED = 2
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class ReviewError(Exception):
+    """What cannot be reviewed, why, and what to do next."""
+
+
+def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
+    """What differs between a stack at a revision and here.
+
+    Args:
+        project: the folder of ``Pulumi.yaml``, inside a git repository.
+        stack: the stack's name.
+        base: a revision; by default ``origin/main`` where there is one, else ``HEAD``.
+
+    Returns:
+        The review as Markdown, and whether anything differs.
+
+    Raises:
+        ReviewError: one of the two cannot be rendered.
+    """
+    revision, commit = _resolve(project, base)
+    with TemporaryDirectory(prefix="astra-review-") as name:
+        folder = Path(name)
+        then = _check_out(project, commit, folder / "checkout")
+        is_new, is_gone = not _has_stack(then, stack), not _has_stack(project, stack)
+        if is_new and is_gone:
+            raise ReviewError(f"no stack {stack!r} here or at {revision}. Next: say one of stacks/ as STACK")
+        before, after = folder / "base", folder / "head"
+        if not is_new:
+            _render(then, stack, before, f"at {revision}", next_step="say another BASE")
+        if not is_gone:
+            _render(project, stack, after, "here", next_step="mend it, then review again")
+        diff = _diff(folder)
+        changes = compare(*_read_changed(before, after))
+    title = f"# Stack {stack}: from {revision} ({commit[:12]}) to here\n"
+    notes = ["The stack is new.\n"] if is_new else ["The stack is gone.\n"] if is_gone else []
+    parts = [title, *notes, summary(changes)]
+    if diff:
+        parts.append(f"## Manifests\n\n```diff\n{without_repeats(diff)}```\n")
+    return "\n".join(parts), bool(diff)
+
+
+def _resolve(project: Path, base: str | None) -> tuple[str, str]:
+    """A revision and its commit."""
+    for revision in [base] if base else [_USUAL_BASE, "HEAD"]:
+        found = _git(
+            project, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+        )
+        if found.returncode == 0:
+            return revision, found.stdout.strip()
+    inside = _git(project, "rev-parse", "--is-inside-work-tree")
+    if inside.returncode:
+        raise ReviewError(
+            f"{project.absolute()}: {inside.stderr.strip()}. Next: review in a clone of the project"
+        )
+    raise ReviewError(
+        f"base: got {base or 'HEAD'!r}, expected a branch, tag or commit of this clone. "
+        "Next: `git fetch` it (in CI, with the whole history), or say another BASE"
+    )
+
+
+def _check_out(project: Path, commit: str, folder: Path) -> Path:
+    """The project's folder in a copy of a commit; git's own records are left alone."""
+    root = Path(_git(project, "rev-parse", "--show-toplevel").stdout.strip())
+    prefix = _git(project, "rev-parse", "--show-prefix").stdout.strip()
+    archive = folder.with_suffix(".zip")
+    done = _git(root, "archive", "--format=zip", f"--output={archive}", commit)
+    if done.returncode:
+        raise ReviewError(f"{commit}: {done.stderr.strip()}. Next: say another BASE")
+    with zipfile.ZipFile(archive) as files:
+        files.extractall(folder)
+    return folder / prefix
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", *arguments]
+    try:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise ReviewError(
+            f"{error.filename}: {error.strerror}. Next: install git, or run in the project"
+        ) from None
+
+
+def _has_stack(project: Path, stack: str) -> bool:
+    if not (project / "Pulumi.yaml").is_file():
+        return False
+    try:
+        stack_file.find(project, stack)
+    except stack_file.NoStackError:
+        return False
+    except stack_file.StackFileError:
+        return True  # rendering says what is wrong
+    return True
+
+
+def _render(project: Path, stack: str, out: Path, where: str, next_step: str) -> None:
+    """Render with the code in a folder, or, where the package is installed, with that."""
+    print(f"Rendering {stack} {where} ...", file=sys.stderr, flush=True)  # noqa: T201 - progress
+    command = [sys.executable, "-m", f"{__package__}.render", "--stack", stack, "--out", str(out)]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return
+    told = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+    if any(line.startswith("Traceback") for line in told):
+        told = told[-1:]
+    listed = "".join(f"\n  {line}" for line in told)
+    raise ReviewError(f"stack {stack!r} {where} cannot be rendered:{listed}\nNext: {next_step}")
+
+
+def _diff(folder: Path) -> str:
+    for side in ("base", "head"):
+        (folder / side).mkdir(exist_ok=True)
+    flags = ["--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=", "--dst-prefix="]
+    done = _git(folder, "-c", "core.quotePath=off", "diff", "--no-index", *flags, "base", "head")
+    if done.returncode not in {0, 1}:
+        raise ReviewError(f"git diff: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _read_changed(before: Path, after: Path) -> tuple[Manifests, Manifests]:
+    """The manifests that are not the same bytes in both folders, by file name."""
+    names = {path.name for folder in (before, after) for path in folder.iterdir()}
+    texts = {
+        name: [path.read_bytes() if (path := folder / name).is_file() else None for folder in (before, after)]
+        for name in names
+    }
+    changed = {name: pair for name, pair in texts.items() if pair[0] != pair[1]}
+
+    def parsed(side: int) -> Manifests:
+        return {
+            name: yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+            for name, pair in changed.items()
+            if (text := pair[side]) is not None
+        }
+
+    return parsed(0), parsed(1)
+
+
+@contextmanager
+def _stopped_cleanly() -> Iterator[None]:
+    """SIGTERM ends the command as ctrl-C does: what was written for it is removed."""
+
+    def stop(signum: int, frame: object) -> None:
+        del frame
+        sys.exit(128 + signum)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a review."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {__package__}.review",
+        description="Show what a change does to a stack: workloads, settings, scripts, objects, manifests.",
+        epilog="Exit status: 0; with --exit-code 1 if anything differs; 2 if one side cannot be rendered.",
+    )
+    parser.add_argument(
+        "--stack", required=True, metavar="NAME", help="stack to review: NAME of Pulumi.NAME.yaml"
+    )
+    parser.add_argument(
+        "--base",
+        metavar="REV",
+        help="revision to compare with (default: origin/main if there is one, else HEAD)",
+    )
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, help="write the Markdown there (default: print it)"
+    )
+    parser.add_argument("--exit-code", action="store_true", help="exit with 1 if anything differs")
+    parser.add_argument(
+        "--project", default=Path(), metavar="DIR", type=Path, help="folder of Pulumi.yaml (default: here)"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        with _stopped_cleanly():
+            text, differs = review(options.project, options.stack, options.base)
+        if options.out is None:
+            sys.stdout.write(text)
+        else:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(text, "utf-8")
+    except ReviewError as error:
+        sys.stderr.write(f"review: {error}\n")
+        return _FAILED
+    except OSError as error:
+        sys.stderr.write(f"review: {error.filename}: {error.strerror}\n")
+        return _FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("review: interrupted\n")
+        return 128 + signal.SIGINT
+    return int(differs and options.exit_code)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
