@@ -17,6 +17,9 @@ import yaml
 
 from .validation import format_path, shown
 
+REFERENCES = "stack-references.yaml"
+"""The file, beside ``Pulumi.yaml``, that says the outputs of other stacks where there is no engine to ask."""
+
 _MAX_VALUES = 1_000_000
 _MAX_DEPTH = 100
 
@@ -35,6 +38,7 @@ class Configuration:
 
     Attributes:
         project: the project's name, the namespace of its own keys.
+        main: the folder of the program, relative to that of ``Pulumi.yaml``.
         values: values by ``namespace:key``; objects as JSON.
         secrets: keys whose value is encrypted, wholly or in part.
         secure: paths of the project's own encrypted values.
@@ -43,6 +47,7 @@ class Configuration:
     """
 
     project: str
+    main: str = "."
     values: dict[str, str] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
     secure: list[str] = field(default_factory=list)
@@ -65,7 +70,7 @@ def load(folder: Path, stack: str) -> Configuration:
     for key in content:
         if key != "config" and difflib.get_close_matches(key, ["config"]):
             raise StackFileError(f"{path}: unknown key {key!r}, did you mean config?")
-    configuration = Configuration(project=str(project.get("name")))
+        configuration = Configuration(project=str(project.get("name")), main=str(project.get("main", ".")))
     if "environment" in content:
         configuration.warnings.append("environment: left out, only the Pulumi engine can open it")
     given = _by_namespace(configuration.project, content.get("config"), path)
@@ -93,6 +98,20 @@ def find(folder: Path, stack: str) -> tuple[dict[str, Any], Path]:
             f"no stack {stack!r} in {stack_folder}, expected one of {', '.join(stacks) or 'none'}"
         )
     return project, path
+
+
+def references(folder: Path) -> dict[str, dict[str, Any]]:
+    """What stands in for the outputs of other stacks, by the stacks' full names; none without the file.
+
+    Raises:
+        StackFileError: the file is malformed.
+    """
+    path = folder / REFERENCES
+    stacks = _read(path) if path.exists() else {}
+    for stack, outputs in stacks.items():
+        if not isinstance(outputs, dict):
+            raise StackFileError(f"{path}: got {stack} {shown(outputs)}, expected a mapping of its outputs")
+    return stacks
 
 
 def _by_namespace(project: str, config: object, path: Path) -> dict[str, Any]:

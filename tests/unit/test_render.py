@@ -245,7 +245,9 @@ def test_a_folder_that_cannot_be_made_is_one_line(
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
 def test_a_program_that_asks_the_engine_for_something_is_refused(project: Path) -> None:
     (project / "__main__.py").write_text(ASKING_THE_ENGINE, "utf-8")
-    with pytest.raises(render.RenderError, match=r"^org/net/prod .*: only the Pulumi engine can read it$"):
+    with pytest.raises(
+        render.RenderError, match=r"^org/net/prod: .* say them in stack-references\.yaml beside"
+    ):
         render.manifests(project, "dev")
     gc.collect()
 
