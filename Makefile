@@ -4,14 +4,16 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STACK  ?= dev
-OUT    ?= rendered/$(STACK)
+# The folder of a Pulumi project: this one, or one whose program imports the installed package, `astra_istio`.
+PROJECT ?= .
+OUT    ?= rendered/$(if $(filter-out .,$(PROJECT)),$(notdir $(patsubst %/,%,$(PROJECT)))-)$(STACK)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test test-all test-mesh bench render verify lint format lock clean docs review
+.PHONY: help demo demo-serve test test-all test-mesh bench render verify lint format lock clean docs review wheel
 
 help: ## Print this list
-	@echo "Usage: make TARGET [STACK=dev] [OUT=DIR] [ARGS='...']"
+	@echo "Usage: make TARGET [STACK=dev] [PROJECT=DIR] [OUT=DIR] [ARGS='...']"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s%s\n", $$1, $$2}'
 
 demo: $(VENV)/.test ## Capture real traffic through a real Envoy and show the spans
@@ -24,7 +26,7 @@ test: $(VENV)/.test ## Unit, Lua and Envoy tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-all: $(VENV)/.test ## The same, with the Envoy tests once per Envoy minor, 1.36 to 1.40
-	@$(BIN)/python -m pytest tests/unit tests/lua $(ARGS)
+	@$(BIN)/python -m pytest tests/unit tests/lua tests/package tests/engine $(ARGS)
 	@versions=$$($(BIN)/python -m lab.versions) && for version in $$versions; do \
 	  ENVOY_VERSION=$$version $(BIN)/python -m pytest tests/envoy $(ARGS) || exit 1; done
 
@@ -39,8 +41,13 @@ review: $(VENV)/.runtime ## What a change does to STACK: the working tree agains
 	@$(BIN)/python -m components.review --stack $(STACK) $(if $(BASE),--base $(BASE)) \
 	  $(if $(filter-out file,$(origin OUT)),--out $(OUT)) $(ARGS)
 
-render: $(VENV)/.runtime ## Write the manifests of STACK to OUT, without the Pulumi engine
-	@$(BIN)/python -m components.render --stack $(STACK) --out $(OUT) $(ARGS)
+
+render: $(VENV)/$(if $(filter-out .,$(PROJECT)),.package,.runtime) ## Write the manifests of STACK in PROJECT to OUT, without the Pulumi engine
+	@$(BIN)/python -m $(if $(filter-out .,$(PROJECT)),astra_istio,components).render --project $(PROJECT) --stack $(STACK) --out $(OUT) $(ARGS)
+
+wheel: $(VENV)/.test ## Build the package, to dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
 
 verify: $(VENV)/.runtime ## Check in the cluster that STACK captures and that its spans leave
 	@$(BIN)/python -m components.verify --stack $(STACK) $(ARGS)
@@ -61,7 +68,7 @@ lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test --group bench -c requirements-test.txt pyproject.toml -o requirements-bench.txt
 
 clean: ## Remove everything that was installed or written
-	rm -rf $(VENV) .cache rendered .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .cache rendered dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # One virtual environment, filled as far as a command needs it.
 INSTALL = command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: install Python 3.11 or later, or say PYTHON=..." >&2; exit 1; }; \
@@ -69,6 +76,12 @@ INSTALL = command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing:
 
 $(VENV)/.runtime: requirements.txt
 	@$(INSTALL) $< $@
+
+# The package of this source, built and installed, for programs that import it.
+$(VENV)/.package: $(VENV)/.runtime pyproject.toml $(wildcard components/*.py components/*/*.py lua/*.lua)
+	@echo "Installing the package into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	@touch $@
 
 $(VENV)/.test: requirements-test.txt
 	@$(INSTALL) $< $@

@@ -1,0 +1,39 @@
+"""Two clusters, the teams' namespaces in each, and a collector that another stack has deployed."""
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from astra_istio import CollectorEgress
+from team import TeamNamespace
+
+
+async def main() -> None:
+    """Declare everything, once the collector's URL is known."""
+    config = pulumi.Config()
+
+    # The URL becomes a part of each script, so it is awaited: an Output would hide the script at preview.
+    collector = pulumi.StackReference(config.require("collectorStack"))
+    collector_url = (await collector.get_output_details("collectorUrl")).value
+    if collector_url is None:
+        raise pulumi.RunError(f"{config.require('collectorStack')}: no output collectorUrl in plain text")
+
+    teams = config.require_object("teams")
+    for cluster, settings in config.require_object("clusters").items():
+        provider = kubernetes.Provider(cluster, context=settings["context"])
+        options = pulumi.ResourceOptions(providers=[provider])
+
+        # One way to the collector per cluster; the captures of all teams use it.
+        CollectorEgress(f"{cluster}-collector", {"collector_url": collector_url}, options)
+        for namespace, workloads in teams.items():
+            TeamNamespace(
+                f"{cluster}-{namespace}",
+                {
+                    "namespace": namespace,
+                    "workloads": workloads,
+                    "collector_url": collector_url,
+                    "sensor_id": settings["sensorId"],
+                },
+                options,
+            )
+
+
+pulumi.run(main)
