@@ -41,7 +41,6 @@ review: $(VENV)/.runtime ## What a change does to STACK: the working tree agains
 	@$(BIN)/python -m components.review --stack $(STACK) $(if $(BASE),--base $(BASE)) \
 	  $(if $(filter-out file,$(origin OUT)),--out $(OUT)) $(ARGS)
 
-
 render: $(VENV)/$(if $(filter-out .,$(PROJECT)),.package,.runtime) ## Write the manifests of STACK in PROJECT to OUT, without the Pulumi engine
 	@$(BIN)/python -m $(if $(filter-out .,$(PROJECT)),astra_istio,components).render --project $(PROJECT) --stack $(STACK) --out $(OUT) $(ARGS)
 

@@ -145,8 +145,7 @@ def literal(value: Any, indent: int = 0) -> str:
     """A Lua expression for a setting: a line per leaf, printable ASCII, no ``]``, which ends long comments.
 
     Args:
-        value: bool, int, finite float, str, a list of str without newlines, or a dict (its keys are
-            Lua names) of these. A list becomes one string, a line per item.
+        value: bool, int, finite float, str, or a list or dict (its keys are Lua names) of these.
         indent: the depth of the line that the expression starts on, in spaces.
 
     Raises:
@@ -160,20 +159,19 @@ def literal(value: Any, indent: int = 0) -> str:
         case float() if math.isfinite(value):
             return str(int(value)) if value.is_integer() else repr(value)
         case str():
-            return f'"{_escaped(value)}"'
-        case list():
-            return '"' + "".join(f"\\\n{_escaped(item)}" for item in value) + '"'
+            return _string_literal(value, indent)
+        case list() | tuple():
+            lines = [literal(item, indent + 1) for item in value]
         case dict():
             lines = [f"{key} = {literal(item, indent + 1)}" for key, item in value.items()]
-            inner = "".join(f"{' ' * (indent + 1)}{line},\n" for line in lines)
-            return f"{{\n{inner}{' ' * indent}}}"
         case _:
             raise TypeError(f"no Lua literal for {value!r}")
+    inner = "".join(f"{' ' * (indent + 1)}{line},\n" for line in lines)
+    return f"{{\n{inner}{' ' * indent}}}" if lines else "{}"
 
 
 @lru_cache(maxsize=4096)  # the same headers and words come in every workload's settings
-def _escaped(text: str) -> str:
-    """What stands between a Lua string's quotes, broken into literals of one line each."""
+def _string_literal(text: str, indent: int) -> str:
     characters = [
         chr(code) if 0x20 <= code < 0x7F and chr(code) not in '"\\]' else f"\\{code:03d}"  # noqa: PLR2004
         for code in text.encode()
@@ -183,4 +181,4 @@ def _escaped(text: str) -> str:
         if len(lines[-1]) + len(character) > _LITERAL_CHARACTERS:
             lines.append("")
         lines[-1] += character
-    return '"\n .. "'.join(lines)
+    return f"\n{' ' * (indent + 1)}.. ".join(f'"{line}"' for line in lines)

@@ -70,7 +70,7 @@ def load(folder: Path, stack: str) -> Configuration:
     for key in content:
         if key != "config" and difflib.get_close_matches(key, ["config"]):
             raise StackFileError(f"{path}: unknown key {key!r}, did you mean config?")
-        configuration = Configuration(project=str(project.get("name")), main=str(project.get("main", ".")))
+    configuration = Configuration(project=str(project.get("name")), main=str(project.get("main", ".")))
     if "environment" in content:
         configuration.warnings.append("environment: left out, only the Pulumi engine can open it")
     given = _by_namespace(configuration.project, content.get("config"), path)

@@ -10,8 +10,8 @@ local BYTES = config.binary_bodies == "bytes"
 
 -- Textual media types as patterns.
 local TEXTUAL = {}
-for media_type in config.content_types:gmatch("[^\n]+") do
-  TEXTUAL[#TEXTUAL + 1] = "^" .. media_type:gsub("[-+.]", "%%%0"):gsub("%*", ".+") .. "$"
+for index, media_type in ipairs(config.content_types) do
+  TEXTUAL[index] = "^" .. media_type:gsub("[-+.]", "%%%0"):gsub("%*", ".+") .. "$"
 end
 
 local M = {}

@@ -12,7 +12,7 @@ local MAX_CACHED, MAX_CACHED_VALUE = 256, 64
 
 -- By name: the mask, or false; nil for headers that are not recorded.
 local MASKS = {}
-for name in config.headers:gmatch("[^\n]+") do
+for _, name in ipairs(config.headers) do
   MASKS[name] = redaction.header(name) or false
 end
 -- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.

@@ -20,7 +20,7 @@ local SCHEMES =
   set("basic bearer digest dpop gnap hawk hoba mutual negotiate ntlm oauth token apikey aws4-hmac-sha256")
 local COOKIE_ATTRIBUTES = set("expires max-age domain path secure httponly samesite partitioned priority")
 local URL_HEADERS = set("referer location content-location link refresh x-envoy-original-path x-original-url")
-local SECRET_HEADERS = set(config.redaction.headers)
+local SECRET_HEADERS = set(table.concat(config.redaction.headers, " "))
 local IS_ON = config.redaction.mode == "mask"
 
 local function mask_credentials(value)

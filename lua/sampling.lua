@@ -7,8 +7,9 @@ local COLLECTOR = config.direction == "outbound" and config.collector.authority
 
 -- Paths, or prefixes where any rest may follow.
 local SKIPPED, WITH_REST = {}, {}
-for path, rest in config.skip_paths:gmatch("([^\n*]+)(%*?)") do
-  SKIPPED[#SKIPPED + 1], WITH_REST[path] = path, WITH_REST[path] or rest == "*"
+for index, setting in ipairs(config.skip_paths) do
+  local path, rest = setting:match("^([^*]*)(.*)")
+  SKIPPED[index], WITH_REST[path] = path, WITH_REST[path] or rest == "*"
 end
 
 local second, taken = 0, 0

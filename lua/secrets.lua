@@ -10,7 +10,7 @@ local MAX_KNOWN = 512
 local MAX_WORDS = 4
 
 local SECRETS = {}
-for field in config.redaction.fields:gmatch("[^\n]+") do
+for _, field in ipairs(config.redaction.fields) do
   SECRETS[field:gsub("%A", "")] = true
 end
 
