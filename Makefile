@@ -31,7 +31,7 @@ test-all: $(VENV)/.test ## The same, with the Envoy tests once per Envoy minor, 
 	  ENVOY_VERSION=$$version $(BIN)/python -m pytest tests/envoy $(ARGS) || exit 1; done
 
 test-mesh: $(VENV)/.test ## Scenarios in a real mesh; the first time it builds the control plane, with Go
-	@$(BIN)/python -m lab.cluster.build
+	@$(BIN)/python -m lab.cluster
 	@$(BIN)/python -m pytest tests/mesh $(ARGS)
 
 bench: $(VENV)/.bench ## What capturing costs, against the guide's script and Envoy's own tracer

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import api_server, build, etcd, istiod, resolver
 from .certificates import Authority
-from .collector import OpenTelemetryCollector, Pair
+from .otel import OpenTelemetryCollector, Pair
 from .error import ClusterError
 from .istiod import Istiod
 from .kubectl import Kubectl, KubectlError

@@ -2,8 +2,8 @@
 
 Each folder of ``tools`` is a module of its own, as Kubernetes and Istio need different versions of the same
 libraries. A binary is kept below ``.cache/cluster`` under a hash of what it was built from: a changed pin
-builds anew, anything else reuses. ``python -m lab.cluster.build`` builds what is missing (about ten minutes
-on two cores), shows progress, and may be interrupted.
+builds anew, anything else reuses. ``python -m lab.cluster`` builds what is missing (about ten minutes on two
+cores), shows progress, and may be interrupted.
 """
 
 import fcntl
@@ -60,10 +60,11 @@ CONTROLLER_MANAGER = Binary(
 KUBECTL = Binary("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", _KUBERNETES)
 ISTIOD = Binary("pilot-discovery", "istio", "istio.io/istio/pilot/cmd/pilot-discovery")
 ISTIOCTL = Binary("istioctl", "istio", "istio.io/istio/istioctl/cmd/istioctl")
+AGENT = Binary("agent", "istio", ".")
 COLLECTOR = Binary("collector", "collector", ".")
 
 API_BINARIES = (ETCD, API_SERVER, CONTROLLER_MANAGER, KUBECTL)
-BINARIES = (*API_BINARIES, ISTIOD, ISTIOCTL, COLLECTOR)
+BINARIES = (*API_BINARIES, ISTIOD, AGENT, ISTIOCTL, COLLECTOR)
 
 
 def ensure(binaries: tuple[Binary, ...] = BINARIES) -> None:
@@ -161,12 +162,3 @@ def _build(binary: Binary, title: str) -> None:
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    try:
-        ensure()
-    except ClusterError as error:
-        sys.exit(f"cluster: {error}")
-    except KeyboardInterrupt:
-        sys.exit("cluster: interrupted; run the same command again to go on")

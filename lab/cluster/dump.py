@@ -65,12 +65,22 @@ def endpoints(dump: Json) -> dict[str, list[str]]:
 
 def domains(dump: Json) -> set[str]:
     """The hosts that routes know, whatever the listener."""
+    return {domain for host in _virtual_hosts(dump) for domain in host["domains"]}
+
+
+def routed(dump: Json) -> set[str]:
+    """The clusters that routes lead to, whatever the listener."""
     return {
-        domain
-        for item in _section(dump, "RoutesConfigDump").get("dynamic_route_configs", [])
-        for host in item["route_config"].get("virtual_hosts", [])
-        for domain in host["domains"]
+        route["route"]["cluster"]
+        for host in _virtual_hosts(dump)
+        for route in host.get("routes", [])
+        if "cluster" in route.get("route", {})
     }
+
+
+def _virtual_hosts(dump: Json) -> Iterator[Json]:
+    for item in _section(dump, "RoutesConfigDump").get("dynamic_route_configs", []):
+        yield from item["route_config"].get("virtual_hosts", [])
 
 
 def _section(dump: Json, name: str) -> Json:

@@ -1,7 +1,7 @@
 """A real istiod, with its validating webhook, and what an installation of Istio puts into the cluster.
 
 Stock Envoy lacks the filters of Istio's own build (metadata exchange, ALPN, ``istio.stats``): they are
-switched off. So is mTLS of the mesh, whose certificates a proxy gets from Istio's agent: there is none here.
+switched off.
 """
 
 import base64
@@ -30,7 +30,7 @@ _ENVIRONMENT = {
     "PILOT_ENABLE_AMBIENT": "true",
     "PILOT_ENABLE_ALPN_FILTER": "false",
     "PILOT_ENABLE_METADATA_EXCHANGE": "false",
-    "PILOT_ENABLE_SENDING_HBONE": "false",  # from sidecars: it takes certificates
+    "PILOT_ENABLE_SENDING_HBONE": "false",  # by sidecars, as by default without ambient
     "VALIDATION_WEBHOOK_CONFIG_NAME": "istio-validator",
     "INJECTION_WEBHOOK_CONFIG_NAME": "",
 }
@@ -42,11 +42,17 @@ class Istiod:
 
     Attributes:
         xds: ``host:port`` of its discovery service, in plain text.
+        ca: ``host:port`` of its certificate authority, with TLS.
+        root: the authority that signed that one's certificate, a PEM file.
         http: ``host:port`` of its debug endpoints: ``/debug/config_dump?proxyID=POD.NAMESPACE`` and others.
     """
 
-    def __init__(self, xds: str, http: str, kubectl: Kubectl, mesh_config: Mapping[str, Any]) -> None:
+    def __init__(  # noqa: PLR0913  # by keyword
+        self, *, xds: str, ca: str, root: Path, http: str, kubectl: Kubectl, mesh_config: Mapping[str, Any]
+    ) -> None:
         self.xds = xds
+        self.ca = ca
+        self.root = root
         self.http = http
         self._kubectl = kubectl
         self._mesh_config = mesh_config
@@ -88,7 +94,7 @@ def running(
         authority: signs the webhook's certificate.
         dns_port: of the DNS server that all proxies ask.
     """
-    xds, http, webhook, monitoring = (f"{LOOPBACK}:{process.free_port()}" for _ in range(4))
+    xds, ca, http, webhook, monitoring = (f"{LOOPBACK}:{process.free_port()}" for _ in range(5))
     certificate = authority.certificate("istiod", f"istiod.{ROOT_NAMESPACE}.svc")
     mesh_config = {
         "defaultProviders": {},
@@ -96,14 +102,12 @@ def running(
         "proxyListenPort": process.free_port(),
         "proxyInboundListenPort": process.free_port(),
     }
-    kubectl.apply(
-        [_namespace(ROOT_NAMESPACE), _mesh_config_map(mesh_config), _no_mtls(), _dns(dns_port)], dry_run=False
-    )
+    kubectl.apply([_namespace(ROOT_NAMESPACE), _mesh_config_map(mesh_config), _dns(dns_port)], dry_run=False)
     command = [
         *(build.ISTIOD.path, "discovery", "--kubeconfig", kubeconfig, "--clusterID", CLUSTER_ID),
         *("--namespace", ROOT_NAMESPACE, "--domain", DOMAIN, "--meshConfig", folder / "absent"),
         *("--grpcAddr", xds, "--httpAddr", http, "--httpsAddr", webhook, "--monitoringAddr", monitoring),
-        *("--secureGRPCAddr", "", "--tlsCertFile", certificate.chain, "--tlsKeyFile", certificate.key),
+        *("--secureGRPCAddr", ca, "--tlsCertFile", certificate.chain, "--tlsKeyFile", certificate.key),
         *("--caCertFile", certificate.ca, "--shutdownDuration", "1s"),
     ]
     with process.running(
@@ -113,7 +117,9 @@ def running(
         env={**os.environ, **_ENVIRONMENT},
     ):
         kubectl.apply([_webhook(webhook, certificate.ca)], dry_run=False)
-        yield Istiod(xds, http, kubectl, mesh_config)
+        yield Istiod(
+            xds=xds, ca=ca, root=certificate.ca, http=http, kubectl=kubectl, mesh_config=mesh_config
+        )
 
 
 def _is_ready(http: str) -> bool:
@@ -133,15 +139,6 @@ def _mesh_config_map(mesh_config: Mapping[str, Any]) -> dict[str, Any]:
         "kind": "ConfigMap",
         "metadata": {"name": "istio", "namespace": ROOT_NAMESPACE},
         "data": {"mesh": yaml.safe_dump(dict(mesh_config))},
-    }
-
-
-def _no_mtls() -> dict[str, Any]:
-    return {
-        "apiVersion": "security.istio.io/v1",
-        "kind": "PeerAuthentication",
-        "metadata": {"name": "default", "namespace": ROOT_NAMESPACE},
-        "spec": {"mtls": {"mode": "DISABLE"}},
     }
 
 

@@ -5,15 +5,17 @@ import itertools
 import random
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from . import collector, objects, process, proxy
-from .certificates import Authority
+from . import agent, objects, otel, process, proxy
+from .certificates import Authority, Certificate
 from .istiod import Istiod
 from .kubectl import Kubectl, Manifests
 from .proxy import Proxy
+
+T = TypeVar("T")
 
 _ALL_SERVICES = ("*/*",)
 
@@ -133,8 +135,10 @@ class Mesh:
             listeners = objects.gateway(namespace, pod, labels, port=inbound, app_port=app_port)
         async with (
             _applied(self.kubectl, listeners, dry_run=False),
+            _off_loop(agent.running(self.logs / f"agent-{pod}", self.istiod, self.kubectl, namespace)) as sds,
             proxy.running(
                 self.istiod.xds,
+                sds,
                 kind=kind,
                 namespace=namespace,
                 pod=pod,
@@ -152,8 +156,8 @@ class Mesh:
 
     @asynccontextmanager
     async def collector(
-        self, *hosts: str, port: int = collector.PORT, address: str | None = None
-    ) -> AsyncIterator[collector.Pair]:
+        self, *hosts: str, port: int = otel.PORT, address: str | None = None
+    ) -> AsyncIterator[otel.Pair]:
         """Run a Collector behind the strict receiver, at an address of its own.
 
         Args:
@@ -165,11 +169,43 @@ class Mesh:
         self.names.update(dict.fromkeys(hosts, address))
         try:
             folder = self.logs / f"collector-{next(self._numbers)}"
-            async with collector.behind_receiver(folder, address=address, port=port) as pair:
+            async with otel.behind_receiver(folder, address=address, port=port) as pair:
                 yield pair
         finally:
             for host in hosts:
                 del self.names[host]
+
+    @contextmanager
+    def tls_collector(
+        self, host: str, certificate: Certificate, *, port: int, mutual: bool = False
+    ) -> Iterator[otel.OpenTelemetryCollector]:
+        """Run a Collector that serves HTTPS itself, at an address of its own.
+
+        Args:
+            host: the name by which proxies find it in DNS.
+            certificate: its own.
+            port: where it listens.
+            mutual: see `otel.running`.
+        """
+        address = self.names[host] = self.address()
+        try:
+            folder = self.logs / f"collector-{next(self._numbers)}"
+            with otel.running(
+                folder, address=address, port=port, tls=certificate, mutual=mutual
+            ) as running:
+                yield running
+        finally:
+            del self.names[host]
+
+
+@asynccontextmanager
+async def _off_loop(block: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """A block that is entered and left off the event loop."""
+    value = await asyncio.to_thread(block.__enter__)
+    try:
+        yield value
+    finally:
+        await asyncio.to_thread(block.__exit__, None, None, None)
 
 
 @asynccontextmanager

@@ -85,6 +85,7 @@ class Proxy:
 @asynccontextmanager
 async def running(  # noqa: PLR0913  # by keyword
     xds: str,
+    sds: Path,
     *,
     kind: str,
     namespace: str,
@@ -102,6 +103,7 @@ async def running(  # noqa: PLR0913  # by keyword
 
     Args:
         xds: ``host:port`` of istiod.
+        sds: the Unix socket of its agent.
         kind: sidecar, router (a gateway) or waypoint.
         namespace: of its pod.
         pod: its name.
@@ -119,8 +121,9 @@ async def running(  # noqa: PLR0913  # by keyword
         TimeoutError: istiod sent no listeners within 30 seconds.
     """
     version = envoy_version or versions.selected()
+    host, _, port = xds.rpartition(":")
     bootstrap = _bootstrap(
-        xds,
+        [_grpc("xds-grpc", _address(host, int(port))), _grpc("sds-grpc", {"pipe": {"path": str(sds)}})],
         node={
             "id": f"{kind}~{address}~{pod}.{namespace}~{namespace}.svc.{DOMAIN}",
             "cluster": f"{labels.get('app', pod)}.{namespace}",
@@ -152,29 +155,13 @@ def _istio_version(envoy_version: str) -> str:
     return f"1.{minor - 8}.0"
 
 
-def _bootstrap(xds: str, *, node: Json) -> Json:
+def _bootstrap(clusters: list[Json], *, node: Json) -> Json:
     """As Istio's agent writes it, without telemetry: everything comes over ADS."""
-    host, _, port = xds.rpartition(":")
     ads = {"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"}
-    istiod = {
-        "name": "xds-grpc",
-        "type": "STATIC",
-        "connect_timeout": "5s",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": _H2,
-                "explicit_http_config": {"http2_protocol_options": {}},
-            }
-        },
-        "load_assignment": {
-            "cluster_name": "xds-grpc",
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(host, int(port))}}]}],
-        },
-    }
     return {
         "node": node,
         "admin": {"address": _address(LOOPBACK, 0)},
-        "static_resources": {"clusters": [istiod]},
+        "static_resources": {"clusters": clusters},
         "dynamic_resources": {
             "cds_config": ads,
             "lds_config": ads,
@@ -188,6 +175,25 @@ def _bootstrap(xds: str, *, node: Json) -> Json:
         "bootstrap_extensions": [
             {"name": "envoy.bootstrap.internal_listener", "typed_config": {"@type": _INTERNAL}}
         ],
+    }
+
+
+def _grpc(name: str, address: Json) -> Json:
+    """A static cluster that speaks HTTP/2."""
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": _H2,
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
     }
 
 

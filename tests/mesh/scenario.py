@@ -1,5 +1,6 @@
 """What a scenario says about proxies and spans."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -49,6 +50,17 @@ async def reaching(proxy: Proxy, host: str, port: int = 80) -> None:
         ),
         f"a way to {host}",
     )
+
+
+async def counted(proxy: Proxy, name: str) -> None:
+    """Wait until a statistic whose name ends so, as a regular expression, is above zero.
+
+    Raises:
+        TimeoutError: it is not within 15 seconds.
+    """
+    async with asyncio.timeout(15):
+        while not any((await proxy.envoy.stats(f"{name}$")).values()):
+            await asyncio.sleep(0.05)
 
 
 def targets(spans: list[Span]) -> list[str]:

@@ -1,0 +1,200 @@
+"""Ways to the collector: in the cluster, outside with TLS, and where the mesh's own settings are in the way."""
+
+import json
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lab import cluster, server
+from lab.cluster import dump, objects
+from lab.cluster.certificates import Authority, Certificate
+from lab.collector import Collector
+from lab.otlp import Span
+from tests.mesh import scenario
+
+pytestmark = pytest.mark.anyio
+
+EXTERNAL = "collector.example.com"
+EXTERNAL_CLUSTER = f"outbound|4318||{EXTERNAL}"
+PORT = 8443
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+
+
+async def test_a_collector_in_the_cluster_needs_its_full_name_and_no_entry(
+    mesh: cluster.Mesh, namespace: str, shop: int
+) -> None:
+    host, address = f"collector.{namespace}.svc.cluster.local", mesh.address()
+    stack = scenario.manifests(namespace, collectorUrl=f"http://{host}:4318")
+    service = objects.service(namespace, "collector", port=4318, address=address, target_port=4318)
+    assert [item["kind"] for item in stack] == ["DestinationRule", "EnvoyFilter"]
+    async with (
+        mesh.applied([*stack, *service]),
+        mesh.collector(address=address) as collector,
+        mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
+        proxy.client() as client,
+    ):
+        name = f"outbound|4318||{host}"
+        await scenario.capturing(proxy, cluster=name)
+        await proxy.until(lambda config: dump.endpoints(config).get(name) == [f"{address}:4318"], "an endpoint")
+        await client.get("/api/products")
+        spans = await collector.spans(1)
+        thresholds = dump.clusters(await proxy.config_dump())[name]["circuit_breakers"]["thresholds"]
+    assert scenario.targets(spans) == ["GET /api/products"]
+    assert (thresholds[0]["max_connections"], thresholds[0]["max_pending_requests"]) == (8, 32)
+
+
+async def test_an_external_collector_is_reached_by_tls_and_gets_what_a_plain_receiver_decodes(
+    mesh: cluster.Mesh, namespace: str, shop: int
+) -> None:
+    certificate = mesh.authority.certificate(EXTERNAL)
+    request: dict[str, Any] = {
+        "json": {"name": "Tamper"},
+        "headers": {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"},
+    }
+    async with mesh.applied(external(namespace, {"caCertificates": str(certificate.ca)})):
+        with mesh.tls_collector(EXTERNAL, certificate, port=PORT) as collector:
+            async with mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy, proxy.client() as client:
+                await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
+                await client.post("/api/products", **request)
+                [written] = await collector.spans(1)
+        async with (
+            receiver(mesh, certificate) as strict,
+            mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
+            proxy.client() as client,
+        ):
+            await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
+            await client.post("/api/products", **request)
+            [received] = await strict.spans(1)
+    assert written.trace_id == TRACE
+    assert lasting(written) == lasting(received)
+
+
+async def test_mutual_tls_presents_the_proxys_certificate(mesh: cluster.Mesh, namespace: str, shop: int) -> None:
+    certificate = mesh.authority.certificate(EXTERNAL)
+    client_certificate = mesh.authority.certificate("proxy")
+    tls = {
+        "mode": "MUTUAL",
+        "caCertificates": str(certificate.ca),
+        "clientCertificate": str(client_certificate.chain),
+        "privateKey": str(client_certificate.key),
+    }
+    async with mesh.applied(external(namespace, tls)):
+        with mesh.tls_collector(EXTERNAL, certificate, port=PORT, mutual=True) as collector:
+            async with mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy, proxy.client() as client:
+                await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
+                await client.get("/api/products")
+                spans = await collector.spans(1)
+    assert scenario.targets(spans) == ["GET /api/products"]
+
+
+@pytest.mark.parametrize(
+    ("mutual", "trusted", "statistic"),
+    [
+        pytest.param(False, False, r"ssl\.fail_verify_error", id="of an authority that the proxy does not know"),
+        pytest.param(True, True, r"upstream_cx_destroy_remote_with_active_rq|connection_error", id="wanted of us"),
+    ],
+)
+async def test_a_wrong_certificate_loses_spans_and_no_request(
+    mesh: cluster.Mesh, namespace: str, shop: int, mutual: bool, trusted: bool, statistic: str
+) -> None:
+    certificate = mesh.authority.certificate(EXTERNAL)
+    authority = mesh.authority if trusted else Authority(mesh.logs / "strangers")
+    async with mesh.applied(external(namespace, {"caCertificates": str(authority.ca)})):
+        with mesh.tls_collector(EXTERNAL, certificate, port=PORT, mutual=mutual) as collector:
+            async with mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy, proxy.client() as client:
+                await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
+                statuses = [(await client.get("/api/products")).status_code for _ in range(3)]
+                await scenario.counted(proxy, rf"{EXTERNAL};?\.({statistic})")
+                spans = await collector.spans(0)
+    assert statuses == [200, 200, 200]
+    assert spans == []
+
+
+async def test_registry_only_blocks_what_the_mesh_does_not_know_and_no_span(
+    mesh: cluster.Mesh, namespace: str, shop: int
+) -> None:
+    with mesh.istiod.mesh_config(outboundTrafficPolicy={"mode": "REGISTRY_ONLY"}):
+        async with (
+            mesh.applied(scenario.manifests(namespace)),
+            mesh.collector(scenario.HOST) as collector,
+            mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
+            proxy.client("inbound") as inbound,
+            proxy.client("outbound") as outbound,
+        ):
+            await scenario.capturing(proxy)
+            await proxy.until(lambda config: "PassthroughCluster" not in dump.routed(config), "REGISTRY_ONLY")
+            blocked = await outbound.get("/", headers={"host": "unknown.example.com"})
+            response = await inbound.get("/api/products")
+            spans = await collector.spans(1)
+    assert (blocked.status_code, response.status_code) == (502, 200)
+    assert scenario.targets(spans) == ["GET /api/products"]
+
+
+async def test_a_sidecar_that_hides_the_collector_loses_spans_and_no_request_until_it_is_opened(
+    mesh: cluster.Mesh, namespace: str, shop: int
+) -> None:
+    labels = {"app": "shop"}
+    async with (
+        mesh.applied(scenario.manifests(namespace)),
+        mesh.collector(scenario.HOST) as collector,
+        mesh.proxy(namespace, labels, app_port=shop, egress_hosts=["./*"]) as proxy,
+        proxy.client() as client,
+    ):
+        await proxy.until(
+            lambda config: "astra-capture-shop" in dump.filter_names(config, proxy.inbound), "the filter"
+        )
+        assert scenario.CLUSTER not in dump.clusters(await proxy.config_dump())
+        hidden = await client.get("/api/products/1")
+        await scenario.counted(proxy, r"lua\.astra_capture\.dropped_no_cluster")
+        opened = objects.sidecar(
+            namespace,
+            proxy.pod,
+            labels,
+            inbound=proxy.inbound,
+            app_port=shop,
+            egress_hosts=["./*", "istio-system/*"],
+        )
+        mesh.kubectl.apply([opened])
+        await scenario.capturing(proxy)
+        seen = await client.get("/api/products/2")
+        spans = await collector.spans(1)
+        log = proxy.envoy.log()
+    assert (hidden.status_code, seen.status_code) == (200, 200)
+    assert scenario.targets(spans) == ["GET /api/products/2"]
+    assert "astra capture" in log
+
+
+def external(namespace: str, tls: dict[str, str]) -> list[scenario.Json]:
+    """A stack whose collector is outside of the mesh."""
+    return scenario.manifests(namespace, collectorUrl=f"https://{EXTERNAL}:{PORT}", egress={"tls": tls})
+
+
+@asynccontextmanager
+async def receiver(mesh: cluster.Mesh, certificate: Certificate) -> AsyncIterator[Collector]:
+    """The strict receiver with TLS, where the external collector is expected."""
+    strict = Collector()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    address = mesh.names[EXTERNAL] = mesh.address()
+    try:
+        async with server.serve(strict.application(), host=address, port=PORT, tls=context):
+            yield strict
+    finally:
+        del mesh.names[EXTERNAL]
+
+
+def lasting(span: Span) -> Span:
+    """What two captures of one request have in common: all but ids, times and the listener's port."""
+    attributes = dict(span.attributes) | {"http.host": ""}
+    for side in ("request", "response"):
+        kept = {
+            name: value
+            for name, value in scenario.headers(span, side).items()
+            if name not in ("date", "host", "x-request-id", "x-envoy-upstream-service-time")
+        }
+        attributes[f"http.{side}.headers"] = json.dumps(kept)
+    return replace(span, span_id="", start_ns=0, end_ns=0, attributes=attributes)
