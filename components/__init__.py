@@ -7,6 +7,7 @@ from .args import (
     ExportArgs,
     LimitsArgs,
     RedactionArgs,
+    TargetRefArgs,
     TlsArgs,
     TrafficCaptureArgs,
     WorkloadArgs,
@@ -21,6 +22,7 @@ from .settings import (
     Mechanism,
     RedactionMode,
     Scheme,
+    TargetKind,
     TlsMode,
 )
 from .traffic_capture import CapturedWorkload, TrafficCapture
@@ -44,6 +46,8 @@ __all__ = [
     "RedactionMode",
     "Scheme",
     "SettingsError",
+    "TargetKind",
+    "TargetRefArgs",
     "TlsArgs",
     "TlsMode",
     "TrafficCapture",

@@ -17,6 +17,7 @@ from .settings import (
     Mechanism,
     RedactionMode,
     Scheme,
+    TargetKind,
     TlsMode,
 )
 
@@ -73,6 +74,10 @@ class EgressArgs(TypedDict):
 
     limits: NotRequired[LimitsArgs | None]
     """Bounds of what waits for the collector; null declares none."""
+
+    waypoints: NotRequired[bool]
+    """Make the collector known to every waypoint too, as TrafficExtension on one needs it: by an EnvoyFilter
+    that patches nothing. Default: false."""
 
 
 class RedactionArgs(TypedDict):
@@ -144,8 +149,18 @@ class CaptureArgs(TypedDict):
     """otel (the default), or guide: the exact payload of the manual procedure."""
 
 
+class TargetRefArgs(TypedDict):
+    """A gateway, or what a waypoint serves (Istio's PolicyTargetReference; the kind says the group)."""
+
+    kind: TargetKind
+    """Gateway, GatewayClass (istio-waypoint, in the mesh's root namespace), Service or ServiceEntry."""
+
+    name: pulumi.Input[str]
+    """Its name, in the workload's namespace unless it is a GatewayClass."""
+
+
 class WorkloadArgs(TypedDict):
-    """The pods whose traffic is captured."""
+    """The pods, or the gateway or waypoint, whose traffic is captured."""
 
     namespace: pulumi.Input[str]
     """The workload's namespace; the mesh's root namespace means all."""
@@ -153,8 +168,12 @@ class WorkloadArgs(TypedDict):
     labels: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Labels that select the workload's pods. Default: every pod of the namespace."""
 
+    target_refs: NotRequired[list[TargetRefArgs]]
+    """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16."""
+
     directions: NotRequired[list[Direction]]
-    """inbound (the default) and outbound requests of a sidecar, or gateway for a gateway's."""
+    """inbound (the default) and outbound requests of a sidecar, inbound ones of a waypoint, or gateway for a
+    gateway's."""
 
     mechanism: NotRequired[Mechanism]
     """EnvoyFilter (the default), or TrafficExtension on Istio 1.30 and later."""
@@ -194,8 +213,12 @@ class WorkloadCaptureArgs(TypedDict):
     labels: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Labels that select the workload's pods. Default: every pod of the namespace."""
 
+    target_refs: NotRequired[list[TargetRefArgs]]
+    """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16."""
+
     directions: NotRequired[list[Direction]]
-    """inbound (the default) and outbound requests of a sidecar, or gateway for a gateway's."""
+    """inbound (the default) and outbound requests of a sidecar, inbound ones of a waypoint, or gateway for a
+    gateway's."""
 
     mechanism: NotRequired[Mechanism]
     """EnvoyFilter (the default), or TrafficExtension on Istio 1.30 and later."""

@@ -50,8 +50,12 @@ class CollectorEgress(pulumi.ComponentResource):
         rule = manifests.destination_rule(collector, egress, identity) if egress.create else None
         if rule is not None:
             declare(f"{name}-destination-rule", rule, parent=self)
+        if egress.create and egress.waypoints:
+            declare(
+                f"{name}-envoy-filter", manifests.collector_of_waypoints(collector, identity), parent=self
+            )
         for warning in collector.warnings:
-            pulumi.log.warn(f"collector_url: {warning}")
+            pulumi.log.warn(f"{settings.collector_url}: {warning}")
 
         self.host = pulumi.Output.from_input(collector.host)
         self.port = pulumi.Output.from_input(collector.port)

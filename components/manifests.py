@@ -3,14 +3,14 @@
 Names, namespaces and labels may hold Outputs; they are passed through.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pulumi
 
 from .endpoint import Collector, Registry
 from .script import Script
-from .settings import PART_OF, Direction, Egress, Limits, Location
+from .settings import PART_OF, WAYPOINT_CLASS, Direction, Egress, Limits, Location, TargetKind, TargetRef
 
 # Part of a resource's identity in Pulumi (its type token): a change needs an alias and a changelog entry.
 NETWORKING = "networking.istio.io/v1"
@@ -22,13 +22,17 @@ MAX_INLINE_CODE_BYTES = 65536
 
 SCRIPT_HASH = "astra.security/capture-script-sha256"
 
+REFERENCED_SERVICES = "envoyfilter.istio.io/referenced-services"
+"""Gives a waypoint, and a gateway that gets only the clusters it needs, the cluster of a service that none of
+its routes names (istio/istio, pilot/pkg/model/push_context.go, ``extraServicesForProxy``)."""
+
 _PORT_NAME = "http-otlp"
 
-# A labelled workload's filter comes before that of its whole namespace: EnvoyFilters apply in order of
-# priority, and the last INSERT_FIRST is first; TrafficExtensions run from the highest. Non-zero, as IST0151
-# asks for.
-_PRIORITY_LABELS = 20
-_PRIORITY_NAMESPACE = 10
+# The filter of some pods comes before that of their whole namespace, and that of a service before that of its
+# waypoint: EnvoyFilters apply in order of priority, and the last INSERT_FIRST is first; TrafficExtensions run
+# from the highest. Non-zero, as IST0151 asks for.
+_PRIORITY_PART = 20
+_PRIORITY_WHOLE = 10
 
 _CONTEXTS = {
     Direction.INBOUND: "SIDECAR_INBOUND",
@@ -37,6 +41,16 @@ _CONTEXTS = {
 }
 # To Istio a gateway is a client (istio/api, type/v1beta1/selector.proto, WorkloadMode).
 _MODES = {Direction.INBOUND: "SERVER", Direction.OUTBOUND: "CLIENT", Direction.GATEWAY: "CLIENT"}
+
+# The listener in which a waypoint handles requests. The one before it, connect_terminate, has an HTTP filter
+# chain too, which sees tunnels.
+_WAYPOINT_LISTENER = "main_internal"
+
+_GROUPS = {
+    TargetKind.GATEWAY: "gateway.networking.k8s.io",
+    TargetKind.GATEWAY_CLASS: "gateway.networking.k8s.io",
+    TargetKind.SERVICE_ENTRY: "networking.istio.io",
+}  # Service is of the core group, which has no name
 
 Manifest = dict[str, Any]
 Selector = pulumi.Input[Mapping[str, pulumi.Input[str]]]
@@ -54,6 +68,30 @@ class Identity(NamedTuple):
     name: pulumi.Input[str]
     namespace: pulumi.Input[str]
     labels: Mapping[str, pulumi.Input[str]]
+
+
+class Attachment(NamedTuple):
+    """Whose filter chains a script is put into.
+
+    Attributes:
+        labels: those of the pods; none for every pod of the namespace.
+        target_refs: what Istio attaches the filter to instead.
+    """
+
+    labels: Selector
+    target_refs: Sequence[TargetRef] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it takes in a whole namespace, or whole waypoints or gateways."""
+        if self.target_refs:
+            return any(is_proxy(ref.kind) for ref in self.target_refs)
+        return isinstance(self.labels, Mapping) and not self.labels
+
+
+def is_proxy(kind: TargetKind) -> bool:
+    """Whether a target is a gateway or waypoint, and not a service behind one."""
+    return kind in {TargetKind.GATEWAY, TargetKind.GATEWAY_CLASS}
 
 
 def service_entry(collector: Collector, egress: Egress, identity: Identity) -> Manifest:
@@ -115,31 +153,49 @@ def _tls(collector: Collector, egress: Egress) -> dict[str, str]:
     return {key: str(value) for key, value in settings.items() if value is not None}
 
 
+def collector_of_waypoints(collector: Collector, identity: Identity) -> Manifest:
+    """An EnvoyFilter without patches, for its annotation: it gives every waypoint the collector's cluster."""
+    spec = {"targetRefs": [_target_ref(TargetRef(kind=TargetKind.GATEWAY_CLASS, name=WAYPOINT_CLASS))]}
+    annotations = {REFERENCED_SERVICES: collector.service_host}
+    return _manifest(ENVOY_FILTER, "EnvoyFilter", identity, spec, annotations)
+
+
 def envoy_filter(
-    scripts: Mapping[Direction, Script], identity: Identity, *, selector: Selector, http_filter: str
+    scripts: Mapping[Direction, Script],
+    identity: Identity,
+    attachment: Attachment,
+    *,
+    http_filter: str,
+    collector: Collector,
 ) -> Manifest:
     """The filter that runs a workload's scripts, first in the chain: denied requests are traffic too."""
     spec: dict[str, Any] = {
         "configPatches": [
-            _http_filter(direction, http_filter, script) for direction, script in scripts.items()
+            _http_filter(direction, http_filter, script, is_waypoint=bool(attachment.target_refs))
+            for direction, script in scripts.items()
         ],
-        "priority": _priority(selector),
+        "priority": _priority(attachment),
     }
-    if not _is_whole_namespace(selector):
-        spec["workloadSelector"] = {"labels": selector}
-    return _manifest(ENVOY_FILTER, "EnvoyFilter", identity, spec, scripts)
+    if attachment.target_refs:
+        spec["targetRefs"] = [_target_ref(target) for target in attachment.target_refs]
+    elif not attachment.is_whole:
+        spec["workloadSelector"] = {"labels": attachment.labels}
+    annotations = _script_hash(scripts)
+    if attachment.target_refs or Direction.GATEWAY in scripts:
+        annotations[REFERENCED_SERVICES] = collector.service_host
+    return _manifest(ENVOY_FILTER, "EnvoyFilter", identity, spec, annotations)
 
 
-def _http_filter(direction: Direction, name: str, script: Script) -> dict[str, Any]:
+def _http_filter(direction: Direction, name: str, script: Script, *, is_waypoint: bool) -> dict[str, Any]:
+    listener: dict[str, Any] = {
+        "filterChain": {"filter": {"name": "envoy.filters.network.http_connection_manager"}}
+    }
+    if is_waypoint and direction is Direction.INBOUND:
+        listener["name"] = _WAYPOINT_LISTENER
     # Managed meshes refuse all but HTTP_FILTER patches.
     return {
         "applyTo": "HTTP_FILTER",
-        "match": {
-            "context": _CONTEXTS[direction],
-            "listener": {
-                "filterChain": {"filter": {"name": "envoy.filters.network.http_connection_manager"}}
-            },
-        },
+        "match": {"context": _CONTEXTS[direction], "listener": listener},
         "patch": {
             "operation": "INSERT_FIRST",
             "value": {
@@ -156,26 +212,34 @@ def _http_filter(direction: Direction, name: str, script: Script) -> dict[str, A
 
 
 def traffic_extension(
-    direction: Direction, script: Script, identity: Identity, *, selector: Selector
+    direction: Direction, script: Script, identity: Identity, attachment: Attachment
 ) -> Manifest:
     """The same in Istio's own extension API (1.30, release channel "extended"), which holds one script."""
     spec: dict[str, Any] = {
         "lua": {"inlineCode": script.text},
         "match": [{"mode": _MODES[direction]}],
         "phase": "AUTHN",  # the first of the chain
-        "priority": _priority(selector),
+        "priority": _priority(attachment),
     }
-    if not _is_whole_namespace(selector):
-        spec["selector"] = {"matchLabels": selector}
-    return _manifest(TRAFFIC_EXTENSION, "TrafficExtension", identity, spec, {direction: script})
+    if attachment.target_refs:
+        spec["targetRefs"] = [_target_ref(target) for target in attachment.target_refs]
+    elif not attachment.is_whole:
+        spec["selector"] = {"matchLabels": attachment.labels}
+    return _manifest(TRAFFIC_EXTENSION, "TrafficExtension", identity, spec, _script_hash({direction: script}))
 
 
-def _priority(selector: Selector) -> int:
-    return _PRIORITY_NAMESPACE if _is_whole_namespace(selector) else _PRIORITY_LABELS
+def _target_ref(target: TargetRef) -> dict[str, Any]:
+    group = _GROUPS.get(target.kind)
+    return {**({"group": group} if group else {}), "kind": target.kind.value, "name": target.name}
 
 
-def _is_whole_namespace(selector: Selector) -> bool:
-    return isinstance(selector, Mapping) and not selector
+def _priority(attachment: Attachment) -> int:
+    return _PRIORITY_WHOLE if attachment.is_whole else _PRIORITY_PART
+
+
+def _script_hash(scripts: Mapping[Direction, Script]) -> dict[str, str]:
+    # The hash leaves the settings out, so all directions have the same.
+    return {SCRIPT_HASH: next(iter(scripts.values())).code_sha256}
 
 
 def _manifest(
@@ -183,14 +247,13 @@ def _manifest(
     kind: str,
     identity: Identity,
     spec: dict[str, Any],
-    scripts: Mapping[Direction, Script] | None = None,
+    annotations: dict[str, str] | None = None,
 ) -> Manifest:
     metadata: dict[str, Any] = {
         "name": identity.name,
         "namespace": identity.namespace,
         "labels": {**PART_OF, **identity.labels},
     }
-    if scripts:
-        # The hash leaves the settings out, so all directions have the same.
-        metadata["annotations"] = {SCRIPT_HASH: next(iter(scripts.values())).code_sha256}
+    if annotations:
+        metadata["annotations"] = annotations
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}

@@ -9,12 +9,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from . import endpoint, script
+from . import endpoint, overlaps, script, targets
 from .args import TrafficCaptureArgs
 from .endpoint import Collector, EndpointError
 from .manifests import MAX_INLINE_CODE_BYTES
@@ -31,11 +30,13 @@ from .settings import (
     WorkloadCaptureSettings,
 )
 from .validation import (
+    Path,
     Problem,
     Secret,
     SettingsError,
     Spelling,
     explain,
+    format_path,
     in_words,
     is_output,
     object_keys,
@@ -44,7 +45,6 @@ from .validation import (
 )
 
 SettingsT = TypeVar("SettingsT", bound=CollectorEgressSettings)
-Path = tuple[str | int, ...]
 
 
 def collector_egress(values: Mapping[str, Any]) -> tuple[CollectorEgressSettings, Collector]:
@@ -135,15 +135,21 @@ def filter_name(workload: str, settings: Workload) -> Any:
 
 
 def warnings(settings: TrafficCaptureSettings, collector: Collector) -> list[str]:
-    """What the user should know about a capture that is allowed."""
-    return [
-        f"workloads.{key}: captures every pod of the mesh; keep the collector's own pods out of it "
-        "(no sidecar in them), or each captured call is captured again when it arrives there"
-        for key, workload in settings.workloads.items()
+    """What the user should know about captures that are allowed, a line each."""
+    workloads = _all_parts(settings).workloads
+    found = [
+        Problem(
+            path,
+            "captures every pod of the mesh; keep the collector's own pods out of it "
+            "(no sidecar in them), or each captured call is captured again when it arrives there",
+        )
+        for (path, _), workload in workloads.items()
         if collector.location is Location.MESH
         and _captures_all_inbound(workload)
         and workload.namespace == settings.egress.namespace
     ]
+    # Both spellings of these paths are the same.
+    return [f"{format_path(path)}: {text}" for path, text in (*found, *overlaps.warnings(workloads))]
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,7 @@ def _plan(
     for (path, _), workload in parts.workloads.items():
         between += _workload_problems(path, workload, parts, collector)
     between += _repeated_names(parts.workloads)
-    between += _overlaps(parts.workloads)
+    between += overlaps.problems(parts.workloads, _root_namespace(parts.egress))
     problems += [in_words(model, problem, spelling) for problem in between]
     if settings is None or collector is None or problems:
         raise SettingsError(problems)
@@ -234,6 +240,7 @@ def _collector(parts: _Parts) -> tuple[Collector | None, list[Problem]]:
 def _workload_problems(
     path: Path, workload: Workload, parts: _Parts, collector: Collector | None
 ) -> Iterator[Problem]:
+    yield from targets.problems(path, workload, parts.egress, collector)
     is_extension = workload.mechanism is Mechanism.TRAFFIC_EXTENSION
     if is_extension and len(workload.directions) > 1:
         yield Problem(
@@ -273,7 +280,8 @@ def _workload_problems(
 
 
 def _captures_all_inbound(workload: Workload) -> bool:
-    return not is_output(workload.labels) and not workload.labels and Direction.INBOUND in workload.directions
+    is_whole = workload.target_refs is None and not is_output(workload.labels) and not workload.labels
+    return is_whole and Direction.INBOUND in workload.directions
 
 
 def _sees_collector(workload: Workload, egress: Egress) -> bool:
@@ -299,32 +307,8 @@ def _repeated_names(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[
             )
 
 
-def _overlaps(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[Problem]:
-    """Pairs of workloads that would capture the same requests.
-
-    A labelled workload inside the capture of its whole namespace is none: its filter comes first, and the
-    later one skips what is marked as captured.
-    """
-    by_namespace: dict[str, list[tuple[Path, str, Workload, AbstractSet[Any]]]] = {}
-    for (path, name), workload in workloads.items():
-        if isinstance(workload.namespace, str) and isinstance(workload.labels, Mapping):
-            if any(is_output(value) for value in workload.labels.values()):
-                continue
-            entry = (path, name, workload, workload.labels.items())
-            by_namespace.setdefault(workload.namespace, []).append(entry)
-    for namespace, entries in by_namespace.items():
-        for (_, first, one, labels), (path, _, other, other_labels) in combinations(entries, 2):
-            if bool(labels) is not bool(other_labels) or not (
-                labels <= other_labels or labels >= other_labels
-            ):
-                continue
-            shared = [direction for direction in one.directions if direction in other.directions]
-            if shared:
-                yield Problem(
-                    (*path, "labels"),
-                    f"selects pods that {first} selects, both {_names(shared)} in namespace {namespace!r}: "
-                    "give them labels that differ in a value, or make them one workload",
-                )
+def _root_namespace(egress: Egress | None) -> str | None:
+    return egress.namespace if egress is not None and isinstance(egress.namespace, str) else None
 
 
 def _names(values: list[Any]) -> str:

@@ -19,6 +19,9 @@ from .defaults import GUIDE_HEADERS, SECRET_FIELDS, SECRET_HEADERS, TEXT_TYPES
 from .validation import Input, OrOutput, Rule
 
 FILTER_NAME_PREFIX = "astra-istio-mesh-filter-"
+WAYPOINT_CLASS = "istio-waypoint"
+"""The one GatewayClass that Istio attaches policies to (pilot/pkg/model/policyattachment.go)."""
+
 PART_OF = {"app.kubernetes.io/part-of": "astra-istio-instrumentation"}
 
 
@@ -179,6 +182,15 @@ class Mechanism(StrEnum):
     TRAFFIC_EXTENSION = "TrafficExtension"
 
 
+class TargetKind(StrEnum):
+    """The kinds of object that a capture may be attached to, with Istio's targetRefs."""
+
+    GATEWAY = "Gateway"
+    GATEWAY_CLASS = "GatewayClass"
+    SERVICE = "Service"
+    SERVICE_ENTRY = "ServiceEntry"
+
+
 class BinaryBodies(StrEnum):
     """What becomes of a body that is not text."""
 
@@ -298,6 +310,11 @@ class Egress(_Model):
     limits: Limits | None = Field(
         default=Limits(), description="Bounds of what waits for the collector; null declares none."
     )
+    waypoints: bool = Field(
+        default=False,
+        description="Make the collector known to every waypoint too, as TrafficExtension on one needs it: by "
+        "an EnvoyFilter that patches nothing. Default: false.",
+    )
 
 
 class Redaction(_Model):
@@ -409,8 +426,21 @@ def _overridden(base: ModelT, other: ModelT) -> ModelT:
     )
 
 
+class TargetRef(_Model):
+    """A gateway, or what a waypoint serves (Istio's PolicyTargetReference; the kind says the group)."""
+
+    kind: TargetKind = Field(
+        description="Gateway, GatewayClass (istio-waypoint, in the mesh's root namespace), Service or "
+        "ServiceEntry.",
+        strict=False,
+    )
+    name: ObjectNameInput = Field(
+        description="Its name, in the workload's namespace unless it is a GatewayClass."
+    )
+
+
 class Workload(_Model):
-    """The pods whose traffic is captured."""
+    """The pods, or the gateway or waypoint, whose traffic is captured."""
 
     namespace: NamespaceInput = Field(
         description="The workload's namespace; the mesh's root namespace means all."
@@ -418,12 +448,19 @@ class Workload(_Model):
     labels: Labels = Field(
         default={}, description="Labels that select the workload's pods. Default: every pod of the namespace."
     )
+    target_refs: list[TargetRef] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=16,
+        description="Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16.",
+    )
     directions: Annotated[
         list[Annotated[Direction, Field(strict=False)]],
         Rule("one or more of inbound, outbound, each once; or gateway alone", _is_set_of_directions),
     ] = Field(
         default=[Direction.INBOUND],
-        description="inbound (the default) and outbound requests of a sidecar, or gateway for a gateway's.",
+        description="inbound (the default) and outbound requests of a sidecar, inbound ones of a waypoint, "
+        "or gateway for a gateway's.",
     )
     mechanism: Mechanism = _choice(
         Mechanism.ENVOY_FILTER, "EnvoyFilter (the default), or TrafficExtension on Istio 1.30 and later."

@@ -26,6 +26,9 @@ _WHY_PLAIN = {
     "(await another stack's output first, with StackReference.get_output_details)",
 }
 
+Path = tuple[str | int, ...]
+"""Field names and mapping keys from the outermost settings inwards."""
+
 T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -62,11 +65,11 @@ class Problem(NamedTuple):
     """A problem found by a rule over several settings.
 
     Attributes:
-        path: field names and mapping keys from the outermost settings inwards.
+        path: where it is.
         text: what is wrong there.
     """
 
-    path: tuple[str | int, ...]
+    path: Path
     text: str
 
 
@@ -132,9 +135,7 @@ def parse(model: type[ModelT], values: Mapping[str, Any], spelling: Spelling) ->
     return model.model_validate(values, by_alias=config, by_name=not config)
 
 
-def explain(
-    annotation: Any, error: ValidationError, spelling: Spelling, prefix: tuple[str, ...] = ()
-) -> list[str]:
+def explain(annotation: Any, error: ValidationError, spelling: Spelling, prefix: Path = ()) -> list[str]:
     """One line per mistake: the key's path as the user spelled it, the value, what was expected.
 
     Args:
@@ -187,7 +188,7 @@ class _Type:
         self.arguments = get_args(annotation)
 
     @classmethod
-    def at(cls, annotation: Any, location: tuple[str | int, ...]) -> "_Type":
+    def at(cls, annotation: Any, location: Path) -> "_Type":
         found = cls(annotation)
         for key in location:
             found = found.item(key)
@@ -288,7 +289,7 @@ def in_words(model: type[BaseModel], problem: Problem, spelling: Spelling) -> st
     return f"{format_path(tuple(location))}: {problem.text}"
 
 
-def format_path(location: tuple[str | int, ...]) -> str:
+def format_path(location: Path) -> str:
     """A path as ``pulumi config set --path`` takes it."""
     path = "".join(
         f".{key}"
@@ -324,7 +325,7 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 
-def resolved(path: tuple[str, ...], value: Any, annotation: Any) -> Any:
+def resolved(path: Path, value: Any, annotation: Any) -> Any:
     """Check what an Output turned out to hold, by the rule of its plain type.
 
     Args:

@@ -8,7 +8,7 @@ from pulumi_kubernetes.apiextensions import CustomResource
 
 from .manifests import Manifest
 from .settings import LabelValue, SelectorLabels
-from .validation import is_output, resolved
+from .validation import Path, is_output, resolved
 
 
 def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:
@@ -23,7 +23,7 @@ def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:
     )
 
 
-def checked(path: tuple[str, ...], value: Any, rule: Any) -> Any:
+def checked(path: Path, value: Any, rule: Any) -> Any:
     """A plain value as it is, as it was checked before; an Output as one that fails if it breaks the rule.
 
     Args:
@@ -36,7 +36,7 @@ def checked(path: tuple[str, ...], value: Any, rule: Any) -> Any:
     return pulumi.Output.from_input(value).apply(lambda known: resolved(path, known, rule))
 
 
-def checked_labels(path: tuple[str, ...], labels: Any) -> Any:
+def checked_labels(path: Path, labels: Any) -> Any:
     """The same for labels, of which all, or some values, may be Outputs."""
     if isinstance(labels, Mapping):
         return {key: checked((*path, key), value, LabelValue) for key, value in labels.items()}

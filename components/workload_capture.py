@@ -11,8 +11,9 @@ from .wiring import checked, checked_labels, declare
 class WorkloadCapture(pulumi.ComponentResource):
     """The EnvoyFilter, or TrafficExtension, that captures the HTTP traffic of one workload.
 
-    The collector has to be known to the mesh already: by a ``CollectorEgress``, here or in another stack,
-    with the same URL and egress settings.
+    The collector has to be known to the mesh already: by a ``CollectorEgress``, here or in another stack.
+    Give both the same ``collector_url`` and ``egress``, best as one variable: the script is made of plain
+    values at preview, and calls the cluster that they describe, whether it is there or not.
     """
 
     filter_name: pulumi.Output[str]
@@ -49,19 +50,27 @@ class WorkloadCapture(pulumi.ComponentResource):
             namespace=checked((name, "namespace"), settings.namespace, Namespace),
             labels=checked_labels((name, "common_labels"), settings.common_labels),
         )
-        selector = checked_labels((name, "labels"), settings.labels)
+        targets = [
+            target.model_copy(
+                update={"name": checked((name, "target_refs", index, "name"), target.name, ObjectName)}
+            )
+            for index, target in enumerate(settings.target_refs or [])
+        ]
+        attachment = manifests.Attachment(checked_labels((name, "labels"), settings.labels), targets)
         if settings.mechanism is Mechanism.TRAFFIC_EXTENSION:
             [(direction, text)] = scripts.items()
             declare(
                 f"{name}-traffic-extension",
-                manifests.traffic_extension(direction, text, identity, selector=selector),
+                manifests.traffic_extension(direction, text, identity, attachment),
                 parent=self,
             )
         else:
             http_filter = f"astra-capture-{settings.workload}"
             declare(
                 f"{name}-envoy-filter",
-                manifests.envoy_filter(scripts, identity, selector=selector, http_filter=http_filter),
+                manifests.envoy_filter(
+                    scripts, identity, attachment, http_filter=http_filter, collector=collector
+                ),
                 parent=self,
             )
 

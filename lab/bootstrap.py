@@ -116,17 +116,17 @@ def first_capture(manifests: Iterable[Json]) -> Capture:
     """What the first capture filter applies to: a pod with just the labels that it selects by, and a context.
 
     Raises:
-        ValueError: there is no capture filter.
+        ValueError: there is no capture filter for pods.
     """
     for manifest in manifests:
         spec, kind = manifest["spec"], manifest["kind"]
-        if kind in ("EnvoyFilter", "TrafficExtension"):
+        if kind in ("EnvoyFilter", "TrafficExtension") and "targetRefs" not in spec:
             workload = Workload(manifest["metadata"]["namespace"], _selector(manifest))
             if kind == "EnvoyFilter":
                 return Capture(workload, spec["configPatches"][0]["match"]["context"])
             mode = spec["match"][0]["mode"]
             return Capture(workload, next(context for context, modes in _MODES.items() if mode in modes))
-    raise ValueError("the manifests hold no capture filter")
+    raise ValueError("the manifests hold no capture filter for pods")
 
 
 def http_filters(manifests: Sequence[Json], context: str, workload: Workload) -> list[Json]:
@@ -142,6 +142,7 @@ def http_filters(manifests: Sequence[Json], context: str, workload: Workload) ->
         manifest
         for manifest in manifests
         if manifest["metadata"]["namespace"] in (ROOT_NAMESPACE, workload.namespace)
+        and "targetRefs" not in manifest["spec"]  # proxies of the Gateway API, which the lab does not run
         and _selector(manifest).items() <= workload.labels.items()
     ]
     selecting.sort(

@@ -67,6 +67,15 @@ def test_at_equal_priority_the_workloads_namespace_runs_before_the_root_namespac
     assert filter_names(filters) == ["own", "root"]
 
 
+def test_a_filter_attached_to_a_gateway_or_waypoint_applies_to_no_pods() -> None:
+    targets: Json = {"targetRefs": [{"kind": "Gateway", "name": "waypoint"}]}
+    attached, selecting = envoy_filter("attached", **targets), envoy_filter("selecting")
+
+    assert filter_names([attached, selecting]) == ["selecting"]
+    with pytest.raises(ValueError, match="no capture filter for pods"):
+        bootstrap.first_capture([attached])
+
+
 def test_a_filter_applies_to_pods_that_have_all_of_its_labels() -> None:
     filters = [
         envoy_filter("all"),

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_kubernetes
 import pytest
 
-from components import CollectorEgress, SettingsError, TrafficCapture, WorkloadCapture
+from components import CollectorEgress, CollectorEgressArgs, SettingsError, TrafficCapture, WorkloadCapture
 from tests.unit.conftest import Engine
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
@@ -27,7 +27,7 @@ def test_types_names_and_parents_never_change_as_the_cluster_keeps_what_they_nam
         "reviews": {"namespace": "books", "labels": {"app": "reviews"}},
         "edge": {"namespace": "books", "mechanism": "TrafficExtension", "directions": ["gateway"]},
     }
-    engine.run(lambda: TrafficCapture("astra", args(workloads=workloads)))
+    engine.run(lambda: TrafficCapture("astra", args(workloads=workloads, egress={"waypoints": True})))
     assert sorted(resource.identity for resource in engine.declared) == [
         ("astra-istio:index:CollectorEgress", "astra-egress", "astra"),
         ("astra-istio:index:TrafficCapture", "astra", "tests-test"),
@@ -44,6 +44,7 @@ def test_types_names_and_parents_never_change_as_the_cluster_keeps_what_they_nam
             "astra-egress",
         ),
         ("kubernetes:networking.istio.io/v1:ServiceEntry", "astra-egress-service-entry", "astra-egress"),
+        ("kubernetes:networking.istio.io/v1alpha3:EnvoyFilter", "astra-egress-envoy-filter", "astra-egress"),
         (
             "kubernetes:networking.istio.io/v1alpha3:EnvoyFilter",
             "astra-reviews-envoy-filter",
@@ -119,6 +120,7 @@ def test_names_namespaces_and_labels_may_be_outputs(engine: Engine) -> None:
         return pulumi.Output.from_input(value)
 
     workloads = {
+        "waypoint": {"namespace": "books", "target_refs": [{"kind": "Gateway", "name": later("waypoint")}]},
         "whole": {
             "namespace": later("books"),
             "labels": later({"app": "whole"}),
@@ -139,6 +141,8 @@ def test_names_namespaces_and_labels_may_be_outputs(engine: Engine) -> None:
     assert whole["spec"]["workloadSelector"] == {"labels": {"app": "whole"}}
     assert whole["spec"]["priority"] == 20
     assert value["spec"]["workloadSelector"] == {"labels": {"app": "value"}}
+    [target] = found["astra-waypoint-envoy-filter"]["spec"]["targetRefs"]
+    assert target["name"] == "waypoint"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +178,12 @@ def test_an_output_is_checked_when_it_is_known(engine: Engine, changes: dict[str
             )
         )
     assert refusal.value.problems == (problem,)
+
+
+def test_a_targets_name_is_checked_when_it_is_known(engine: Engine) -> None:
+    target = {"kind": "Gateway", "name": pulumi.Output.from_input("Waypoint")}
+    with pytest.raises(SettingsError, match=r"^w\.target_refs\[0\]\.name: got 'Waypoint', expected a Kuber"):
+        engine.run(lambda: WorkloadCapture("w", workload_args(target_refs=[target])))
 
 
 def test_an_output_is_not_written_into_the_script(engine: Engine) -> None:
@@ -221,8 +231,34 @@ def test_a_workload_alone_and_in_a_stack_is_the_same_object(engine: Engine) -> N
     assert found["stack-x-envoy-filter"] == found["x-envoy-filter"]
 
 
+def test_a_way_and_captures_composed_by_hand_are_what_a_stack_declares(engine: Engine) -> None:
+    workloads: dict[str, Any] = {
+        "reviews": {"namespace": "books", "labels": {"app": "reviews"}},
+        "edge": {"namespace": "istio-ingress", "labels": {"app": "edge"}, "directions": ["gateway"]},
+    }
+
+    def program() -> None:
+        to_collector: CollectorEgressArgs = {
+            "collector_url": "https://collector.example.com",
+            "egress": {"name": "otel", "limits": {"max_connections": 2}},
+            "common_labels": {"istio.io/rev": "canary"},
+        }
+        stack = {**to_collector, "sensor_id": SENSOR_ID, "workloads": workloads}
+        TrafficCapture("stack", cast("Any", stack))
+        CollectorEgress("egress", to_collector)
+        for name, workload in workloads.items():
+            WorkloadCapture(name, cast("Any", {**to_collector, "sensor_id": SENSOR_ID, **workload}))
+
+    engine.run(program)
+    found = {r.name: r.inputs for r in engine.declared if r.type.startswith("kubernetes:")}
+    of_the_stack = {
+        name.removeprefix("stack-"): found.pop(name) for name in sorted(found) if "stack-" in name
+    }
+    assert found == of_the_stack
+
+
 def test_the_way_to_the_collector_is_left_to_another_stack(engine: Engine) -> None:
-    engine.run(lambda: TrafficCapture("astra", args(egress={"create": False})))
+    engine.run(lambda: TrafficCapture("astra", args(egress={"create": False, "waypoints": True})))
     kinds = [resource.type for resource in engine.declared if resource.type.startswith("kubernetes:")]
     assert kinds == ["kubernetes:networking.istio.io/v1alpha3:EnvoyFilter"]
 
@@ -231,7 +267,7 @@ def test_plain_text_to_the_outside_is_allowed_with_a_warning(engine: Engine) -> 
     egress = cast("Any", {"collector_url": "http://a.example:4318", "egress": {"location": "external"}})
     engine.run(lambda: CollectorEgress("egress", egress))
     assert engine.warnings == [
-        "collector_url: captured traffic leaves the mesh in plain text; use an https URL"
+        "http://a.example:4318: captured traffic leaves the mesh in plain text; use an https URL"
     ]
 
 

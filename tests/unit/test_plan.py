@@ -171,3 +171,207 @@ def test_a_script_too_long_for_a_traffic_extension_is_refused(monkeypatch: pytes
         )
     ]
     assert check({"w": {"namespace": "n"}}) == []
+
+
+EXTENSION = {"mechanism": "TrafficExtension"}
+WAYPOINT = {"targetRefs": [{"kind": "Gateway", "name": "waypoint"}]}
+SERVICE = {"targetRefs": [{"kind": "Service", "name": "reviews"}]}
+CLASS = {"targetRefs": [{"kind": "GatewayClass", "name": "istio-waypoint"}]}
+UNEXPORTED = (
+    "workloads.w.mechanism: got 'TrafficExtension' on a waypoint, which would capture and never export, as "
+    "it "
+    "has no cluster for the collector: set egress.waypoints to true, or use EnvoyFilter, which brings it"
+)
+
+
+def attached(workload: dict[str, Any], **egress: Any) -> list[str]:
+    return check({"w": {"namespace": "n", **workload}}, **egress)
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        WAYPOINT,
+        {**CLASS, "namespace": "istio-system"},
+        {**WAYPOINT, "directions": ["gateway"]},
+        {**WAYPOINT, "directions": ["gateway"], **EXTENSION},
+    ],
+    ids=["a waypoint", "all waypoints", "a gateway", "a gateway's extension"],
+)
+def test_a_capture_may_be_attached_to_proxies_of_the_gateway_api(workload: dict[str, Any]) -> None:
+    assert attached(workload) == []
+
+
+@pytest.mark.parametrize("targets", [WAYPOINT, SERVICE, {**CLASS, "namespace": "istio-system"}])
+def test_a_traffic_extension_that_a_waypoint_could_not_export_from_is_refused(
+    targets: dict[str, Any],
+) -> None:
+    assert attached({**targets, **EXTENSION}) == [UNEXPORTED]
+    assert attached({**targets, **EXTENSION}, waypoints=True) == []
+    assert attached({**targets, **EXTENSION}, waypoints=True, create=False) == []
+
+
+@pytest.mark.parametrize("kind", ["Service", "ServiceEntry"])
+def test_an_envoy_filter_attached_to_a_service_is_refused_as_istio_would_ignore_it(kind: str) -> None:
+    assert attached({"targetRefs": [{"kind": kind, "name": "reviews"}]}) == [
+        (
+            f"workloads.w.targetRefs[0].kind: got '{kind}', expected Gateway or GatewayClass: Istio attaches "
+            f"an "
+            f"EnvoyFilter to no {kind}; name the waypoint, or use TrafficExtension"
+        )
+    ]
+
+
+@pytest.mark.parametrize("kind", ["GatewayClass", "Service", "ServiceEntry"])
+def test_a_gateway_is_named_as_a_gateway(kind: str) -> None:
+    targets = {"targetRefs": [{"kind": kind, "name": "istio-waypoint"}], "namespace": "istio-system"}
+    assert attached({**targets, "directions": ["gateway"]}) == [
+        (
+            f"workloads.w.targetRefs[0].kind: got '{kind}', expected Gateway with direction gateway: by a "
+            f"{kind} "
+            "Istio finds waypoints"
+        )
+    ]
+
+
+def test_a_gateway_class_is_refused_outside_of_the_meshs_root_namespace() -> None:
+    assert attached(CLASS) == [
+        (
+            "workloads.w.namespace: got 'n', expected 'istio-system' with a GatewayClass, which Istio heeds "
+            "in the "
+            "mesh's root namespace only (egress.namespace says which)"
+        )
+    ]
+    assert attached(CLASS, namespace="n") == []
+
+
+def test_another_gateway_class_is_refused() -> None:
+    other = {"targetRefs": [{"kind": "GatewayClass", "name": "istio"}], "namespace": "istio-system"}
+    assert attached(other) == [
+        (
+            "workloads.w.targetRefs[0].name: got 'istio', expected istio-waypoint: Istio attaches to no "
+            "other class"
+        )
+    ]
+
+
+@pytest.mark.parametrize("directions", [["outbound"], ["inbound", "outbound"]])
+def test_targets_have_no_outbound_requests(directions: list[str]) -> None:
+    assert attached({**WAYPOINT, "directions": directions}) == [
+        (
+            f"workloads.w.directions: got {', '.join(directions)}, expected inbound (a waypoint) or gateway: "
+            f"targets "
+            "select no sidecar; say by labels which pods' outbound requests to capture"
+        )
+    ]
+
+
+def test_labels_beside_targets_are_refused() -> None:
+    assert attached({**WAYPOINT, **X}) == [
+        "workloads.w.labels: got {'app': 'x'} beside targets, expected one of both: Istio takes no two"
+    ]
+
+
+def test_a_target_twice_in_one_workload_is_refused() -> None:
+    assert attached({"targetRefs": WAYPOINT["targetRefs"] * 2}) == [
+        "workloads.w.targetRefs[1].name: got 'waypoint' twice, expected each target once"
+    ]
+
+
+def test_the_collectors_own_service_is_not_captured() -> None:
+    collector = {"targetRefs": [{"kind": "Service", "name": "otel"}], **EXTENSION}
+    assert check({"w": {"namespace": "obs", **collector}}, waypoints=True) == [
+        (
+            "workloads.w.targetRefs[0].name: got 'otel', the collector itself, which receives what was "
+            "captured: "
+            "leave it out"
+        )
+    ]
+    assert attached(collector, waypoints=True) == []
+
+
+def test_a_whole_waypoint_of_the_collectors_namespace_may_be_captured_as_its_own_calls_do_not_pass_it() -> (
+    None
+):
+    assert attached({"namespace": "obs", **WAYPOINT}) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "shared"),
+    [
+        (WAYPOINT, WAYPOINT, "Gateway 'waypoint' in common with one, both inbound"),
+        (
+            {**WAYPOINT, "directions": ["gateway"]},
+            {**WAYPOINT, "directions": ["gateway"], **EXTENSION},
+            "Gateway 'waypoint' in common with one, both gateway",
+        ),
+    ],
+    ids=["waypoint", "gateway, by two mechanisms"],
+)
+def test_workloads_with_a_target_in_common_are_refused(one: Any, two: Any, shared: str) -> None:
+    assert pair(one, two) == [
+        f"workloads.two.targetRefs: has {shared} in namespace 'n': name it in one of them"
+    ]
+
+
+def test_a_waypoint_and_a_gateway_of_other_names_are_allowed() -> None:
+    assert pair(WAYPOINT, {"targetRefs": [{"kind": "Gateway", "name": "other"}]}) == []
+    assert pair(WAYPOINT, {**WAYPOINT, "directions": ["gateway"]}) == []
+
+
+HIDDEN = (
+    "workloads.two.mechanism: got 'TrafficExtension' inside of what one captures by an EnvoyFilter, which "
+    "always "
+    "comes first, so that these settings would have no effect: use one mechanism for both"
+)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({}, {**X, **EXTENSION}),
+        ({"namespace": "istio-system", **X}, {**X, **EXTENSION}),
+        (
+            {"namespace": "istio-system", "directions": ["outbound"]},
+            {"directions": ["outbound"], **EXTENSION},
+        ),
+        (WAYPOINT, {**SERVICE, **EXTENSION}),
+        ({"namespace": "istio-system", **CLASS}, {**WAYPOINT, **EXTENSION}),
+    ],
+    ids=["whole namespace", "labels in the mesh", "whole mesh", "waypoint", "all waypoints"],
+)
+def test_a_traffic_extension_within_an_envoy_filter_is_refused_as_it_would_never_run(
+    one: Any, two: Any
+) -> None:
+    workloads = {"one": {"namespace": "n", **one}, "two": {"namespace": "n", **two}}
+    assert check(workloads, waypoints=True) == [HIDDEN]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({**EXTENSION}, X),
+        ({}, {**X, **EXTENSION, "directions": ["outbound"]}),
+        ({"namespace": "m", **X}, {**X, **EXTENSION}),
+        ({**WAYPOINT, **EXTENSION}, {**SERVICE, **EXTENSION}),
+        (WAYPOINT, {"targetRefs": [{"kind": "Gateway", "name": "other"}], **EXTENSION}),
+    ],
+    ids=["the EnvoyFilter inside", "other direction", "other namespace", "one mechanism", "other waypoint"],
+)
+def test_mechanisms_may_be_mixed_where_the_smaller_comes_first_or_nothing_is_shared(
+    one: Any, two: Any
+) -> None:
+    workloads = {"one": {"namespace": "n", **one}, "two": {"namespace": "n", **two}}
+    assert check(workloads, waypoints=True) == []
+
+
+def test_a_capture_at_a_waypoint_and_at_sidecars_of_one_namespace_is_allowed_with_a_warning() -> None:
+    assert pair(X, WAYPOINT) == [
+        (
+            "workloads.two: captures at a waypoint: a request that goes on to a sidecar which one captures "
+            "is "
+            "captured there again"
+        )
+    ]
+    assert pair({**X, "directions": ["outbound"]}, WAYPOINT) == []
+    assert pair({**X, "namespace": "m"}, WAYPOINT) == []

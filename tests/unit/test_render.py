@@ -230,7 +230,7 @@ def test_warnings_of_the_program_are_shown(
     configure(project, f"{SOUND}  egress: {{location: external}}\n")
     assert run(project, tmp_path) == 0
     assert capsys.readouterr().err == (
-        "warning: collector_url: captured traffic leaves the mesh in plain text; use an https URL\n"
+        f"warning: {URL}: captured traffic leaves the mesh in plain text; use an https URL\n"
     )
 
 

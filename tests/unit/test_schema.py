@@ -22,6 +22,7 @@ TYPED_DICTS: dict[type, type[BaseModel]] = {
     args.EgressArgs: settings.Egress,
     args.RedactionArgs: settings.Redaction,
     args.ExportArgs: settings.Export,
+    args.TargetRefArgs: settings.TargetRef,
     args.CaptureArgs: settings.Capture,
     args.WorkloadArgs: settings.Workload,
     args.CollectorEgressArgs: settings.CollectorEgressSettings,
