@@ -10,7 +10,17 @@ import pulumi
 
 from .endpoint import Collector, Registry
 from .script import Script
-from .settings import PART_OF, WAYPOINT_CLASS, Direction, Egress, Limits, Location, TargetKind, TargetRef
+from .settings import (
+    PART_OF,
+    WAYPOINT_CLASS,
+    Direction,
+    Egress,
+    Limits,
+    Location,
+    TargetKind,
+    TargetRef,
+    TlsMode,
+)
 
 # Part of a resource's identity in Pulumi (its type token): a change needs an alias and a changelog entry.
 NETWORKING = "networking.istio.io/v1"
@@ -143,10 +153,12 @@ def _connection_pool(limits: Limits) -> dict[str, Any]:
 
 def _tls(collector: Collector, egress: Egress) -> dict[str, str]:
     files = egress.tls
+    # To Istio "system" and none are one and the same, but IST0128 and IST0129 warn of none.
+    roots = None if collector.tls_mode is TlsMode.ISTIO_MUTUAL else "system"
     settings = {
         "mode": collector.tls_mode,
         "sni": collector.sni,
-        "caCertificates": files and files.ca_certificates,
+        "caCertificates": (files and files.ca_certificates) or roots,
         "clientCertificate": files and files.client_certificate,
         "privateKey": files and files.private_key,
     }

@@ -18,6 +18,7 @@ POOL = {
     "http": {"http1MaxPendingRequests": 32, "http2MaxRequests": 32},
 }
 HTTP_4318 = {"number": 4318, "name": "http-otlp", "protocol": "HTTP"}
+SYSTEM = {"caCertificates": "system"}
 FILES = {"clientCertificate": "/c/cert.pem", "privateKey": "/c/key.pem"}
 
 
@@ -87,7 +88,7 @@ def test_https_outside_is_http_to_istio_which_originates_tls_to_the_urls_port() 
             "host": "collector.example.com",
             "trafficPolicy": {
                 "connectionPool": POOL,
-                "tls": {"mode": "SIMPLE", "sni": "collector.example.com"},
+                "tls": {"mode": "SIMPLE", "sni": "collector.example.com", **SYSTEM},
             },
         },
     }
@@ -98,7 +99,7 @@ def test_https_outside_is_http_to_istio_which_originates_tls_to_the_urls_port() 
 
 def test_tls_remains_when_limits_are_removed() -> None:
     rule = specs("https://collector.example.com", limits=None)["DestinationRule"]
-    assert rule["trafficPolicy"] == {"tls": {"mode": "SIMPLE", "sni": "collector.example.com"}}
+    assert rule["trafficPolicy"] == {"tls": {"mode": "SIMPLE", "sni": "collector.example.com", **SYSTEM}}
 
 
 def test_a_client_certificate_comes_from_files_of_the_proxy() -> None:
@@ -116,13 +117,13 @@ def test_https_in_the_mesh_is_tls_to_the_urls_port() -> None:
     found = specs("https://otel.obs:4318", location="mesh")
     assert found["ServiceEntry"]["ports"] == [HTTP_4318]
     assert found["ServiceEntry"]["location"] == "MESH_INTERNAL"
-    assert found["DestinationRule"]["trafficPolicy"]["tls"] == {"mode": "SIMPLE", "sni": "otel.obs"}
+    assert found["DestinationRule"]["trafficPolicy"]["tls"] == {"mode": "SIMPLE", "sni": "otel.obs", **SYSTEM}
 
 
 def test_https_to_a_kubernetes_service_is_in_the_mesh_and_tls_to_its_port_only() -> None:
     url = "https://otel.obs.svc.cluster.local:4318"
     assert at(url).location == "mesh"
-    tls = {"mode": "SIMPLE", "sni": "otel.obs.svc.cluster.local"}
+    tls = {"mode": "SIMPLE", "sni": "otel.obs.svc.cluster.local", **SYSTEM}
     assert specs(url)["DestinationRule"]["trafficPolicy"] == {
         "portLevelSettings": [{"port": {"number": 4318}, "connectionPool": POOL, "tls": tls}]
     }
