@@ -139,7 +139,7 @@ async def _ready(client: httpx.AsyncClient, address: Path) -> bool:
 
 
 async def _listener_ports(admin: httpx.AsyncClient) -> dict[str, int]:
-    listeners = (await admin.get("/listeners", params={"format": "json"})).json()["listener_statuses"]
+    listeners = (await admin.get("/listeners", params={"format": "json"})).json().get("listener_statuses", [])
     addresses = {item["name"]: item["local_address"] for item in listeners}
     return {
         name: address["socket_address"]["port_value"]

@@ -31,7 +31,9 @@ VARIANTS: dict[str, Json] = {
         "workloads": {"w": {**EXTENSION, "directions": ["gateway"]}},
     },
     "a gateway's EnvoyFilter": {"workloads": {"w": {**PODS, "directions": ["gateway"]}}},
-    "a waypoint": {"workloads": {"w": {"namespace": "shop", "targetRefs": [{"kind": "Gateway", "name": "w"}]}}},
+    "a waypoint": {
+        "workloads": {"w": {"namespace": "shop", "targetRefs": [{"kind": "Gateway", "name": "w"}]}}
+    },
     "a service behind a waypoint": {
         "egress": {"waypoints": True},
         "workloads": {
