@@ -5,11 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..manifests import Manifest
+from ..manifests import SCRIPT_HASH, Manifest
 from ..settings import PART_OF
 
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 """The label of the pods that Istio runs for a ``Gateway`` of the Gateway API, waypoints included."""
+
+GATEWAY_CLASS_NAME = "gateway.networking.k8s.io/gateway-class-name"
+"""The same for the class of their Gateway (istio/istio, istio-discovery/files/waypoint.yaml)."""
 
 # The kinds of proxies, by the first part of their node id (istio/istio, pilot/pkg/model, `NodeType`).
 SIDECAR, ROUTER, WAYPOINT = "sidecar", "router", "waypoint"
@@ -81,7 +84,7 @@ def captures(manifests: Sequence[Manifest]) -> list[Capture]:
     return [
         _capture(manifest)
         for manifest in manifests
-        if manifest["kind"] in {"EnvoyFilter", "TrafficExtension"}
+        if SCRIPT_HASH in (manifest["metadata"].get("annotations") or {})
     ]
 
 

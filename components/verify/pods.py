@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
-from .declared import GATEWAY_NAME, Capture
+from .declared import GATEWAY_CLASS_NAME, GATEWAY_NAME, Capture
 from .facts import Pod
 
 _PROXY_CONTAINER = "istio-proxy"
@@ -35,20 +35,20 @@ def pod(manifest: dict[str, Any]) -> Pod:
 def selected(capture: Capture, pods: Iterable[Pod], root_namespace: str) -> list[Pod]:
     """The pods that a capture selects: of its namespace, of all if it is in the mesh's root namespace.
 
-    Of what it may target, Gateways have pods of their own; a Service's waypoint is not known here.
+    Of what it may target, a Gateway has pods of its own, in its namespace, and a GatewayClass those of its
+    Gateways; which waypoint serves a Service is not known here.
     """
-    gateways = {name for kind, name in capture.targets if kind == "Gateway"}
-    return [
-        candidate
-        for candidate in pods
-        if candidate.namespace == capture.namespace
-        or (capture.namespace == root_namespace and not capture.targets)
-        if (
-            candidate.labels.get(GATEWAY_NAME) in gateways
-            if capture.targets
-            else capture.labels.items() <= candidate.labels.items()
+    everywhere = capture.namespace == root_namespace
+
+    def is_selected(candidate: Pod) -> bool:
+        near, labels = candidate.namespace == capture.namespace, candidate.labels
+        if not capture.targets:
+            return (near or everywhere) and capture.labels.items() <= labels.items()
+        return (near and ("Gateway", labels.get(GATEWAY_NAME)) in capture.targets) or (
+            everywhere and ("GatewayClass", labels.get(GATEWAY_CLASS_NAME)) in capture.targets
         )
-    ]
+
+    return [candidate for candidate in pods if is_selected(candidate)]
 
 
 def sample(pods: Iterable[Pod], size: int | None) -> list[Pod]:

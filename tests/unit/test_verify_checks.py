@@ -187,6 +187,12 @@ def test_a_label_that_is_declared_is_compared() -> None:
     assert str(difference) == 'metadata.labels.istio.io/rev is missing, declared "canary"'
 
 
+def test_an_annotation_that_is_declared_is_compared() -> None:
+    declared_object = {"metadata": {"annotations": {"a/b": "otel.obs", SCRIPT_HASH: "1"}}, "spec": {}}
+    [difference] = differences(declared_object, {"metadata": {"annotations": {"c": "d"}}, "spec": {}})
+    assert str(difference) == 'metadata.annotations.a/b is missing, declared "otel.obs"'
+
+
 def test_objects_that_may_not_be_read_are_not_checked_and_that_is_told() -> None:
     facts = healthy()
     unread = Unread("serviceentries is forbidden")

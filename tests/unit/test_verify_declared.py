@@ -81,6 +81,19 @@ def test_a_filter_with_targets_is_expected_in_their_waypoint() -> None:
     assert [found.name for found in capture.filters_of("waypoint")] == ["astra-capture-productpage"]
 
 
+def test_a_filter_that_only_makes_the_collector_known_carries_no_script() -> None:
+    known = {
+        "kind": "EnvoyFilter",
+        "metadata": {
+            "name": "e",
+            "namespace": "istio-system",
+            "annotations": {"envoyfilter.istio.io/x": "otel.obs"},
+        },
+        "spec": {"targetRefs": [{"kind": "GatewayClass", "name": "istio-waypoint"}]},
+    }
+    assert declared.captures([known]) == []
+
+
 @pytest.mark.parametrize(("url", "tls"), [("https://c.example.com", True), ("http://otel.obs:4318", False)])
 def test_tls_is_expected_where_the_destination_rule_says_so(url: str, tls: bool) -> None:
     manifests = stack.manifests(collectorUrl=url)

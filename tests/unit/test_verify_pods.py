@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from components.verify import declared, pods
-from components.verify.declared import GATEWAY_NAME, Capture
+from components.verify.declared import GATEWAY_CLASS_NAME, GATEWAY_NAME, Capture
 from components.verify.facts import Pod
 from lab import stack
 
@@ -80,6 +80,13 @@ def test_a_capture_that_targets_a_gateway_selects_its_pods() -> None:
     waypoint = replace(POD, labels={GATEWAY_NAME: "waypoint"})
     targeting = capture(targets=(("Gateway", "waypoint"),), labels={})
     assert pods.selected(targeting, [POD, waypoint], ROOT) == [waypoint]
+
+
+def test_a_capture_that_targets_a_class_selects_its_gateways_everywhere_in_the_root_namespace_only() -> None:
+    waypoint = replace(POD, labels={GATEWAY_CLASS_NAME: "istio-waypoint"})
+    targeting = capture(targets=(("GatewayClass", "istio-waypoint"),), labels={}, namespace=ROOT)
+    assert pods.selected(targeting, [POD, waypoint], ROOT) == [waypoint]
+    assert pods.selected(replace(targeting, namespace="default"), [waypoint], ROOT) == []
 
 
 def test_one_pod_of_each_variant_is_looked_at_before_a_second_of_any() -> None:

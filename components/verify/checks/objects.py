@@ -85,14 +85,15 @@ def _compared(subject: str, declared: Manifest, live: Manifest | None) -> Iterat
 
 
 def differences(declared: Manifest, live: Manifest) -> Iterator[Difference]:
-    """What of an object is not as declared: its spec, and labels that are declared.
+    """What of an object is not as declared: its spec, and the labels and annotations that are declared.
 
-    Others may add labels and annotations; the script's hash is not compared here.
+    Others may add some; the script's hash is not compared here.
     """
-    labels = live["metadata"].get("labels") or {}
-    for key, value in declared["metadata"].get("labels", {}).items():
-        if labels.get(key) != value:
-            yield Difference(f"metadata.labels.{key}", value, labels.get(key))
+    for part in ("labels", "annotations"):
+        found = live["metadata"].get(part) or {}
+        for key, value in declared["metadata"].get(part, {}).items():
+            if found.get(key) != value and key != SCRIPT_HASH:
+                yield Difference(f"metadata.{part}.{key}", value, found.get(key))
     yield from _differences("spec", declared["spec"], live.get("spec"))
 
 

@@ -8,6 +8,7 @@ from ..findings import Finding, Level
 from ..pods import selected
 
 _NAMES = 3
+_SERVED = ("Service", "ServiceEntry")
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -31,7 +32,7 @@ def check(facts: Facts) -> Iterator[Finding]:
 
 
 def _of_capture(facts: Facts, capture: Capture, pods: Sequence[Pod]) -> Iterator[Finding]:
-    unresolved = [f"{kind} {name}" for kind, name in capture.targets if kind != "Gateway"]
+    unresolved = [f"{kind} {name}" for kind, name in capture.targets if kind in _SERVED]
     if unresolved:
         yield Finding(
             Level.UNKNOWN,
@@ -79,7 +80,7 @@ def _without_proxy(capture: Capture, running: Sequence[Pod], without: Sequence[P
             "no-proxy",
             str(capture),
             f"{message}; they are in ambient mode, where ztunnel sees no HTTP",
-            "capture at a waypoint: docs/ambient.md",
+            "capture at a waypoint, by targetRefs",
         )
     return Finding(
         Level.PROBLEM,
