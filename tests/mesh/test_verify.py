@@ -89,13 +89,19 @@ class Scenario:
         [found] = [manifest for manifest in self.manifests if manifest["kind"] == kind]
         return found
 
-    async def verify(self, *arguments: str, kubeconfig: Path | None = None) -> Result:
-        """Run the command as a user does; JSON out."""
+    async def verify(self, *arguments: str, forward: bool = False, kubeconfig: Path | None = None) -> Result:
+        """Run the command as a user does; JSON out.
+
+        Args:
+            arguments: more options.
+            forward: let it find the proxy by a port-forward, instead of telling it the address.
+            kubeconfig: the administrator's if not given.
+        """
         options = ["--stack", stack.STACK, "--project", str(self.project), "--output", "json"]
-        options += ["--admin", f"{POD}.{self.namespace}={self.proxy.admin}", "--interval", "0.5"]
-        return await run(
-            [*options, *arguments], kubeconfig or self.mesh.kubeconfig, self.mesh.kubectl.path.parent
-        )
+        options += ["--interval", "0.5"]
+        options += [] if forward else ["--admin", f"{POD}.{self.namespace}={self.proxy.admin}"]
+        path = self.mesh.kubectl.path.parent
+        return await run([*options, *arguments], kubeconfig or self.mesh.kubeconfig, path)
 
     async def requests(self, count: int = 3) -> None:
         """Send some."""

@@ -1,0 +1,150 @@
+"""What verify says where it may not read, or cannot, and that what the documentation asks for is enough."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import stack
+from lab.bootstrap import Json
+from lab.cluster import Mesh
+from lab.stack import PROJECT
+from tests.mesh.test_verify import captured, run
+
+pytestmark = pytest.mark.anyio
+
+
+def documented_role() -> Json:
+    """The ClusterRole of docs/verify.md."""
+    [text] = re.findall(r"```yaml\n(.*?)```", (PROJECT / "docs" / "verify.md").read_text(), re.DOTALL)
+    role: Json = yaml.safe_load(text)
+    return role
+
+
+@asynccontextmanager
+async def auditor(mesh: Mesh, folder: Path, namespace: str, role: Json) -> AsyncIterator[Path]:
+    """A kubeconfig of a service account that has a role in two namespaces, and no other rights."""
+    role["metadata"]["name"] += f"-{namespace}"
+    metadata = {"name": "auditor", "namespace": namespace}
+    binding = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "ClusterRole",
+            "name": role["metadata"]["name"],
+        },
+        "subjects": [{"kind": "ServiceAccount", **metadata}],
+    }
+    objects = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+        role,
+        *(
+            {**binding, "metadata": {"name": f"auditor-{namespace}", "namespace": place}}
+            for place in (namespace, "istio-system")
+        ),
+    ]
+    async with mesh.applied(objects):
+        token = await asyncio.to_thread(mesh.kubectl, "create", "token", "auditor", "-n", namespace)
+        config = yaml.safe_load(mesh.kubeconfig.read_text())
+        config["users"][0]["user"] = {"token": token.strip()}
+        kubeconfig = folder / "auditor.kubeconfig"
+        kubeconfig.write_text(yaml.safe_dump(config))
+        yield kubeconfig
+
+
+async def test_the_documented_rights_are_enough(mesh: Mesh, tmp_path: Path) -> None:
+    async with captured(mesh, tmp_path) as scenario:
+        await scenario.requests()
+        await scenario.collector.spans(3)
+        async with auditor(mesh, tmp_path, scenario.namespace, documented_role()) as kubeconfig:
+            result = await scenario.verify(kubeconfig=kubeconfig)
+        assert (result.status, result.findings) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("resource", "check", "denied"),
+    [
+        ("serviceentries", "object-unread", 'cannot list resource "serviceentries"'),
+        ("pods", "pods-unread", 'cannot list resource "pods"'),
+        ("pods/portforward", "proxy-unread", 'cannot create resource "pods/portforward"'),
+    ],
+)
+async def test_each_missing_right_is_told_and_named(
+    mesh: Mesh, tmp_path: Path, resource: str, check: str, denied: str
+) -> None:
+    role = documented_role()
+    role["rules"] = [rule for rule in role["rules"] if resource not in rule["resources"]]
+    async with captured(mesh, tmp_path) as scenario:
+        await scenario.requests()
+        await scenario.collector.spans(3)
+        async with auditor(mesh, tmp_path, scenario.namespace, role) as kubeconfig:
+            result = await scenario.verify(forward=check == "proxy-unread", kubeconfig=kubeconfig)
+        assert (result.status, set(result.checks)) == (2, {check})
+        assert denied in " ".join(found.message for found in result.findings)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return stack.project(tmp_path)
+
+
+async def refused(project: Path, *arguments: str, kubeconfig: Path, path: Path) -> tuple[str, Any]:
+    """The last line on standard error, and the JSON."""
+    options = ["--stack", stack.STACK, "--project", str(project), "--output", "json", *arguments]
+    result = await run(options, kubeconfig, path)
+    assert result.status == 2
+    return result.errors.splitlines()[-1], json.loads(result.output)
+
+
+async def test_a_missing_kubectl_is_one_line(mesh: Mesh, project: Path) -> None:
+    line, document = await refused(project, kubeconfig=mesh.kubeconfig, path=project)
+    assert line == "kubectl: No such file or directory; install it, and put it on the PATH"
+    assert (document["exitStatus"], document["verdict"]) == (2, line)
+
+
+async def test_a_context_that_is_not_there_is_one_line(mesh: Mesh, project: Path) -> None:
+    binaries = mesh.kubectl.path.parent
+    line, _ = await refused(project, "--context", "nowhere", kubeconfig=mesh.kubeconfig, path=binaries)
+    assert 'context "nowhere" does not exist' in line
+
+
+async def test_an_unreachable_cluster_is_one_line(mesh: Mesh, project: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load(mesh.kubeconfig.read_text())
+    config["clusters"][0]["cluster"] = {"server": "https://127.0.0.1:1"}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(config))
+    line, _ = await refused(project, kubeconfig=kubeconfig, path=mesh.kubectl.path.parent)
+    assert line.startswith("kubectl: ")
+    assert "refused" in line
+
+
+async def test_a_token_that_is_not_valid_is_one_line(mesh: Mesh, project: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load(mesh.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": "wrong"}
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(config))
+    line, _ = await refused(project, kubeconfig=kubeconfig, path=mesh.kubectl.path.parent)
+    assert line.startswith("kubectl: ")
+    assert "logged in" in line
+
+
+async def test_a_stack_that_is_not_there_is_one_line(mesh: Mesh, project: Path) -> None:
+    result = await run(
+        ["--stack", "absent", "--project", str(project)], mesh.kubeconfig, mesh.kubectl.path.parent
+    )
+    assert result.status == 2
+    assert result.errors.splitlines()[-1].startswith("no stack 'absent'")
+
+
+async def test_a_pod_without_a_kubelet_cannot_be_reached_and_that_is_told(mesh: Mesh, tmp_path: Path) -> None:
+    async with captured(mesh, tmp_path) as scenario:
+        result = await scenario.verify(forward=True)
+        assert (result.status, result.checks) == (2, ["proxy-unread"])
+        assert result.findings[0].message.startswith("kubectl port-forward: ")
