@@ -310,6 +310,21 @@ async def test_a_collector_that_left_dns_is_found(mesh: Mesh, tmp_path: Path) ->
         assert (result.status, result.checks) == (1, ["no-endpoints"])
 
 
+async def test_a_collector_whose_name_does_not_exist_is_found(mesh: Mesh, tmp_path: Path) -> None:
+    async with captured(mesh, tmp_path, collectorUrl="http://nowhere.invalid:4318") as scenario:
+        result = await scenario.verify()
+        assert (result.status, result.checks) == (1, ["no-endpoints"])
+
+
+async def test_registry_only_hides_no_collector(mesh: Mesh, tmp_path: Path) -> None:
+    with mesh.istiod.mesh_config(outboundTrafficPolicy={"mode": "REGISTRY_ONLY"}):
+        async with captured(mesh, tmp_path) as scenario:
+            await scenario.requests()
+            await scenario.collector.spans(3)
+            result = await scenario.verify()
+            assert (result.status, result.findings) == (0, [])
+
+
 async def test_an_object_with_an_old_script_is_found(mesh: Mesh, tmp_path: Path) -> None:
     async with captured(mesh, tmp_path) as scenario:
         old = scenario.one("EnvoyFilter")

@@ -1,0 +1,40 @@
+"""The documentation of verify names the findings that there are, and tests that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GUIDE, SYMPTOMS = ROOT / "docs" / "verify.md", ROOT / "docs" / "troubleshooting.md"
+
+
+def findings() -> set[str]:
+    """What the code tells, but for what is fine."""
+    told = r'Level\.(?:PROBLEM|UNKNOWN|NOTE),\s+"([a-z-]+)"'
+    return {
+        name
+        for file in (ROOT / "components" / "verify" / "checks").glob("*.py")
+        for name in re.findall(told, file.read_text("utf-8"))
+    }
+
+
+def test_every_finding_is_documented_and_no_other() -> None:
+    rows = [line.split("|")[1] for line in GUIDE.read_text("utf-8").splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)} == findings()
+
+
+def test_symptoms_lead_to_findings_that_there_are() -> None:
+    named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", SYMPTOMS.read_text("utf-8")))
+    assert named <= findings()
+    assert findings() - named <= {"waypoint-unknown", "dropped-spans", "no-running-pods", "object-differs"}
+
+
+@pytest.mark.parametrize("document", [GUIDE, SYMPTOMS], ids=lambda path: path.name)
+def test_tests_that_are_named_exist(document: Path) -> None:
+    there = {
+        name
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+    assert set(re.findall(r"`(test_\w+)`", document.read_text("utf-8"))) <= there
