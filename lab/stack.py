@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from components import render
+from components.stack_file import Loader
 
 from .bootstrap import Json
 
@@ -39,9 +40,37 @@ def project(folder: Path, **config: Any) -> Path:
     Returns:
         The folder.
     """
-    project_name = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"]
-    stack = yaml.safe_load((PROJECT / "stacks" / "Pulumi.dev.yaml").read_text())
-    stack["config"] |= {f"{project_name}:{key}": value for key, value in config.items()}
+    stack = _read("dev")
+    stack["config"] |= {_full(key): value for key, value in config.items()}
+    return _write(stack, folder)
+
+
+def unsampled(stack_name: str) -> list[Json]:
+    """The manifests of a committed stack, as if it captured every request.
+
+    Args:
+        stack_name: a stack that can be rendered.
+    """
+    stack = _read(stack_name)
+    every = {"samplingRatio": 1, "maxSpansPerSecond": None}
+    for workload in stack["config"][_full("workloads")].values():
+        workload["capture"] = {**workload.get("capture", {}), **every}
+    with tempfile.TemporaryDirectory(prefix="lab-stack-") as name:
+        return render.manifests(_write(stack, Path(name)), STACK)
+
+
+def _read(stack_name: str) -> Json:
+    text = (PROJECT / "stacks" / f"Pulumi.{stack_name}.yaml").read_text("utf-8-sig")
+    stack: Json = yaml.load(text, Loader)  # noqa: S506 - a SafeLoader
+    stack["config"] = {key if ":" in key else _full(key): value for key, value in stack["config"].items()}
+    return stack
+
+
+def _full(key: str) -> str:
+    return f"{yaml.safe_load((PROJECT / 'Pulumi.yaml').read_text())['name']}:{key}"
+
+
+def _write(stack: Json, folder: Path) -> Path:
     for file in ("Pulumi.yaml", "__main__.py"):
         shutil.copy(PROJECT / file, folder)
     (folder / "stacks").mkdir()
