@@ -4,6 +4,7 @@ The virtual environment holds one of them; the others are installed from the sam
 are first used. ``python -m lab.versions`` installs what is missing and prints the list.
 """
 
+import argparse
 import importlib.metadata
 import os
 import subprocess
@@ -77,6 +78,10 @@ def _install(version: str, folder: Path) -> None:
 
 def main() -> None:
     """Install every version and print the list, one per line."""
+    argparse.ArgumentParser(
+        prog="python -m lab.versions",
+        description="Install what is missing of the Envoys that the tests run on, and print their versions.",
+    ).parse_args()
     for version in VERSIONS:
         binary(version)
         print(version)

@@ -81,7 +81,7 @@ def install(venv: Path, requirements: Path, log: TextIO) -> None:
     print(f"Installing {total} packages from {requirements} (about 30 s the first time) ...", flush=True)
     command = [python(venv), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     command += ["--progress-bar", "off", "-r", str(requirements)]
-    last_error = "pip failed"
+    last_error, unanswered = "pip failed", False
     found, reported = 0, time.monotonic()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -93,6 +93,7 @@ def install(venv: Path, requirements: Path, log: TextIO) -> None:
             if line.startswith("ERROR: "):
                 last_error = line[len("ERROR: ") :].strip()
             if line.startswith("WARNING: Retrying"):
+                unanswered = True
                 print("  no answer from the package registry, trying again ...", flush=True)
             elif line.startswith("Installing collected packages"):
                 UNFINISHED.touch()  # from here on a failure leaves half of it
@@ -101,6 +102,8 @@ def install(venv: Path, requirements: Path, log: TextIO) -> None:
                 reported = time.monotonic()
                 print(f"  {min(found, total)} of {total} ...", flush=True)
     if pip.returncode:
+        if unanswered and last_error.startswith("No matching distribution"):
+            last_error = "no answer from the package registry"
         raise InstallError(
             f"could not install {requirements}: {last_error} (all of pip's output: {LOG}). "
             "Next: check the connection to your package registry, then run the same command again."

@@ -4,6 +4,7 @@ What a setting is comes from the models that check it (``components/settings.py`
 does, from the marks of the tests that run a real Envoy: ``@pytest.mark.setting("capture.maxBodyBytes")``.
 """
 
+import argparse
 import ast
 import json
 import re
@@ -267,4 +268,8 @@ def _wrapped(text: str, indent: str = "") -> str:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(
+        prog="python -m tools.settings_reference",
+        description="Write docs/settings.md anew, from the settings and the tests that show them.",
+    ).parse_args()
     PAGE.write_text(page(), "utf-8")
