@@ -47,14 +47,18 @@ from .validation import (
 SettingsT = TypeVar("SettingsT", bound=CollectorEgressSettings)
 
 
-def collector_egress(values: Mapping[str, Any]) -> tuple[CollectorEgressSettings, Collector]:
+def collector_egress(
+    values: Mapping[str, Any], spelling: Spelling = Spelling.PYTHON
+) -> tuple[CollectorEgressSettings, Collector]:
     """Settings of ``CollectorEgress``."""
-    return _plan(CollectorEgressSettings, values, Spelling.PYTHON)
+    return _plan(CollectorEgressSettings, values, spelling)
 
 
-def workload_capture(values: Mapping[str, Any], name: str) -> tuple[WorkloadCaptureSettings, Collector]:
+def workload_capture(
+    values: Mapping[str, Any], name: str, spelling: Spelling = Spelling.PYTHON
+) -> tuple[WorkloadCaptureSettings, Collector]:
     """Settings of ``WorkloadCapture``; the workload is called ``name`` where they do not say otherwise."""
-    return _plan(WorkloadCaptureSettings, {"workload": name, **values}, Spelling.PYTHON)
+    return _plan(WorkloadCaptureSettings, {"workload": name, **values}, spelling)
 
 
 def traffic_capture(

@@ -8,10 +8,12 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.package.engine import RecordingEngine, recording
+from tests.package.plugin import Plugin, started_plugin
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = Path(sys.prefix) / ".package"
@@ -85,3 +87,15 @@ def installed(wheel: Path, request: pytest.FixtureRequest) -> Installed:
 def engine() -> Iterator[RecordingEngine]:
     with recording() as engine:
         yield engine
+
+
+@pytest.fixture(scope="session")
+def plugin() -> Iterator[Plugin]:
+    with started_plugin() as plugin:
+        yield plugin
+
+
+@pytest.fixture(scope="session")
+def schema(plugin: Plugin) -> dict[str, Any]:
+    """The package's schema, as the engine asks the plugin for it."""
+    return plugin.schema()

@@ -87,7 +87,7 @@ class RecordingEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc
                 Registered(request.type, request.name, parent, inputs, request.provider, aliases)
             )
         return resource_pb2.RegisterResourceResponse(
-            urn=urn(request), id=f"{request.name}-id" if request.custom else "", object=request.object
+            urn=made_urn(request), id=f"{request.name}-id" if request.custom else "", object=request.object
         )
 
     def RegisterResourceOutputs(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802
@@ -100,7 +100,18 @@ class RecordingEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc
         state = struct_pb2.Struct()
         outputs = self.references[request.id]
         state.update({"name": request.id, "outputs": outputs, "secretOutputNames": []})
-        return resource_pb2.ReadResourceResponse(urn=urn(request), properties=state)
+        return resource_pb2.ReadResourceResponse(urn=made_urn(request), properties=state)
+
+    def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
+        del context
+        assert request.tok == "pulumi:pulumi:getResource", (
+            request.tok
+        )  # how a provider given to a plugin is read
+        urn = request.args["urn"]
+        found = {"urn": urn, "id": f"{urn.rpartition('::')[2]}-id", "state": {}}
+        response = resource_pb2.ResourceInvokeResponse()
+        getattr(response, "return").update(found)
+        return response
 
     def SignalAndWaitForShutdown(self, request: Any, context: Any) -> empty_pb2.Empty:  # noqa: N802
         del request, context
@@ -135,7 +146,7 @@ class RecordingEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc
         )
 
 
-def urn(request: Any) -> str:
+def made_urn(request: Any) -> str:
     parent_type = request.parent.split("::")[2] if request.parent else ""
     prefix = "" if parent_type in {"", "pulumi:pulumi:Stack"} else f"{parent_type}$"
     return f"urn:pulumi:{STACK}::{PROJECT}::{prefix}{request.type}::{request.name}"
