@@ -16,7 +16,7 @@ from .settings import FILTER_NAME_PREFIX
 _SHOWN_HASH = 12
 
 Manifests = Mapping[str, Manifest]
-"""Manifests by the name of the file that they were rendered to."""
+"""Manifests by the path of the file that they were rendered to."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,10 @@ def compare(before: Manifests, after: Manifests) -> Changes:
         old, new = before.get(file), after.get(file)
         if old != new:
             what = "added" if old is None else "removed" if new is None else "changed"
-            kind, _, name = file.removesuffix(".yaml").partition(".")
-            changes.objects.setdefault(kind, {}).setdefault(what, []).append(name.replace(".", "/", 1))
+            manifest = new or old or {}
+            metadata = manifest["metadata"]
+            name = "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
+            changes.objects.setdefault(manifest["kind"], {}).setdefault(what, []).append(name)
     _compare_workloads(_workloads(before), _workloads(after), changes)
     return changes
 
@@ -76,15 +78,21 @@ def _workload(manifest: Manifest) -> tuple[str, Workload | None]:
     parsed = [settings_of(text) or {} for text in _scripts(spec)]
     capture = {key: value for settings in parsed for key, value in settings.items() if key != "direction"}
     directions = [settings["direction"] for settings in parsed if "direction" in settings]
-    selector = spec.get("workloadSelector", {}).get("labels") or spec.get("selector", {}).get("matchLabels")
     settings = {
-        "labels": ",".join(f"{key}={value}" for key, value in sorted((selector or {}).items()))
-        or "none: the whole namespace",
+        **_attachment(spec),
         "directions": directions,
         "mechanism": manifest["kind"],
         **dict(_flat(capture)),
     }
     return name, Workload(settings, script)
+
+
+def _attachment(spec: Mapping[str, Any]) -> dict[str, str]:
+    if "targetRefs" in spec:
+        return {"targetRefs": ", ".join(f"{ref['kind']}/{ref['name']}" for ref in spec["targetRefs"])}
+    labels = spec.get("workloadSelector", {}).get("labels") or spec.get("selector", {}).get("matchLabels", {})
+    text = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+    return {"labels": text or "none: the whole namespace"}
 
 
 def _scripts(spec: Mapping[str, Any]) -> Iterator[str]:
@@ -108,7 +116,7 @@ def _compare_workloads(
 ) -> None:
     for what, ours, others in (("added", after, before), ("removed", before, after)):
         changes.workloads[what] += [
-            f"{name} ({workload.settings['labels']})"
+            f"{name} ({workload.settings.get('labels') or workload.settings['targetRefs']})"
             for name, workload in sorted(ours.items())
             if name not in others
         ]

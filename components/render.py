@@ -106,11 +106,10 @@ class _Recorder(MockMonitor):
         self.objects: dict[str, list[Manifest]] = {"": []}
         self.warnings: list[str] = []
         self._references = references
-        self._texts: dict[str, str] = {}
 
     def RegisterResource(self, request: Any) -> resource_pb2.RegisterResourceResponse:  # noqa: N802
         if request.type.startswith("kubernetes:"):
-            manifest = self._kept(deserialize_properties(request.object))
+            manifest = _whole_numbers(deserialize_properties(request.object))
             self.objects.setdefault(_provider_name(request.provider), []).append(manifest)
         urn = self.make_urn(request.parent, request.type, request.name)
         return resource_pb2.RegisterResourceResponse(urn=urn, id=request.name, object=request.object)
@@ -135,19 +134,6 @@ class _Recorder(MockMonitor):
     def Log(self, request: Any) -> None:  # noqa: N802
         if request.severity == engine_pb2.WARNING:
             self.warnings.append(request.message)
-
-    def _kept(self, value: Any) -> Any:
-        """A value from Pulumi's wire, where all numbers are floats and each script is a copy."""
-        match value:
-            case dict():
-                return {key: self._kept(item) for key, item in value.items()}
-            case list():
-                return [self._kept(item) for item in value]
-            case str():
-                return self._texts.setdefault(value, value)
-            case float() if value.is_integer():
-                return int(value)
-        return value
 
 
 def _run(
@@ -185,6 +171,17 @@ def _provider_name(reference: str) -> str:
             f"provider {name!r}: cannot name a folder, expected A-Z, a-z, 0-9, '-', '_' and '.'"
         )
     return name
+
+
+def _whole_numbers(value: Any) -> Any:
+    # On Pulumi's wire all numbers are floats, and each script is a copy.
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    return [_whole_numbers(item) for item in value] if isinstance(value, list) else value
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]

@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,6 +30,23 @@ class ReviewError(Exception):
     """What cannot be reviewed, why, and what to do next."""
 
 
+@dataclass(frozen=True)
+class _Side:
+    """One of the two that are compared.
+
+    Attributes:
+        code: the folder in which the package is, unless it is installed.
+        project: the folder of ``Pulumi.yaml``.
+        where: which side it is, in words.
+        next_step: what to do if it cannot be rendered.
+    """
+
+    code: Path
+    project: Path
+    where: str
+    next_step: str
+
+
 def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
     """What differs between a stack at a revision and here.
 
@@ -43,18 +61,30 @@ def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
     Raises:
         ReviewError: one of the two cannot be rendered.
     """
+    project = project.resolve()
     revision, commit = _resolve(project, base)
+    root = Path(_git(project, "rev-parse", "--show-toplevel").stdout.strip())
+    # The code is beside where this was called, as in this repository, or installed.
+    code = Path.cwd() if Path.cwd().is_relative_to(root) else project
     with TemporaryDirectory(prefix="astra-review-") as name:
         folder = Path(name)
-        then = _check_out(project, commit, folder / "checkout")
-        is_new, is_gone = not _has_stack(then, stack), not _has_stack(project, stack)
+        checkout = folder / "checkout"
+        _check_out(root, commit, checkout)
+        then = _Side(
+            checkout / code.relative_to(root),
+            checkout / project.relative_to(root),
+            f"at {revision}",
+            "say another BASE",
+        )
+        now = _Side(code, project, "here", "mend it, then review again")
+        is_new, is_gone = not _has_stack(then.project, stack), not _has_stack(project, stack)
         if is_new and is_gone:
             raise ReviewError(f"no stack {stack!r} here or at {revision}. Next: say one of stacks/ as STACK")
         before, after = folder / "base", folder / "head"
         if not is_new:
-            _render(then, stack, before, f"at {revision}", next_step="say another BASE")
+            _render(then, stack, before)
         if not is_gone:
-            _render(project, stack, after, "here", next_step="mend it, then review again")
+            _render(now, stack, after)
         diff = _diff(folder)
         changes = compare(*_read_changed(before, after))
     title = f"# Stack {stack}: from {revision} ({commit[:12]}) to here\n"
@@ -84,17 +114,14 @@ def _resolve(project: Path, base: str | None) -> tuple[str, str]:
     )
 
 
-def _check_out(project: Path, commit: str, folder: Path) -> Path:
-    """The project's folder in a copy of a commit; git's own records are left alone."""
-    root = Path(_git(project, "rev-parse", "--show-toplevel").stdout.strip())
-    prefix = _git(project, "rev-parse", "--show-prefix").stdout.strip()
+def _check_out(root: Path, commit: str, folder: Path) -> None:
+    """A copy of a commit; git's own records are left alone."""
     archive = folder.with_suffix(".zip")
     done = _git(root, "archive", "--format=zip", f"--output={archive}", commit)
     if done.returncode:
         raise ReviewError(f"{commit}: {done.stderr.strip()}. Next: say another BASE")
     with zipfile.ZipFile(archive) as files:
         files.extractall(folder)
-    return folder / prefix
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -119,18 +146,21 @@ def _has_stack(project: Path, stack: str) -> bool:
     return True
 
 
-def _render(project: Path, stack: str, out: Path, where: str, next_step: str) -> None:
-    """Render with the code in a folder, or, where the package is installed, with that."""
-    print(f"Rendering {stack} {where} ...", file=sys.stderr, flush=True)  # noqa: T201 - progress
+def _render(side: _Side, stack: str, out: Path) -> None:
+    """Render a project to files without their first line, which says what wrote them."""
+    print(f"Rendering {stack} {side.where} ...", file=sys.stderr, flush=True)  # noqa: T201 - progress
     command = [sys.executable, "-m", f"{__package__}.render", "--stack", stack, "--out", str(out)]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    command += ["--project", str(side.project)]
+    done = subprocess.run(command, cwd=side.code, capture_output=True, text=True, check=False)
     if done.returncode == 0:
+        for path in out.rglob("*.yaml"):
+            path.write_bytes(path.read_bytes().partition(b"\n")[2])
         return
     told = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
     if any(line.startswith("Traceback") for line in told):
         told = told[-1:]
     listed = "".join(f"\n  {line}" for line in told)
-    raise ReviewError(f"stack {stack!r} {where} cannot be rendered:{listed}\nNext: {next_step}")
+    raise ReviewError(f"stack {stack!r} {side.where} cannot be rendered:{listed}\nNext: {side.next_step}")
 
 
 def _diff(folder: Path) -> str:
@@ -144,22 +174,20 @@ def _diff(folder: Path) -> str:
 
 
 def _read_changed(before: Path, after: Path) -> tuple[Manifests, Manifests]:
-    """The manifests that are not the same bytes in both folders, by file name."""
-    names = {path.name for folder in (before, after) for path in folder.iterdir()}
-    texts = {
-        name: [path.read_bytes() if (path := folder / name).is_file() else None for folder in (before, after)]
-        for name in names
-    }
-    changed = {name: pair for name, pair in texts.items() if pair[0] != pair[1]}
+    """The manifests that are not the same bytes in both folders, by the path of their file."""
+    texts = [
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.yaml")}
+        for folder in (before, after)
+    ]
 
-    def parsed(side: int) -> Manifests:
+    def parsed(ours: dict[str, bytes], others: dict[str, bytes]) -> Manifests:
         return {
-            name: yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
-            for name, pair in changed.items()
-            if (text := pair[side]) is not None
+            path: yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+            for path, text in ours.items()
+            if others.get(path) != text
         }
 
-    return parsed(0), parsed(1)
+    return parsed(*texts), parsed(*reversed(texts))
 
 
 @contextmanager

@@ -218,6 +218,21 @@ def test_a_project_in_a_folder_of_its_repository_is_reviewed(
     assert section(text, "Settings") == [["labels", "app=orders", "app=order", "shop/orders"]]
 
 
+def test_a_project_beside_the_package_is_rendered_with_it(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = project / "examples" / "platform"
+    (example / "stacks").mkdir(parents=True)
+    for name in ("Pulumi.yaml", "__main__.py"):
+        shutil.copy(project / name, example / name)
+    configure(example, STACK)
+    commit(project)
+    configure(example, STACK.replace("app: orders", "app: order"))
+    monkeypatch.chdir(project)
+    text = reviewed(Path("examples/platform"), capsys)
+    assert section(text, "Settings") == [["labels", "app=orders", "app=order", "shop/orders"]]
+
+
 def test_a_new_stack_is_all_added(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     configure(project, STACK, stack="prod")
     assert review.main(["--project", str(project), "--stack", "prod"]) == 0
