@@ -26,7 +26,7 @@ test: $(VENV)/.test ## Unit, Lua and Envoy tests
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-all: $(VENV)/.test ## The same, with the Envoy tests once per Envoy minor, 1.36 to 1.40
-	@$(BIN)/python -m pytest tests/unit tests/lua tests/package tests/engine $(ARGS)
+	@$(BIN)/python -m pytest tests/unit tests/lua tests/policy tests/package tests/engine $(ARGS)
 	@versions=$$($(BIN)/python -m lab.versions) && for version in $$versions; do \
 	  ENVOY_VERSION=$$version $(BIN)/python -m pytest tests/envoy $(ARGS) || exit 1; done
 
@@ -65,6 +65,7 @@ lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test -c requirements.txt pyproject.toml -o requirements-test.txt
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test --group lint -c requirements-test.txt pyproject.toml -o requirements-lint.txt
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test --group bench -c requirements-test.txt pyproject.toml -o requirements-bench.txt
+	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group policy -c requirements-test.txt pyproject.toml -o policy/requirements.txt
 
 clean: ## Remove everything that was installed or written
 	rm -rf $(VENV) .cache rendered dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
