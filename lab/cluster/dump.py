@@ -58,6 +58,7 @@ def endpoints(dump: Json) -> dict[str, list[str]]:
             endpoint["endpoint"]["address"]["socket_address"]
             for locality in config.get("endpoints", [])
             for endpoint in locality.get("lb_endpoints", [])
+            if "socket_address" in endpoint["endpoint"]["address"]  # others are inside of Envoy
         ]
         result[config["cluster_name"]] = [f"{item['address']}:{item['port_value']}" for item in addresses]
     return result

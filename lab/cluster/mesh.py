@@ -98,6 +98,7 @@ class Mesh:
         app_port: int = 0,
         kind: str = "sidecar",
         pod: str | None = None,
+        address: str | None = None,
         egress_hosts: Sequence[str] = _ALL_SERVICES,
         workers: int = 1,
         envoy_version: str | None = None,
@@ -111,6 +112,7 @@ class Mesh:
             app_port: where on loopback its workload, or what is behind the gateway, listens.
             kind: sidecar, router (a gateway) or waypoint.
             pod: its name; made up if not given.
+            address: its pod's, an address of `address`, where a Service's endpoint has to name it.
             egress_hosts: the services that a sidecar sees.
             workers: worker threads.
             envoy_version: see `proxy.running`.
@@ -143,7 +145,7 @@ class Mesh:
                 namespace=namespace,
                 pod=pod,
                 labels=labels,
-                address=self.address(),
+                address=address or self.address(),
                 inbound=inbound,
                 outbound=outbound,
                 metadata=metadata or {},
