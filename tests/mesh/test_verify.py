@@ -1,7 +1,7 @@
 """`make verify` against a real control plane: a healthy mesh, and each of the ways in which one is broken.
 
-There is no kubelet here: pods are objects without containers, and what would be the sidecar of one is a real
-Envoy whose admin address verify is told.
+Pods are objects without containers here, and what would be the sidecar of one is a real Envoy. Its admin
+address is told to verify, or found by a port-forward through a node that has nothing of a kubelet but this.
 """
 
 import asyncio
@@ -117,11 +117,16 @@ class Scenario:
         )
 
 
+def environment(kubeconfig: Path, path: Path) -> dict[str, str]:
+    """That of a command which finds one kubectl and one cluster, if any."""
+    return {"HOME": os.environ["HOME"], "PATH": str(path), "KUBECONFIG": str(kubeconfig)}
+
+
 async def run(arguments: Sequence[str], kubeconfig: Path, path: Path) -> Result:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "components.verify", *arguments),
         cwd=PROJECT,
-        env={"HOME": os.environ["HOME"], "PATH": str(path), "KUBECONFIG": str(kubeconfig)},
+        env=environment(kubeconfig, path),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -137,7 +142,11 @@ def pod(namespace: str, labels: dict[str, str], *, proxy: bool = True) -> Json:
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": POD, "namespace": namespace, "labels": labels},
-        "spec": {"automountServiceAccountToken": False, "containers": containers},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "nodeName": f"node-{namespace}",
+            "containers": containers,
+        },
     }
 
 

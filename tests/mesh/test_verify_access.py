@@ -3,19 +3,21 @@
 import asyncio
 import json
 import re
+import signal
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from lab import stack
+from lab import server, stack
 from lab.bootstrap import Json
-from lab.cluster import Mesh
+from lab.cluster import Mesh, kubelet
 from lab.stack import PROJECT
-from tests.mesh.test_verify import captured, run
+from tests.mesh.test_verify import captured, environment, run
 
 pytestmark = pytest.mark.anyio
 
@@ -141,6 +143,69 @@ async def test_a_stack_that_is_not_there_is_one_line(mesh: Mesh, project: Path) 
     )
     assert result.status == 2
     assert result.errors.splitlines()[-1].startswith("no stack 'absent'")
+
+
+async def test_a_proxy_is_found_by_a_port_forward_which_is_closed_afterwards(
+    mesh: Mesh, tmp_path: Path
+) -> None:
+    async with captured(mesh, tmp_path) as scenario:
+        await scenario.requests()
+        await scenario.collector.spans(3)
+        with kubelet.running(mesh, f"node-{scenario.namespace}", to=scenario.proxy.admin):
+            async with auditor(mesh, tmp_path, scenario.namespace, documented_role()) as kubeconfig:
+                result = await scenario.verify(forward=True, kubeconfig=kubeconfig)
+        assert (result.status, result.findings) == (0, [])
+        assert port_forwards(scenario.namespace) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_quietly_and_leaves_no_port_forward(
+    mesh: Mesh, tmp_path: Path, number: signal.Signals
+) -> None:
+    async with captured(mesh, tmp_path) as scenario, silent() as (address, asked):
+        with kubelet.running(mesh, f"node-{scenario.namespace}", to=address):
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "components.verify"),
+                *("--stack", stack.STACK, "--project", str(scenario.project)),
+                cwd=PROJECT,
+                env=environment(mesh.kubeconfig, mesh.kubectl.path.parent),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            async with asyncio.timeout(60):
+                await asked.wait()
+                assert len(port_forwards(scenario.namespace)) == 1
+                process.send_signal(number)
+                output, errors = await process.communicate()
+        assert (process.returncode, output) == (130, b"")
+        assert b"Traceback" not in errors
+        assert port_forwards(scenario.namespace) == []
+
+
+@asynccontextmanager
+async def silent() -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """An address where something listens that never answers; the event is set when it is asked."""
+    asked = asyncio.Event()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read(1):
+            asked.set()
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(listen, server.LOOPBACK, 0) as listener:
+        host, port = listener.sockets[0].getsockname()
+        yield f"{host}:{port}", asked
+
+
+def port_forwards(namespace: str) -> list[str]:
+    """Command lines of port-forwards into a namespace that run."""
+    commands = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            commands.append(process.read_text("utf-8", "replace").replace("\0", " "))
+    return [command for command in commands if "port-forward" in command and f"={namespace} " in command]
 
 
 async def test_a_pod_without_a_kubelet_cannot_be_reached_and_that_is_told(mesh: Mesh, tmp_path: Path) -> None:
