@@ -291,7 +291,7 @@ def test_a_bad_configuration_at_the_base_is_told_with_its_problems(
     configure(project, STACK)
     lines = refused(project, capsys)
     assert lines[0] == "review: stack 'dev' at HEAD cannot be rendered:"
-    assert "  collectorUrl: missing, expected a string" in lines
+    assert lines[1].startswith("  collectorUrl: missing, expected a URL")
     assert lines[-1] == "Next: say another BASE"
 
 
