@@ -22,37 +22,6 @@ def workload_args(**changes: Any) -> Any:
     return {"sensor_id": SENSOR_ID, "collector_url": URL, "namespace": "default", **changes}
 
 
-def test_types_names_and_parents_never_change_as_the_cluster_keeps_what_they_name(engine: Engine) -> None:
-    workloads = {
-        "reviews": {"namespace": "books", "labels": {"app": "reviews"}},
-        "edge": {"namespace": "books", "mechanism": "TrafficExtension", "directions": ["gateway"]},
-    }
-    engine.run(lambda: TrafficCapture("astra", args(workloads=workloads, egress={"waypoints": True})))
-    assert sorted(resource.identity for resource in engine.declared) == [
-        ("astra-istio:index:CollectorEgress", "astra-egress", "astra"),
-        ("astra-istio:index:TrafficCapture", "astra", "tests-test"),
-        ("astra-istio:index:WorkloadCapture", "astra-edge", "astra"),
-        ("astra-istio:index:WorkloadCapture", "astra-reviews", "astra"),
-        (
-            "kubernetes:extensions.istio.io/v1alpha1:TrafficExtension",
-            "astra-edge-traffic-extension",
-            "astra-edge",
-        ),
-        (
-            "kubernetes:networking.istio.io/v1:DestinationRule",
-            "astra-egress-destination-rule",
-            "astra-egress",
-        ),
-        ("kubernetes:networking.istio.io/v1:ServiceEntry", "astra-egress-service-entry", "astra-egress"),
-        ("kubernetes:networking.istio.io/v1alpha3:EnvoyFilter", "astra-egress-envoy-filter", "astra-egress"),
-        (
-            "kubernetes:networking.istio.io/v1alpha3:EnvoyFilter",
-            "astra-reviews-envoy-filter",
-            "astra-reviews",
-        ),
-    ]
-
-
 def test_the_children_of_a_nested_component_stay_its_own_and_use_the_provider_given_from_outside(
     engine: Engine,
 ) -> None:

@@ -15,7 +15,11 @@ SHOWN_BY_THE_MESH = {
     "egress.tls.mode",
     "egress.tls.privateKey",
     "egress.tls.sni",
+    "egress.waypoints",
     "workloads.*.filterName",
+    "workloads.*.targetRefs",
+    "workloads.*.targetRefs[].kind",
+    "workloads.*.targetRefs[].name",
 }
 
 
