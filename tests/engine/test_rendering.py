@@ -1,0 +1,213 @@
+"""A stack's life with the real engine and a Kubernetes provider that writes files."""
+
+import difflib
+import re
+from typing import Any
+
+import pytest
+import yaml
+from pulumi import automation as auto
+
+from components import render
+from tests.engine.conftest import ROOT, SENSOR_ID, Project, Steps, resources
+
+pytestmark = pytest.mark.timeout(300)
+
+RESOURCES = {
+    "astra",
+    "astra-egress",
+    "astra-egress-service-entry",
+    "astra-egress-destination-rule",
+    "astra-checkout",
+    "astra-checkout-envoy-filter",
+}
+BOTH: dict[str, Any] = {
+    name: {"namespace": "shop", "labels": {"app": name}} for name in ("checkout", "catalog")
+}
+ONE_LINE = ["- sampling_ratio = 1,", "+ sampling_ratio = 0.5,"]
+RENAMED = """
+import pulumi
+from components import TrafficCapture
+
+config = pulumi.Config()
+TrafficCapture(
+    "capture",
+    {
+        "sensor_id": config.require("sensorId"),
+        "collector_url": config.require("collectorUrl"),
+        "workloads": config.require_object("workloads"),
+    },
+    pulumi.ResourceOptions(aliases=[pulumi.Alias(name="astra")]),
+)
+"""
+NAMED = RENAMED.replace('"capture",', '"astra",').replace(
+    'pulumi.ResourceOptions(aliases=[pulumi.Alias(name="astra")])', "None"
+)
+
+
+def rendered(project: Project) -> dict[tuple[str, ...], Any]:
+    """The specs that the provider wrote, by kind, namespace and name."""
+    manifests = [
+        yaml.safe_load(path.read_text("utf-8"))
+        for path in (project.folder / "rendered" / "1-manifest").glob("*.yaml")
+    ]
+    return by_identity(manifests)
+
+
+def by_identity(manifests: list[dict[str, Any]]) -> dict[tuple[str, ...], Any]:
+    return {
+        (found["kind"], found["metadata"]["namespace"], found["metadata"]["name"]): found["spec"]
+        for found in manifests
+    }
+
+
+def script(inputs: dict[str, Any]) -> list[str]:
+    [patch] = inputs["spec"]["configPatches"]
+    text: str = patch["patch"]["value"]["typed_config"]["default_source_code"]["inline_string"]
+    return text.splitlines()
+
+
+def refusal(project: Project) -> str:
+    """What a preview that fails prints."""
+    with pytest.raises(auto.CommandError) as caught:
+        project.stack().preview(color="never")
+    return str(caught.value)
+
+
+def test_a_preview_of_a_new_stack_creates_everything_and_writes_nothing(rendering: Project) -> None:
+    steps = Steps()
+    rendering.stack().preview(on_event=steps)
+    assert steps.of == dict.fromkeys(RESOURCES, "create")
+    assert rendered(rendering) == {}
+
+
+def test_up_declares_what_render_writes_and_a_second_preview_finds_no_change(rendering: Project) -> None:
+    stack = rendering.stack()
+    up = stack.up()
+    assert up.summary.result == "succeeded"
+    assert rendered(rendering) == by_identity(render.manifests(rendering.folder, "dev"))
+    assert {key: output.value for key, output in up.outputs.items()} == {
+        "collectorHost": "astra-traffic-collector.astra-collector",
+        "collectorPort": 4318,
+        "collectorCluster": "outbound|4318||astra-traffic-collector.astra-collector",
+        "capturedWorkloads": {
+            "checkout": {"namespace": "shop", "filterName": "astra-istio-mesh-filter-checkout"}
+        },
+    }
+    steps = Steps()
+    stack.preview(expect_no_changes=True, on_event=steps)
+    assert steps.of == dict.fromkeys(RESOURCES, "same")
+
+
+def test_a_refresh_finds_nothing_to_change(rendering: Project) -> None:
+    stack = rendering.stack()
+    stack.up()
+    stack.refresh()
+    stack.preview(expect_no_changes=True)
+
+
+def test_a_changed_setting_of_a_workload_is_one_changed_line_of_its_filter_and_nothing_else(
+    rendering: Project,
+) -> None:
+    rendering.configure(workloads=BOTH)
+    stack = rendering.stack()
+    stack.up()
+    half = {**BOTH["checkout"], "capture": {"samplingRatio": 0.5}}
+    rendering.configure(workloads={**BOTH, "checkout": half})
+    steps = Steps()
+    preview = stack.preview(diff=True, color="never", on_event=steps)
+
+    assert steps.changed == dict.fromkeys(
+        ["astra", "astra-checkout", "astra-checkout-envoy-filter"], "update"
+    )
+    old, new = steps.inputs["astra-checkout-envoy-filter"]
+    lines = [line for line in difflib.ndiff(script(old), script(new)) if line[0] in "-+"]
+    assert [re.sub(r"\s+", " ", line) for line in lines] == ONE_LINE
+    assert old["metadata"] == new["metadata"]  # the code's hash among it
+    shown = [line.strip() for line in preview.stdout.splitlines() if "sampling_ratio =" in line]
+    assert [re.sub(r"\s+", " ", line) for line in shown] == ONE_LINE
+
+
+def test_a_workload_that_is_removed_takes_its_filter_along_and_leaves_the_others(rendering: Project) -> None:
+    rendering.configure(workloads=BOTH)
+    stack = rendering.stack()
+    stack.up()
+    rendering.configure(workloads={"checkout": BOTH["checkout"]})
+    steps = Steps()
+    stack.up(on_event=steps)
+    assert steps.changed == {
+        "astra": "update",
+        "astra-catalog": "delete",
+        "astra-catalog-envoy-filter": "delete",
+    }
+    assert rendered(rendering) == by_identity(render.manifests(rendering.folder, "dev"))
+
+
+def test_a_renamed_component_with_an_alias_keeps_its_objects(rendering: Project) -> None:
+    rendering.program(NAMED)
+    stack = rendering.stack()
+    stack.up()
+    before = rendered(rendering)
+    rendering.program(RENAMED)
+    steps = Steps()
+    stack.up(expect_no_changes=True, on_event=steps)
+    assert steps.of == {name.replace("astra", "capture", 1): "same" for name in RESOURCES}
+    assert rendered(rendering) == before
+
+
+def test_destroy_leaves_nothing(rendering: Project) -> None:
+    stack = rendering.stack()
+    stack.up()
+    assert rendered(rendering)
+    stack.destroy()
+    assert rendered(rendering) == {}
+    assert resources(stack) == []
+    stack.workspace.remove_stack("dev")
+
+
+def test_a_bad_configuration_is_told_at_preview_without_a_traceback(rendering: Project) -> None:
+    rendering.configure(capture={"samplingRato": 1, "maxBodyBytes": -1})
+    told = refusal(rendering)
+    assert "capture.maxBodyBytes: got -1, expected a whole number from 0 to 262144" in told
+    assert "capture.samplingRato: unknown key, did you mean samplingRatio?" in told
+    assert "Traceback" not in told
+    assert rendered(rendering) == {}
+
+
+def test_a_required_key_that_is_missing_is_told_by_the_engine(rendering: Project) -> None:
+    rendering.configure(sensorId=None)
+    assert "Stack 'dev' is missing configuration value 'sensorId'" in refusal(rendering)
+
+
+def test_a_value_of_another_type_is_told_by_the_engine(rendering: Project) -> None:
+    rendering.configure(egress=["mesh"])
+    assert re.search(
+        r"Stack 'dev' with configuration key '[^']*egress' must be of type 'object'", refusal(rendering)
+    )
+
+
+def test_a_secret_sensor_is_refused_with_the_reason(rendering: Project) -> None:
+    stack = rendering.stack()
+    stack.set_config("sensorId", auto.ConfigValue(SENSOR_ID, secret=True))
+    told = refusal(rendering)
+    assert "sensorId: got a secret, expected the sensor's UUID" in told
+    assert "hides the whole script from review" in told
+
+
+def test_the_engine_reads_the_folder_of_stack_files_and_the_automation_api_does_not(
+    rendering: Project,
+) -> None:
+    stack = rendering.stack()
+    assert stack.get_config("collectorUrl").value.startswith("http://astra-traffic-collector")
+    with pytest.raises(FileNotFoundError):
+        stack.workspace.stack_settings("dev")
+
+
+@pytest.mark.parametrize("stack", sorted(path.name for path in (ROOT / "stacks").iterdir()))
+def test_a_committed_stack_previews(rendering: Project, stack: str) -> None:
+    committed = yaml.safe_load((ROOT / "stacks" / stack).read_text("utf-8"))["config"]
+    target = {"kubernetes:renderYamlToDirectory": str(rendering.folder / "rendered")}
+    rendering.stack_file.write_text(yaml.safe_dump({"config": committed | target}), "utf-8")
+    steps = Steps()
+    rendering.stack().preview(on_event=steps)
+    assert set(steps.of.values()) == {"create"}
