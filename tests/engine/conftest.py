@@ -6,7 +6,9 @@ The engine and the Kubernetes provider are in no package registry. Where a machi
 import importlib
 import os
 import shutil
+import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +57,17 @@ def engine() -> Engine:
     )
 
 
+@pytest.fixture(scope="session")
+def virtualenv(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A virtual environment that has what this one has, for the engine to do with as it likes."""
+    del engine  # without one there is no use for it
+    folder = tmp_path_factory.mktemp("virtualenv")
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    [packages] = folder.glob("lib/python*/site-packages")
+    (packages / "tests.pth").write_text(sysconfig.get_path("purelib"), "utf-8")
+    return folder
+
+
 @dataclass(frozen=True)
 class Project:
     """A copy of this repository's project, with one stack, `dev`.
@@ -96,13 +109,12 @@ class Project:
 
 
 @pytest.fixture
-def project(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(engine: Engine, virtualenv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     folder = tmp_path / "project"
     (folder / "stacks").mkdir(parents=True)
     shutil.copy(ROOT / "__main__.py", folder)
     settings = yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8"))
-    # The environment that runs the tests has what the program needs: nothing is installed.
-    settings["runtime"]["options"]["virtualenv"] = sys.prefix
+    settings["runtime"]["options"]["virtualenv"] = str(virtualenv)
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     for name in ("backend", "home"):
         (tmp_path / name).mkdir()

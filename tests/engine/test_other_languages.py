@@ -1,8 +1,11 @@
-"""The plugin and the YAML example with the real engine."""
+"""The plugin and the YAML example with the real engine.
+
+The engine installs a plugin's dependencies before it starts it. Here it finds them installed, and asks PyPI
+for newer versions of pip, setuptools and wheel only.
+"""
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
-def checkout(project: Project) -> Path:
+def checkout(project: Project, virtualenv: Path) -> Path:
     """The plugin and the examples in a folder of their own, with nothing to install for the plugin."""
     folder = project.folder.parent / "checkout"
     ignored = shutil.ignore_patterns(".venv", "node_modules", "sdks", "__pycache__")
@@ -24,7 +27,7 @@ def checkout(project: Project) -> Path:
         shutil.copytree(ROOT / name, folder / name, ignore=ignored)
     manifest = folder / "plugin" / "PulumiPlugin.yaml"
     content = yaml.safe_load(manifest.read_text("utf-8"))
-    content["runtime"]["options"]["virtualenv"] = sys.prefix
+    content["runtime"]["options"]["virtualenv"] = str(virtualenv)
     manifest.write_text(yaml.safe_dump(content), "utf-8")
     (folder / "plugin" / "requirements.txt").write_text("", "utf-8")
     return folder
