@@ -8,7 +8,6 @@ import argparse
 import signal
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +16,10 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from . import stack_file
+from . import revisions, stack_file
 from .change_report import summary, without_repeats
 from .changes import Manifests, compare
 
-_USUAL_BASE = "origin/main"
 _FAILED = 2
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -60,16 +58,17 @@ def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
 
     Raises:
         ReviewError: one of the two cannot be rendered.
+        RevisionError: there is no such revision.
     """
     project = project.resolve()
-    revision, commit = _resolve(project, base)
-    root = Path(_git(project, "rev-parse", "--show-toplevel").stdout.strip())
+    revision, commit = revisions.resolve(project, base)
+    root = revisions.root(project)
     # The code is beside where this was called, as in this repository, or installed.
     code = Path.cwd() if Path.cwd().is_relative_to(root) else project
     with TemporaryDirectory(prefix="astra-review-") as name:
         folder = Path(name)
         checkout = folder / "checkout"
-        _check_out(root, commit, checkout)
+        revisions.check_out(root, commit, checkout)
         then = _Side(
             checkout / code.relative_to(root),
             checkout / project.relative_to(root),
@@ -81,11 +80,13 @@ def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
         if is_new and is_gone:
             raise ReviewError(f"no stack {stack!r} here or at {revision}. Next: say one of stacks/ as STACK")
         before, after = folder / "base", folder / "head"
+        before.mkdir()
+        after.mkdir()
         if not is_new:
             _render(then, stack, before)
         if not is_gone:
             _render(now, stack, after)
-        diff = _diff(folder)
+        diff = revisions.diff(folder, before.name, after.name)
         changes = compare(*_read_changed(before, after))
     title = f"# Stack {stack}: from {revision} ({commit[:12]}) to here\n"
     notes = ["The stack is new.\n"] if is_new else ["The stack is gone.\n"] if is_gone else []
@@ -93,45 +94,6 @@ def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
     if diff:
         parts.append(f"## Manifests\n\n```diff\n{without_repeats(diff)}```\n")
     return "\n".join(parts), bool(diff)
-
-
-def _resolve(project: Path, base: str | None) -> tuple[str, str]:
-    """A revision and its commit."""
-    for revision in [base] if base else [_USUAL_BASE, "HEAD"]:
-        found = _git(
-            project, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
-        )
-        if found.returncode == 0:
-            return revision, found.stdout.strip()
-    inside = _git(project, "rev-parse", "--is-inside-work-tree")
-    if inside.returncode:
-        raise ReviewError(
-            f"{project.absolute()}: {inside.stderr.strip()}. Next: review in a clone of the project"
-        )
-    raise ReviewError(
-        f"base: got {base or 'HEAD'!r}, expected a branch, tag or commit of this clone. "
-        "Next: `git fetch` it (in CI, with the whole history), or say another BASE"
-    )
-
-
-def _check_out(root: Path, commit: str, folder: Path) -> None:
-    """A copy of a commit; git's own records are left alone."""
-    archive = folder.with_suffix(".zip")
-    done = _git(root, "archive", "--format=zip", f"--output={archive}", commit)
-    if done.returncode:
-        raise ReviewError(f"{commit}: {done.stderr.strip()}. Next: say another BASE")
-    with zipfile.ZipFile(archive) as files:
-        files.extractall(folder)
-
-
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = ["git", *arguments]
-    try:
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise ReviewError(
-            f"{error.filename}: {error.strerror}. Next: install git, or run in the project"
-        ) from None
 
 
 def _has_stack(project: Path, stack: str) -> bool:
@@ -161,16 +123,6 @@ def _render(side: _Side, stack: str, out: Path) -> None:
         told = told[-1:]
     listed = "".join(f"\n  {line}" for line in told)
     raise ReviewError(f"stack {stack!r} {side.where} cannot be rendered:{listed}\nNext: {side.next_step}")
-
-
-def _diff(folder: Path) -> str:
-    for side in ("base", "head"):
-        (folder / side).mkdir(exist_ok=True)
-    flags = ["--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=", "--dst-prefix="]
-    done = _git(folder, "-c", "core.quotePath=off", "diff", "--no-index", *flags, "base", "head")
-    if done.returncode not in {0, 1}:
-        raise ReviewError(f"git diff: {done.stderr.strip()}")
-    return done.stdout
 
 
 def _read_changed(before: Path, after: Path) -> tuple[Manifests, Manifests]:
@@ -236,7 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             options.out.parent.mkdir(parents=True, exist_ok=True)
             options.out.write_text(text, "utf-8")
-    except ReviewError as error:
+    except (ReviewError, revisions.RevisionError) as error:
         sys.stderr.write(f"review: {error}\n")
         return _FAILED
     except OSError as error:

@@ -1,6 +1,8 @@
 """Each rule of the policy pack, both ways, on what the engine asks it about real components."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import pulumi
@@ -17,6 +19,8 @@ from tests.policy.conftest import Pack, Violation, unknown
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
 URL = "http://otel.obs:4318"
 OUTSIDE = {"collector_url": "http://collector.example.com:4318", "egress": {"location": "external"}}
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "policy.md"
 
 Build = Callable[[], object]
 
@@ -242,3 +246,13 @@ def test_the_pack_says_what_it_demands_and_what_can_be_configured(pack: Pack) ->
         "component": [],
     }
     assert all(policy.enforcementLevel == analyzer_pb2.MANDATORY for policy in info.policies)
+
+
+def test_the_documentation_names_every_policy_and_its_configuration(pack: Pack) -> None:
+    rows = [
+        line.split("|") for line in DOCUMENTATION.read_text("utf-8").splitlines() if line.startswith("| `")
+    ]
+    documented = {row[1].strip(" `"): set(re.findall(r"`(\w+)`", row[3])) for row in rows}
+    assert documented == {
+        policy.name: set(policy.configSchema.properties.fields) for policy in pack.info().policies
+    }

@@ -1,13 +1,16 @@
 """What a change does to a stack: real git repositories, each revision rendered by its own code."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from components import review
 
@@ -43,7 +46,7 @@ def project(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     (folder / "stacks").mkdir(parents=True)
     for name in ("components", "lua"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, folder / name)
     for name in ("Pulumi.yaml", "__main__.py", ".gitignore"):
         shutil.copy(ROOT / name, folder / name)
     configure(folder, STACK)
@@ -355,3 +358,28 @@ def test_a_review_that_is_stopped_leaves_nothing_behind(
     assert running.returncode == status
     assert "Traceback" not in told
     assert list(temporary.iterdir()) == []
+
+
+def recipes() -> list[Any]:
+    """The CI configurations in the documentation."""
+    text = (ROOT / "docs" / "review.md").read_text("utf-8")
+    return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+
+
+def test_the_recipe_for_github_is_pinned_and_may_only_read() -> None:
+    github, _ = recipes()
+    assert github["permissions"] == {"contents": "read"}
+    assert github[True] == "pull_request"  # YAML 1.1's reading of `on`
+    checkout, step = github["jobs"]["review"]["steps"]
+    assert re.fullmatch(r"actions/checkout@[0-9a-f]{40}", checkout["uses"])
+    assert checkout["with"] == {"fetch-depth": 0, "persist-credentials": False}
+    assert "secrets." not in str(github)
+    assert 'make review STACK="$stack" BASE="$BASE" OUT="rendered/review/$stack.md"' in step["run"]
+
+
+def test_make_review_hands_over_what_the_recipes_say() -> None:
+    command = ["make", "-n", "-s", "review", "STACK=prod", "BASE=origin/main", "OUT=rendered/review/prod.md"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    [line] = [line for line in printed.replace("\\\n", " ").splitlines() if "components.review" in line]
+    options = line.split("components.review ")[1].split()
+    assert options == ["--stack", "prod", "--base", "origin/main", "--out", "rendered/review/prod.md"]

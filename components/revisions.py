@@ -1,0 +1,72 @@
+"""Revisions of a git repository: what they are, what they hold, and what differs. Changes nothing in git."""
+
+import subprocess
+import zipfile
+from pathlib import Path
+
+_USUAL_BASE = "origin/main"
+
+
+class RevisionError(Exception):
+    """What git cannot do, why, and what to do next."""
+
+
+def resolve(project: Path, base: str | None) -> tuple[str, str]:
+    """A revision and its commit.
+
+    Args:
+        project: a folder in the repository.
+        base: a branch, tag or commit; by default ``origin/main`` where there is one, else ``HEAD``.
+
+    Raises:
+        RevisionError: there is no such revision, or no repository.
+    """
+    for revision in [base] if base else [_USUAL_BASE, "HEAD"]:
+        found = _git(
+            project, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+        )
+        if found.returncode == 0:
+            return revision, found.stdout.strip()
+    inside = _git(project, "rev-parse", "--is-inside-work-tree")
+    if inside.returncode:
+        raise RevisionError(
+            f"{project.absolute()}: {inside.stderr.strip()}. Next: review in a clone of the project"
+        )
+    raise RevisionError(
+        f"base: got {base or 'HEAD'!r}, expected a branch, tag or commit of this clone. "
+        "Next: `git fetch` it (in CI, with the whole history), or say another BASE"
+    )
+
+
+def root(folder: Path) -> Path:
+    """The repository's own folder."""
+    return Path(_git(folder, "rev-parse", "--show-toplevel").stdout.strip())
+
+
+def check_out(root: Path, commit: str, folder: Path) -> None:
+    """A copy of a commit; git's own records are left alone."""
+    archive = folder.with_suffix(".zip")
+    done = _git(root, "archive", "--format=zip", f"--output={archive}", commit)
+    if done.returncode:
+        raise RevisionError(f"{commit}: {done.stderr.strip()}. Next: say another BASE")
+    with zipfile.ZipFile(archive) as files:
+        files.extractall(folder)
+
+
+def diff(folder: Path, before: str, after: str) -> str:
+    """The unified diff of two folders in a folder, whatever the user's settings of git are."""
+    flags = ["--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=", "--dst-prefix="]
+    done = _git(folder, "-c", "core.quotePath=off", "diff", "--no-index", *flags, before, after)
+    if done.returncode not in {0, 1}:
+        raise RevisionError(f"git diff: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", *arguments]
+    try:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise RevisionError(
+            f"{error.filename}: {error.strerror}. Next: install git, or run in the project"
+        ) from None
