@@ -3,7 +3,7 @@
 import sys
 
 # Becomes the command, after asking the kernel (Linux only) to kill it when the thread that started it ends: a
-# lab that is killed leaves nothing behind. A preexec_fn would do the same, but is unsafe where there are threads.
+# lab that is killed leaves nothing behind. A preexec_fn would do the same, but is unsafe with threads.
 _LAUNCHER = """
 import ctypes, os, signal, sys
 PR_SET_PDEATHSIG = 1

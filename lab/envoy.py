@@ -59,7 +59,7 @@ class Envoy:
 
 
 @asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913  # by keyword
     bootstrap: Mapping[str, Any],
     *,
     workers: int = 1,

@@ -1,4 +1,4 @@
-"""A real control plane on one machine, without containers: etcd, API server, istiod, and proxies of the mesh.
+"""A real control plane on one machine, without containers: API server, istiod, and proxies of the mesh.
 
     with cluster.running() as mesh:
         mesh.kubectl("get", "namespaces")
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from . import api_server, build, etcd, istiod, resolver
 from .certificates import Authority
-from .otel import OpenTelemetryCollector, Pair
 from .error import ClusterError
 from .istiod import Istiod
 from .kubectl import Kubectl, KubectlError
 from .mesh import Mesh
+from .otel import OpenTelemetryCollector, Pair
 from .proxy import Proxy
 
 __all__ = [
@@ -77,4 +77,6 @@ def _parts(folder: Path, *, istio: bool) -> Iterator[Mesh]:
             control_plane = stack.enter_context(
                 istiod.running(folder, kubeconfig, kubectl, authority, dns_port)
             )
-        yield Mesh(folder, kubeconfig, kubectl=kubectl, authority=authority, istiod=control_plane, names=names)
+        yield Mesh(
+            folder, kubeconfig, kubectl=kubectl, authority=authority, istiod=control_plane, names=names
+        )

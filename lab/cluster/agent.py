@@ -1,4 +1,4 @@
-"""Istio's agent beside a proxy: its SDS server, with certificates that istiod signed for a service account."""
+"""Istio's agent beside a proxy: its SDS server, with certificates that istiod signed."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

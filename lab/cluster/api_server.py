@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import yaml
 
-from ..server import LOOPBACK
+from lab.server import LOOPBACK
+
 from . import build, process
 from .certificates import Authority
 

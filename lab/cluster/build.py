@@ -109,8 +109,8 @@ _NEXT = "Next: check the connection to your Go module proxy, then run the same c
 def _check_go() -> None:
     if not shutil.which("go"):
         raise ClusterError(
-            "`go` is not on the PATH: the control plane is built from its Go modules. Next: install Go 1.26 or "
-            "newer (1.21 or newer downloads that by itself), then run the same command again."
+            "`go` is not on the PATH: the control plane is built from its Go modules. Next: install Go 1.26 "
+            "or newer (1.21 or newer downloads that by itself), then run the same command again."
         )
 
 

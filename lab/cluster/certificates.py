@@ -6,7 +6,7 @@ from pathlib import Path
 
 import trustme
 
-from ..server import LOOPBACK
+from lab.server import LOOPBACK
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..server import LOOPBACK
+from lab.server import LOOPBACK
+
 from . import build, process
 
 
@@ -27,7 +28,5 @@ def running(folder: Path) -> Iterator[str]:
         *("--initial-cluster", f"default={peer_url}"),
         "--unsafe-no-fsync",  # nothing is to survive
     ]
-    with process.running(
-        command, log=folder / "etcd.log", ready=lambda: process.accepts(LOOPBACK, port)
-    ):
+    with process.running(command, log=folder / "etcd.log", ready=lambda: process.accepts(LOOPBACK, port)):
         yield url

@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import yaml
 
-from ..bootstrap import ROOT_NAMESPACE
-from ..server import LOOPBACK
+from lab.bootstrap import ROOT_NAMESPACE
+from lab.server import LOOPBACK
+
 from . import build, process
 from .certificates import Authority
 from .kubectl import Kubectl
@@ -34,6 +35,7 @@ _ENVIRONMENT = {
     "VALIDATION_WEBHOOK_CONFIG_NAME": "istio-validator",
     "INJECTION_WEBHOOK_CONFIG_NAME": "",
 }
+_CARES = "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig"
 _VALIDATED = ("security.istio.io", "networking.istio.io", "telemetry.istio.io", "extensions.istio.io")
 
 
@@ -117,9 +119,7 @@ def running(
         env={**os.environ, **_ENVIRONMENT},
     ):
         kubectl.apply([_webhook(webhook, certificate.ca)], dry_run=False)
-        yield Istiod(
-            xds=xds, ca=ca, root=certificate.ca, http=http, kubectl=kubectl, mesh_config=mesh_config
-        )
+        yield Istiod(xds=xds, ca=ca, root=certificate.ca, http=http, kubectl=kubectl, mesh_config=mesh_config)
 
 
 def _is_ready(http: str) -> bool:
@@ -147,7 +147,7 @@ def _dns(port: int) -> dict[str, Any]:
     resolver = {
         "name": "envoy.network.dns_resolver.cares",
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+            "@type": f"type.googleapis.com/{_CARES}",
             "resolvers": [{"socket_address": {"address": LOOPBACK, "port_value": port}}],
             "dns_resolver_options": {"no_default_search_domain": True},
         },

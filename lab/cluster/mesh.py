@@ -5,7 +5,12 @@ import itertools
 import random
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,7 +38,7 @@ class Mesh:
         keep_logs: whether ``logs`` outlives a run that did not fail.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # by keyword
         self,
         logs: Path,
         kubeconfig: Path,
@@ -51,7 +56,7 @@ class Mesh:
         self.keep_logs = False
         self._istiod = istiod
         # Two labs on one machine are unlikely to choose the same network.
-        network = f"127.{random.randint(16, 254)}.{random.randint(0, 254)}"  # noqa: S311
+        network = f"127.{random.randint(16, 254)}.{random.randint(0, 254)}"
         self._addresses = (f"{network}.{number}" for number in range(1, 255))
         self._numbers = itertools.count(1)
 
@@ -192,9 +197,7 @@ class Mesh:
         address = self.names[host] = self.address()
         try:
             folder = self.logs / f"collector-{next(self._numbers)}"
-            with otel.running(
-                folder, address=address, port=port, tls=certificate, mutual=mutual
-            ) as running:
+            with otel.running(folder, address=address, port=port, tls=certificate, mutual=mutual) as running:
                 yield running
         finally:
             del self.names[host]

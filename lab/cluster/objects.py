@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..server import LOOPBACK
+from lab.server import LOOPBACK
 
 Json = dict[str, Any]
 
@@ -21,6 +21,7 @@ def service(  # noqa: PLR0913  # what a Service and its endpoint have
     address: str,
     target_port: int,
     labels: Mapping[str, str] | None = None,
+    service_account: str | None = None,
 ) -> list[Json]:
     """A Kubernetes Service whose only endpoint is on loopback, which an EndpointSlice may not hold.
 
@@ -31,13 +32,20 @@ def service(  # noqa: PLR0913  # what a Service and its endpoint have
         address: of the endpoint.
         target_port: of the endpoint.
         labels: more labels of the endpoint.
+        service_account: of an endpoint with a sidecar: clients use the mesh's mTLS, and expect it there.
     """
     selector = {"app": name}
     spec = {
         "selector": selector,
         "ports": [{"name": "http", "port": port, "targetPort": target_port}],
     }
-    entry = {"address": address, "labels": {**selector, **(labels or {})}, "ports": {"http": target_port}}
+    entry: Json = {
+        "address": address,
+        "labels": {**selector, **(labels or {})},
+        "ports": {"http": target_port},
+    }
+    if service_account:
+        entry["serviceAccount"] = service_account
     return [
         _object("v1", "Service", namespace, name, spec),
         _object("networking.istio.io/v1", "WorkloadEntry", namespace, name, entry),
@@ -104,7 +112,11 @@ def gateway(namespace: str, name: str, labels: Mapping[str, str], *, port: int, 
     route = {"route": [{"destination": {"host": host, "port": {"number": 80}}}]}
     return [
         _object(
-            "networking.istio.io/v1", "Gateway", namespace, name, {"selector": dict(labels), "servers": [server]}
+            "networking.istio.io/v1",
+            "Gateway",
+            namespace,
+            name,
+            {"selector": dict(labels), "servers": [server]},
         ),
         _object("networking.istio.io/v1", "ServiceEntry", namespace, name, entry),
         _object(

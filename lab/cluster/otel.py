@@ -12,10 +12,11 @@ import httpx
 import yaml
 from aiohttp import web
 
-from .. import collector as receiver
-from .. import otlp, server
-from ..otlp import Span
-from ..server import LOOPBACK
+from lab import collector as receiver
+from lab import otlp, server
+from lab.otlp import Span
+from lab.server import LOOPBACK
+
 from . import build, process
 from .certificates import Certificate
 
@@ -96,7 +97,12 @@ class Pair:
 
 @contextmanager
 def running(
-    folder: Path, *, address: str = LOOPBACK, port: int = 0, tls: Certificate | None = None, mutual: bool = False
+    folder: Path,
+    *,
+    address: str = LOOPBACK,
+    port: int = 0,
+    tls: Certificate | None = None,
+    mutual: bool = False,
 ) -> Iterator[OpenTelemetryCollector]:
     """Run a Collector for as long as the block lasts.
 

@@ -3,12 +3,13 @@
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..child import LAUNCHER
-from ..server import LOOPBACK
+from lab.child import LAUNCHER
+from lab.server import LOOPBACK
+
 from .error import ClusterError
 
 _START_SECONDS = 90
@@ -19,12 +20,16 @@ _LOG_LINES = 8
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], *, log: Path, ready: Callable[[], bool], env: Mapping[str, str] | None = None
+    command: Iterable[object],
+    *,
+    log: Path,
+    ready: Callable[[], bool],
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command for as long as the block lasts.
 
     Args:
-        command: an absolute path and its arguments.
+        command: an absolute path and its arguments, in any type that says itself as a string.
         log: takes its output; its folder is the command's working directory.
         ready: asked again and again until it says yes.
         env: its environment; ours if not given.
@@ -34,7 +39,7 @@ def running(
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*LAUNCHER, *command],
+            [*LAUNCHER, *map(str, command)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -5,14 +5,16 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from .. import envoy, versions
-from ..envoy import Envoy
-from ..server import LOOPBACK
+from lab import envoy, versions
+from lab.envoy import Envoy
+from lab.server import LOOPBACK
+
 from . import dump
 from .dump import Json
 from .istiod import CLUSTER_ID, DOMAIN
@@ -22,7 +24,7 @@ _POLL_SECONDS = 0.1
 # As Istio's agent starts it.
 _ARGUMENTS = ("--drain-time-s", "45", "--drain-strategy", "immediate")
 _H2 = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_INTERNAL = "type.googleapis.com/envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
+_INTERNAL = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Proxy:
         namespace: of its pod.
         pod: its name.
         envoy: the process.
-        inbound: the port on loopback where the workload's requests come in; a gateway's port. 0 for a waypoint.
+        inbound: the port on loopback where a workload's or gateway's requests come in. 0 for a waypoint.
         outbound: the port on loopback for requests to other services. 0 for all but a sidecar.
     """
 
@@ -144,8 +146,8 @@ async def running(  # noqa: PLR0913  # by keyword
         bootstrap, workers=workers, version=version, log=log, arguments=_ARGUMENTS
     ) as process:
         proxy = Proxy(namespace, pod, process, inbound, outbound)
-        for port in filter(None, (inbound, outbound)):
-            await proxy.until(lambda config, port=port: dump.listener(config, port), f"a listener on {port}")
+        for number in filter(None, (inbound, outbound)):
+            await proxy.until(partial(dump.listener, port=number), f"a listener on {number}")
         yield proxy
 
 
@@ -173,7 +175,10 @@ def _bootstrap(clusters: list[Json], *, node: Json) -> Json:
             },
         },
         "bootstrap_extensions": [
-            {"name": "envoy.bootstrap.internal_listener", "typed_config": {"@type": _INTERNAL}}
+            {
+                "name": "envoy.bootstrap.internal_listener",
+                "typed_config": {"@type": f"type.googleapis.com/{_INTERNAL}"},
+            }
         ],
     }
 

@@ -11,7 +11,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from ..server import LOOPBACK
+from lab.server import LOOPBACK
 
 _TTL_SECONDS = 1
 

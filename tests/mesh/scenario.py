@@ -35,7 +35,8 @@ async def capturing(
     port = getattr(proxy, listener)
     await proxy.until(
         lambda config: (
-            f"astra-capture-{workload}" in dump.filter_names(config, port) and cluster in dump.clusters(config)
+            f"astra-capture-{workload}" in dump.filter_names(config, port)
+            and cluster in dump.clusters(config)
         ),
         f"the filter of {workload} and the cluster {cluster}",
     )
@@ -59,13 +60,13 @@ async def counted(proxy: Proxy, name: str) -> None:
         TimeoutError: it is not within 15 seconds.
     """
     async with asyncio.timeout(15):
-        while not any((await proxy.envoy.stats(f"{name}$")).values()):
+        while not any((await proxy.envoy.stats(f"{name}$")).values()):  # noqa: ASYNC110  # it calls nobody
             await asyncio.sleep(0.05)
 
 
 def targets(spans: list[Span]) -> list[str]:
-    """Method and path of each span, in order."""
-    return sorted(f"{span.attributes['http.method']} {span.attributes['http.target']}" for span in spans)
+    """Method and path of each span, sorted."""
+    return sorted(f"{span.attributes['http.method']!s} {span.attributes['http.target']!s}" for span in spans)
 
 
 def headers(span: Span, side: str) -> Mapping[str, str]:

@@ -1,4 +1,4 @@
-"""Ways to the collector: in the cluster, outside with TLS, and where the mesh's own settings are in the way."""
+"""Ways to the collector: in the cluster, outside with TLS, and past the mesh's own settings."""
 
 import json
 import ssl
@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx
 import pytest
 
 from lab import cluster, server
 from lab.cluster import dump, objects
 from lab.cluster.certificates import Authority, Certificate
+from lab.cluster.process import free_port
 from lab.collector import Collector
 from lab.otlp import Span
 from tests.mesh import scenario
@@ -39,12 +41,51 @@ async def test_a_collector_in_the_cluster_needs_its_full_name_and_no_entry(
     ):
         name = f"outbound|4318||{host}"
         await scenario.capturing(proxy, cluster=name)
-        await proxy.until(lambda config: dump.endpoints(config).get(name) == [f"{address}:4318"], "an endpoint")
+        await proxy.until(
+            lambda config: dump.endpoints(config).get(name) == [f"{address}:4318"], "an endpoint"
+        )
         await client.get("/api/products")
         spans = await collector.spans(1)
         thresholds = dump.clusters(await proxy.config_dump())[name]["circuit_breakers"]["thresholds"]
     assert scenario.targets(spans) == ["GET /api/products"]
     assert (thresholds[0]["max_connections"], thresholds[0]["max_pending_requests"]) == (8, 32)
+
+
+async def test_a_collector_with_a_sidecar_is_reached_by_the_meshs_own_mtls(
+    mesh: cluster.Mesh, namespace: str, shop: int
+) -> None:
+    host = f"collector.{namespace}.svc.cluster.local"
+    name = f"outbound|4318||{host}"
+    workload = {"namespace": namespace, "labels": {"app": "shop"}}
+    stack = scenario.manifests(namespace, collectorUrl=f"http://{host}:4318", workloads={"shop": workload})
+    async with (
+        mesh.applied([*stack, strict_mtls(namespace, {"app": "collector"})]),
+        mesh.collector(address=server.LOOPBACK, port=(port := free_port())) as collector,
+        mesh.proxy(namespace, {"app": "collector"}, app_port=port) as gate,
+        mesh.applied(
+            objects.service(
+                namespace,
+                "collector",
+                port=4318,
+                address=server.LOOPBACK,
+                target_port=gate.inbound,
+                service_account="default",
+            )
+        ),
+        mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
+        proxy.client() as client,
+        gate.client() as stranger,
+    ):
+        await scenario.capturing(proxy, cluster=name)
+        await proxy.until(lambda config: dump.endpoints(config).get(name), "an endpoint")
+        with pytest.raises(httpx.TransportError):
+            await stranger.post("/v1/traces", json={"resourceSpans": []})
+        response = await client.get("/api/products")
+        spans = await collector.spans(1)
+        handshakes = await proxy.envoy.stats(r"collector\..*ssl\.handshake$")
+    assert response.status_code == 200
+    assert scenario.targets(spans) == ["GET /api/products"]
+    assert list(handshakes.values()) == [1]
 
 
 async def test_an_external_collector_is_reached_by_tls_and_gets_what_a_plain_receiver_decodes(
@@ -57,7 +98,10 @@ async def test_an_external_collector_is_reached_by_tls_and_gets_what_a_plain_rec
     }
     async with mesh.applied(external(namespace, {"caCertificates": str(certificate.ca)})):
         with mesh.tls_collector(EXTERNAL, certificate, port=PORT) as collector:
-            async with mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy, proxy.client() as client:
+            async with (
+                mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
+                proxy.client() as client,
+            ):
                 await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
                 await client.post("/api/products", **request)
                 [written] = await collector.spans(1)
@@ -73,7 +117,9 @@ async def test_an_external_collector_is_reached_by_tls_and_gets_what_a_plain_rec
     assert lasting(written) == lasting(received)
 
 
-async def test_mutual_tls_presents_the_proxys_certificate(mesh: cluster.Mesh, namespace: str, shop: int) -> None:
+async def test_mutual_tls_presents_the_proxys_certificate(
+    mesh: cluster.Mesh, namespace: str, shop: int
+) -> None:
     certificate = mesh.authority.certificate(EXTERNAL)
     client_certificate = mesh.authority.certificate("proxy")
     tls = {
@@ -84,7 +130,10 @@ async def test_mutual_tls_presents_the_proxys_certificate(mesh: cluster.Mesh, na
     }
     async with mesh.applied(external(namespace, tls)):
         with mesh.tls_collector(EXTERNAL, certificate, port=PORT, mutual=True) as collector:
-            async with mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy, proxy.client() as client:
+            async with (
+                mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
+                proxy.client() as client,
+            ):
                 await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
                 await client.get("/api/products")
                 spans = await collector.spans(1)
@@ -94,18 +143,25 @@ async def test_mutual_tls_presents_the_proxys_certificate(mesh: cluster.Mesh, na
 @pytest.mark.parametrize(
     ("mutual", "trusted", "statistic"),
     [
-        pytest.param(False, False, r"ssl\.fail_verify_error", id="of an authority that the proxy does not know"),
-        pytest.param(True, True, r"upstream_cx_destroy_remote_with_active_rq|connection_error", id="wanted of us"),
+        pytest.param(
+            False, False, r"ssl\.fail_verify_error", id="of an authority that the proxy does not know"
+        ),
+        pytest.param(
+            True, True, r"upstream_cx_destroy_remote_with_active_rq|connection_error", id="wanted of us"
+        ),
     ],
 )
-async def test_a_wrong_certificate_loses_spans_and_no_request(
-    mesh: cluster.Mesh, namespace: str, shop: int, mutual: bool, trusted: bool, statistic: str
+async def test_a_wrong_certificate_loses_spans_and_no_request(  # noqa: PLR0913
+    mesh: cluster.Mesh, namespace: str, shop: int, *, mutual: bool, trusted: bool, statistic: str
 ) -> None:
     certificate = mesh.authority.certificate(EXTERNAL)
     authority = mesh.authority if trusted else Authority(mesh.logs / "strangers")
     async with mesh.applied(external(namespace, {"caCertificates": str(authority.ca)})):
         with mesh.tls_collector(EXTERNAL, certificate, port=PORT, mutual=mutual) as collector:
-            async with mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy, proxy.client() as client:
+            async with (
+                mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
+                proxy.client() as client,
+            ):
                 await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
                 statuses = [(await client.get("/api/products")).status_code for _ in range(3)]
                 await scenario.counted(proxy, rf"{EXTERNAL};?\.({statistic})")
@@ -166,6 +222,16 @@ async def test_a_sidecar_that_hides_the_collector_loses_spans_and_no_request_unt
     assert (hidden.status_code, seen.status_code) == (200, 200)
     assert scenario.targets(spans) == ["GET /api/products/2"]
     assert "astra capture" in log
+
+
+def strict_mtls(namespace: str, labels: dict[str, str]) -> scenario.Json:
+    """Istio's rule that pods take no plain text."""
+    return {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "PeerAuthentication",
+        "metadata": {"name": "strict", "namespace": namespace},
+        "spec": {"selector": {"matchLabels": labels}, "mtls": {"mode": "STRICT"}},
+    }
 
 
 def external(namespace: str, tls: dict[str, str]) -> list[scenario.Json]:

@@ -49,9 +49,7 @@ async def test_two_stacks_share_an_entry_and_each_span_has_its_own_stacks_sensor
     ]
 
 
-async def test_a_gateway_captures_what_enters_the_mesh(
-    mesh: cluster.Mesh, namespace: str, shop: int
-) -> None:
+async def test_a_gateway_captures_what_enters_the_mesh(mesh: cluster.Mesh, namespace: str, shop: int) -> None:
     labels = {"istio": "ingressgateway"}
     workload = {"namespace": namespace, "labels": labels, "directions": ["gateway"]}
     async with (
@@ -61,8 +59,12 @@ async def test_a_gateway_captures_what_enters_the_mesh(
         proxy.client() as client,
     ):
         await scenario.capturing(proxy, workload="ingress")
-        await proxy.until(lambda config: "*:*" in dump.domains(config) or "*" in dump.domains(config), "routes")
-        response = await client.post("/api/products", json={"name": "Tamper"}, headers={"host": "shop.example"})
+        await proxy.until(
+            lambda config: "*:*" in dump.domains(config) or "*" in dump.domains(config), "routes"
+        )
+        response = await client.post(
+            "/api/products", json={"name": "Tamper"}, headers={"host": "shop.example"}
+        )
         [span] = await collector.spans(1)
     assert response.status_code == 201
     assert span.kind == SERVER

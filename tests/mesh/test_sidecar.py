@@ -1,5 +1,6 @@
 """A sidecar: what it receives, what it sends, both, and a whole namespace."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator
@@ -11,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from lab import cluster, server
-from lab.stack import PROJECT
 from lab.cluster import dump, objects
+from lab.stack import PROJECT
 from tests.mesh import scenario
 
 pytestmark = pytest.mark.anyio
@@ -23,9 +24,8 @@ SERVER, CLIENT = 2, 3
 async def test_the_guides_setup_captures_what_a_sidecar_receives(
     mesh: cluster.Mesh, shop: int, tmp_path: Path
 ) -> None:
-    subprocess.run(
-        ["make", "--no-print-directory", "render", "STACK=dev", f"OUT={tmp_path}"], cwd=PROJECT, check=True
-    )
+    render = ["make", "--no-print-directory", "render", "STACK=dev", f"OUT={tmp_path}"]
+    await asyncio.to_thread(subprocess.run, render, cwd=PROJECT, check=True)
     async with (
         mesh.applied(tmp_path),
         mesh.collector(scenario.HOST) as collector,
@@ -134,7 +134,9 @@ async def test_a_whole_namespace_is_captured_each_request_once_and_a_workload_ke
         await to_elsewhere.get("/api/products/1")
         await to_labelled.get("/api/products")
         whole = await to_other.get("/api/products")
-        spans = {span.attributes.get("http.response.body.truncated"): span for span in await collector.spans(2)}
+        spans = {
+            span.attributes.get("http.response.body.truncated"): span for span in await collector.spans(2)
+        }
         filters = dump.filter_names(await labelled.config_dump(), labelled.inbound)
         unselected = dump.filter_names(await elsewhere.config_dump(), elsewhere.inbound)
     assert filters[:2] == ["astra-capture-shop", "astra-capture-everyone"]
