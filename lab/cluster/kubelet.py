@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..server import LOOPBACK
+from lab.server import LOOPBACK
+
 from . import build, process
 from .mesh import Mesh
 

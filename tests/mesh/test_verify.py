@@ -164,6 +164,12 @@ async def start_pod(mesh: Mesh, namespace: str, labels: dict[str, str], *, proxy
     await asyncio.to_thread(start)
 
 
+async def end_pod(mesh: Mesh, namespace: str) -> None:
+    """Without a kubelet that would confirm it."""
+    command = ["delete", "pod", POD, "-n", namespace, "--grace-period=0", "--force"]
+    await asyncio.to_thread(mesh.kubectl, *command)
+
+
 @asynccontextmanager
 async def captured(
     mesh: Mesh,
@@ -196,6 +202,7 @@ async def captured(
             **config,
         )
         await start_pod(mesh, namespace, LABELS)
+        parts.push_async_callback(end_pod, mesh, namespace)
         app_port = await parts.enter_async_context(server.serve(app.application()))
         parts.callback(mesh.names.pop, host, None)
         collector_gone = await parts.enter_async_context(AsyncExitStack())
@@ -278,7 +285,7 @@ async def test_labels_that_select_no_pod_are_found(mesh: Mesh, tmp_path: Path) -
 
 async def test_a_pod_without_a_sidecar_is_found(mesh: Mesh, tmp_path: Path) -> None:
     async with captured(mesh, tmp_path) as scenario:
-        await asyncio.to_thread(mesh.kubectl.delete, [pod(scenario.namespace, LABELS)])
+        await end_pod(mesh, scenario.namespace)
         await start_pod(mesh, scenario.namespace, LABELS, proxy=False)
         result = await scenario.verify()
         assert (result.status, result.checks) == (1, ["no-proxy"])
