@@ -1,11 +1,11 @@
 """What a stack declares, as far as it can be found again in a cluster and in its proxies. Pure."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..manifests import SCRIPT_HASH, Manifest
+from ..script_settings import settings_of
 from ..settings import PART_OF
 
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
@@ -18,8 +18,6 @@ GATEWAY_CLASS_NAME = "gateway.networking.k8s.io/gateway-class-name"
 SIDECAR, ROUTER, WAYPOINT = "sidecar", "router", "waypoint"
 
 _CONTEXTS = {"SIDECAR_INBOUND": SIDECAR, "SIDECAR_OUTBOUND": SIDECAR, "GATEWAY": ROUTER}
-# A long string literal of the script goes over several lines.
-_CLUSTER = re.compile(r'^ *cluster = ("[^"]*"(?:\n *\.\. "[^"]*")*),$', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -128,15 +126,15 @@ def _extended(manifest: Manifest, waypoint: str | None) -> list[tuple[str, HttpF
 
 
 def collector_cluster(script: str) -> str:
-    """The cluster that a rendered script exports to: the counterpart of ``script.render``.
+    """The cluster that a rendered script exports to.
 
     Raises:
         ValueError: the script is none of ours.
     """
-    found = _CLUSTER.search(script)
-    if found is None:
+    settings = settings_of(script)
+    if settings is None:
         raise ValueError("not a capture script: it names no cluster")
-    return "".join(re.findall(r'"([^"]*)"', found[1]))
+    return str(settings["collector"]["cluster"])
 
 
 def expects_tls(manifests: Iterable[Manifest], host: str) -> bool:
