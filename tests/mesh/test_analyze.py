@@ -58,7 +58,7 @@ def _istioctl() -> None:
 def analyze(manifests: list[Json], folder: Path) -> list[Json]:
     """The messages about manifests. Without ``-A`` istioctl tells only of those in namespace default."""
     render.write(manifests, folder, stack="lab")
-    command = [build.ISTIOCTL.path, "analyze", "-A", "--use-kube=false", "--output", "json", folder]
+    command = [str(build.ISTIOCTL.path), "analyze", "-A", "--use-kube=false", "--output", "json", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     messages: list[Json] = json.loads(done.stdout)
     return messages
