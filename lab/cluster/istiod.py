@@ -32,6 +32,7 @@ _ENVIRONMENT = {
     "PILOT_ENABLE_ALPN_FILTER": "false",
     "PILOT_ENABLE_METADATA_EXCHANGE": "false",
     "PILOT_ENABLE_SENDING_HBONE": "false",  # by sidecars, as by default without ambient
+    "REVISION": "default",  # as in Istio's chart: objects of other revisions are left alone
     "VALIDATION_WEBHOOK_CONFIG_NAME": "istio-validator",
     "INJECTION_WEBHOOK_CONFIG_NAME": "",
 }

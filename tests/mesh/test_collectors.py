@@ -88,6 +88,7 @@ async def test_a_collector_with_a_sidecar_is_reached_by_the_meshs_own_mtls(
     assert list(handshakes.values()) == [1]
 
 
+@pytest.mark.setting("egress.tls.caCertificates")
 async def test_an_external_collector_is_reached_by_tls_and_gets_what_a_plain_receiver_decodes(
     mesh: cluster.Mesh, namespace: str, shop: int
 ) -> None:
@@ -117,6 +118,7 @@ async def test_an_external_collector_is_reached_by_tls_and_gets_what_a_plain_rec
     assert lasting(written) == lasting(received)
 
 
+@pytest.mark.setting("egress.tls.mode", "egress.tls.clientCertificate", "egress.tls.privateKey")
 async def test_mutual_tls_presents_the_proxys_certificate(
     mesh: cluster.Mesh, namespace: str, shop: int
 ) -> None:

@@ -61,6 +61,7 @@ def first_filters(config: Json) -> dict[str, str]:
     return {service: filters[0] for service, filters in waypoint.service_chains(config).items()}
 
 
+@pytest.mark.setting("workloads.*.targetRefs")
 async def test_an_envoy_filter_on_a_waypoint_captures_all_of_its_services_but_no_tunnel_and_exports(
     mesh: cluster.Mesh, namespace: str, proxy: Waypoint
 ) -> None:
@@ -90,6 +91,7 @@ async def test_without_the_listeners_name_tunnels_would_be_captured_too(
     assert tunnel[0] == "astra-capture-w"
 
 
+@pytest.mark.setting("workloads.*.targetRefs[].kind", "workloads.*.targetRefs[].name")
 async def test_a_traffic_extension_on_a_service_captures_that_service_only_and_exports(
     mesh: cluster.Mesh, namespace: str, proxy: Waypoint
 ) -> None:
@@ -106,6 +108,7 @@ async def test_a_traffic_extension_on_a_service_captures_that_service_only_and_e
     assert (span.kind, span.attributes["http.target"]) == (SERVER, "/api/products/1")
 
 
+@pytest.mark.setting("egress.waypoints")
 async def test_without_the_egress_setting_a_traffic_extension_has_no_cluster_to_export_to(
     mesh: cluster.Mesh, namespace: str, proxy: Waypoint
 ) -> None:
