@@ -2,6 +2,7 @@
 
 import json
 
+import httpx
 import pytest
 
 from lab import cluster, server
@@ -123,3 +124,22 @@ async def test_istiod_puts_envoy_filters_before_all_extensions_so_that_a_part_mu
         mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
     ):
         assert await captures(proxy, *names) == names
+
+
+@pytest.mark.parametrize(("mechanism", "sees_tunnels"), [("EnvoyFilter", True), ("TrafficExtension", False)])
+async def test_of_a_sidecar_that_takes_tunnels_from_ambient_pods_an_envoy_filter_sees_these_too(
+    mesh: cluster.Mesh, namespace: str, shop: int, mechanism: str, *, sees_tunnels: bool
+) -> None:
+    workload = {"labels": {"app": "shop"}, "mechanism": mechanism}
+    async with (
+        mesh.applied(manifests(namespace, shop=workload)),
+        mesh.proxy(namespace, {"app": "shop"}, app_port=shop, metadata={"ENABLE_HBONE": "true"}) as proxy,
+        httpx.AsyncClient(base_url=f"http://{mesh.istiod.http}", trust_env=False) as istiod,
+    ):
+        # A stock Envoy refuses that listener, for filters of Istio's own.
+        parameters = {"proxyID": f"{proxy.pod}.{namespace}"}
+        sent = (await istiod.get("/debug/config_dump", params=parameters)).json()
+    [listeners] = [item for item in sent["configs"] if item["@type"].endswith(".ListenersConfigDump")]
+    named = {item["name"]: str(item) for item in listeners["dynamicListeners"]}
+    assert ("astra" in named["connect_terminate"]) is sees_tunnels
+    assert "astra" in named["main_internal"]

@@ -1,4 +1,4 @@
-"""The documentation of verify names the findings that there are, and tests that exist."""
+"""The documentation names the findings of verify that there are, and tests that exist."""
 
 import re
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GUIDE, SYMPTOMS = ROOT / "docs" / "verify.md", ROOT / "docs" / "troubleshooting.md"
+MECHANISMS = ROOT / "docs" / "mechanisms.md"
 
 
 def findings() -> set[str]:
@@ -30,7 +31,7 @@ def test_symptoms_lead_to_findings_that_there_are() -> None:
     assert findings() - named <= {"waypoint-unknown", "dropped-spans", "no-running-pods", "object-differs"}
 
 
-@pytest.mark.parametrize("document", [GUIDE, SYMPTOMS], ids=lambda path: path.name)
+@pytest.mark.parametrize("document", [GUIDE, SYMPTOMS, MECHANISMS], ids=lambda path: path.name)
 def test_tests_that_are_named_exist(document: Path) -> None:
     there = {
         name
