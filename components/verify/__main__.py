@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .. import render
+from ..manifests import Manifest
 from . import declared, report
 from .checks import findings
 from .facts import Facts
@@ -59,6 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--project", default=Path(), metavar="DIR", type=Path, help="folder of Pulumi.yaml (default: here)"
+    )
+    parser.add_argument(
+        "--provider",
+        metavar="NAME",
+        help="the Kubernetes provider of the cluster, in a stack with several; '' is the default provider",
     )
     parser.add_argument(
         "--context", metavar="NAME", help="context of the kubeconfig (default: the current one)"
@@ -126,9 +132,7 @@ def _facts(options: argparse.Namespace) -> Facts:
     # A program that stops half-way leaves tasks that nobody awaits.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-    manifests = declared.own(render.manifests(options.project, options.stack))
-    if not manifests:
-        raise render.RenderError(f"stack {options.stack}: declares nothing of this package")
+    manifests = _declared(options.project, options.stack, options.provider)
     source = Source(
         kubectl=Kubectl(options.context),
         admin=dict(options.admin),
@@ -145,6 +149,25 @@ def _facts(options: argparse.Namespace) -> Facts:
         return await gather(source, manifests)
 
     return asyncio.run(cancellable())
+
+
+def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]:
+    """The package's own objects in the cluster of a provider; of the only one if None."""
+    clusters = {
+        name: objects
+        for name, found in render.render(project, stack).clusters.items()
+        if (objects := declared.own(found))
+    }
+    if not clusters:
+        raise render.RenderError(f"stack {stack}: declares nothing of this package")
+    if provider is None and len(clusters) == 1:
+        [provider] = clusters
+    if provider not in clusters:
+        names = ", ".join(map(repr, clusters))
+        raise render.RenderError(
+            f"--provider: got {provider!r}, expected one of {names}, each with its --context"
+        )
+    return clusters[provider]
 
 
 def _progress(text: str) -> None:
