@@ -76,11 +76,6 @@ class Exports:
         """Exports of which the collector has nothing, as far as can be seen."""
         return self.failed + (self.refused or 0) + (self.over_limit or 0)
 
-    @property
-    def arrived(self) -> int:
-        """Exports that the collector took, as far as can be seen."""
-        return self.answered - (self.refused or 0)
-
     def since(self, earlier: "Exports") -> "Exports":
         """What happened after an earlier reading; endpoints may have been replaced in between."""
 

@@ -51,6 +51,7 @@ def test_a_dot_is_the_sidecars_own_namespace() -> None:
 def test_where_the_hosts_namespace_is_not_known_its_name_decides() -> None:
     assert hiding(sidecar(f"somewhere/{HOST}"), namespace=None) is None
     assert hiding(sidecar("somewhere/other.host"), namespace=None) == "default"
+    assert hiding(sidecar("~/*"), namespace=None) == "default"
 
 
 def test_that_which_selects_the_pod_wins_over_its_namespaces_and_that_over_the_meshs() -> None:

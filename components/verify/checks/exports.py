@@ -27,9 +27,9 @@ def check(facts: Facts) -> Iterator[Finding]:
         able = [
             cluster.exports
             for _, proxy in proxies
-            if (cluster := proxy.clusters.get(capture.cluster)) and cluster.ports and not cluster.warming
+            if (cluster := proxy.clusters.get(capture.cluster)) and cluster.ports
         ]
-        if able and not any(exports.arrived or exports.lost for exports in able):
+        if able and not any(exports.sent for exports in able):
             yield Finding(
                 Level.UNKNOWN,
                 "no-exports",
@@ -68,8 +68,8 @@ def _of_proxy(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterato
 def _exports(facts: Facts, subject: str, cluster: Cluster, later: Exports | None) -> Iterator[Finding]:
     exports = cluster.exports
     if not exports.lost:
-        if exports.arrived:
-            yield Finding(Level.OK, "exports", subject, f"{exports.arrived} exports arrived, none got lost")
+        if exports.answered:
+            yield Finding(Level.OK, "exports", subject, f"{exports.answered} exports arrived, none got lost")
         return
     recent = Exports() if later is None else later.since(exports)
     just_now = f"in the last {facts.interval:g} s"
@@ -78,8 +78,8 @@ def _exports(facts: Facts, subject: str, cluster: Cluster, later: Exports | None
         yield Finding(Level.PROBLEM, "losing-spans", subject, message, _next(recent))
         return
     message = f"{exports.lost} of {exports.sent} exports got lost since the proxy started: {_why(exports)}"
-    if recent.arrived:
-        message += f"; none {just_now}, when {recent.arrived} arrived"
+    if recent.answered:
+        message += f"; none {just_now}, when {recent.answered} arrived"
         yield Finding(Level.NOTE, "lost-spans", subject, message)
     else:
         over = "If that is over, send requests while this runs: it looks twice."
