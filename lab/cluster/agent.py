@@ -25,7 +25,6 @@ def running(folder: Path, istiod: Istiod, kubectl: Kubectl, namespace: str) -> I
     Yields:
         Its Unix socket.
     """
-    folder.mkdir()
     token = folder / "token"
     kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=30s")
     token.write_text(kubectl("create", "token", "default", "-n", namespace, "--audience", _AUDIENCE).strip())

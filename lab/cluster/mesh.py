@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import secrets
+import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
@@ -140,9 +141,10 @@ class Mesh:
             ]
         elif kind == "router":
             listeners = objects.gateway(namespace, pod, labels, port=inbound, app_port=app_port)
+        files = Path(tempfile.mkdtemp(prefix=f"agent-{pod}-", dir=self.logs))  # names of pods come again
         async with (
             _applied(self.kubectl, listeners, dry_run=False),
-            _off_loop(agent.running(self.logs / f"agent-{pod}", self.istiod, self.kubectl, namespace)) as sds,
+            _off_loop(agent.running(files, self.istiod, self.kubectl, namespace)) as sds,
             proxy.running(
                 self.istiod.xds,
                 sds,

@@ -24,7 +24,7 @@ SERVER, CLIENT = 2, 3
 async def test_the_guides_setup_captures_what_a_sidecar_receives(
     mesh: cluster.Mesh, shop: int, tmp_path: Path
 ) -> None:
-    render = ["make", "--no-print-directory", "render", "STACK=dev", f"OUT={tmp_path}"]
+    render = ["make", "--no-print-directory", "render", "ARGS=", "STACK=dev", f"OUT={tmp_path}"]
     await asyncio.to_thread(subprocess.run, render, cwd=PROJECT, check=True)
     async with (
         mesh.applied(tmp_path),

@@ -378,7 +378,16 @@ def test_the_recipe_for_github_is_pinned_and_may_only_read() -> None:
 
 
 def test_make_review_hands_over_what_the_recipes_say() -> None:
-    command = ["make", "-n", "-s", "review", "STACK=prod", "BASE=origin/main", "OUT=rendered/review/prod.md"]
+    command = [
+        "make",
+        "-n",
+        "-s",
+        "review",
+        "ARGS=",
+        "STACK=prod",
+        "BASE=origin/main",
+        "OUT=rendered/review/prod.md",
+    ]
     printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     [line] = [line for line in printed.replace("\\\n", " ").splitlines() if "components.review" in line]
     options = line.split("components.review ")[1].split()

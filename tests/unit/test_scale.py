@@ -1,6 +1,5 @@
 """A stack of a thousand workloads: docs/scale.md has the figures."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,14 @@ ROOT = Path(__file__).parents[2]
 NAMESPACES = 50
 CPU_SECONDS = 20  # the bar for a run on an idle machine; CPU time, as a busy one says nothing by the clock
 MEMORY_MIB = 512
+
+# By the process itself: what wait4 says of memory counts the process that it was forked from.
+RENDER_AND_TELL = """
+import re, time
+from components import render
+assert render.main() == 0
+print(time.process_time(), re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+"""
 
 
 def project(folder: Path, workloads: int) -> Path:
@@ -36,14 +43,21 @@ def project(folder: Path, workloads: int) -> Path:
 @pytest.mark.timeout(300)
 def test_a_thousand_workloads_render_within_20_seconds_and_512_mib(tmp_path: Path) -> None:
     stack, out = project(tmp_path, workloads=1000), tmp_path / "out"
-    command = [sys.executable, "-m", "components.render", "--stack", "big", "--out", str(out)]
-    with subprocess.Popen([*command, "--project", str(stack)], cwd=ROOT, stdout=subprocess.DEVNULL) as run:
-        _, status, used = os.wait4(run.pid, 0)
-        run.returncode = os.waitstatus_to_exitcode(status)
-    assert run.returncode == 0
+    command = [
+        sys.executable,
+        "-c",
+        RENDER_AND_TELL,
+        "--stack",
+        "big",
+        "--out",
+        str(out),
+        "--project",
+        str(stack),
+    ]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert len(list(out.glob("EnvoyFilter.*.yaml"))) == 1000
-    assert used.ru_utime + used.ru_stime < CPU_SECONDS
-    assert used.ru_maxrss / 1024 < MEMORY_MIB
+    assert float(told[-2]) < CPU_SECONDS
+    assert int(told[-1]) / 1024 < MEMORY_MIB
 
 
 def test_workloads_with_the_same_settings_share_one_script_in_memory(tmp_path: Path) -> None:
