@@ -17,15 +17,16 @@ from typing import Any, NamedTuple
 import pytest
 
 from components import render
+from components.verify.declared import GATEWAY_NAME
 from lab import app, server, stack
 from lab.bootstrap import Json
-from lab.cluster import Mesh, Pair, Proxy, dump
+from lab.cluster import Mesh, Pair, Proxy, dump, objects
 from lab.stack import PROJECT
+from tests.mesh import waypoint
 
 pytestmark = pytest.mark.anyio
 
 LABELS = {"app": "w"}
-POD = "w-1"
 
 
 class Finding(NamedTuple):
@@ -80,6 +81,11 @@ class Scenario:
     collector_gone: AsyncExitStack
 
     @property
+    def pod(self) -> str:
+        """The workload's pod, as verify names it."""
+        return f"{self.proxy.pod}.{self.namespace}"
+
+    @property
     def manifests(self) -> list[Json]:
         """What the stack declares."""
         return render.manifests(self.project, stack.STACK)
@@ -99,7 +105,7 @@ class Scenario:
         """
         options = ["--stack", stack.STACK, "--project", str(self.project), "--output", "json"]
         options += ["--interval", "0.5"]
-        options += [] if forward else ["--admin", f"{POD}.{self.namespace}={self.proxy.admin}"]
+        options += [] if forward else ["--admin", f"{self.pod}={self.proxy.admin}"]
         path = self.mesh.kubectl.path.parent
         return await run([*options, *arguments], kubeconfig or self.mesh.kubeconfig, path)
 
@@ -136,12 +142,14 @@ async def run(arguments: Sequence[str], kubeconfig: Path, path: Path) -> Result:
     return Result(process.returncode, output.decode(), errors.decode())
 
 
-def pod(namespace: str, labels: dict[str, str], *, proxy: bool = True) -> Json:
-    containers = [{"name": name, "image": name} for name in ("app", *(["istio-proxy"] if proxy else []))]
+def pod(namespace: str, labels: dict[str, str], *, name: str, proxy: bool = True) -> Json:
+    containers = [
+        {"name": container, "image": container} for container in ("app", *(["istio-proxy"] if proxy else []))
+    ]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": POD, "namespace": namespace, "labels": labels},
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
         "spec": {
             "automountServiceAccountToken": False,
             "nodeName": f"node-{namespace}",
@@ -150,23 +158,25 @@ def pod(namespace: str, labels: dict[str, str], *, proxy: bool = True) -> Json:
     }
 
 
-async def start_pod(mesh: Mesh, namespace: str, labels: dict[str, str], *, proxy: bool = True) -> None:
+async def start_pod(
+    mesh: Mesh, namespace: str, labels: dict[str, str], *, name: str, proxy: bool = True
+) -> None:
     """A pod that runs, as its kubelet would say if it had one."""
 
     def start() -> None:
         mesh.kubectl("wait", "--for=create", "serviceaccount/default", "-n", namespace, "--timeout=30s")
-        mesh.kubectl.apply([pod(namespace, labels, proxy=proxy)], dry_run=False)
+        mesh.kubectl.apply([pod(namespace, labels, name=name, proxy=proxy)], dry_run=False)
         running = json.dumps({"status": {"phase": "Running"}})
         mesh.kubectl(
-            "patch", "pod", POD, "-n", namespace, "--subresource=status", "--type=merge", "-p", running
+            "patch", "pod", name, "-n", namespace, "--subresource=status", "--type=merge", "-p", running
         )
 
     await asyncio.to_thread(start)
 
 
-async def end_pod(mesh: Mesh, namespace: str) -> None:
+async def end_pod(mesh: Mesh, namespace: str, name: str) -> None:
     """Without a kubelet that would confirm it."""
-    command = ["delete", "pod", POD, "-n", namespace, "--grace-period=0", "--force"]
+    command = ["delete", "pod", name, "-n", namespace, "--grace-period=0", "--force"]
     await asyncio.to_thread(mesh.kubectl, *command)
 
 
@@ -201,8 +211,6 @@ async def captured(
             workloads={"w": {"namespace": namespace, "labels": LABELS, **(workload or {})}},
             **config,
         )
-        await start_pod(mesh, namespace, LABELS)
-        parts.push_async_callback(end_pod, mesh, namespace)
         app_port = await parts.enter_async_context(server.serve(app.application()))
         parts.callback(mesh.names.pop, host, None)
         collector_gone = await parts.enter_async_context(AsyncExitStack())
@@ -210,8 +218,10 @@ async def captured(
         if deployed:
             await parts.enter_async_context(mesh.applied(render.manifests(project, stack.STACK)))
         running = await parts.enter_async_context(
-            mesh.proxy(namespace, LABELS, app_port=app_port, pod=POD, **(proxy or {}))
+            mesh.proxy(namespace, LABELS, app_port=app_port, **(proxy or {}))
         )
+        await start_pod(mesh, namespace, LABELS, name=running.pod)
+        parts.push_async_callback(end_pod, mesh, namespace, running.pod)
         scenario = Scenario(mesh, namespace, host, project, running, collector, collector_gone)
         if deployed:
             await scenario.runs("astra-istio-capture")
@@ -226,7 +236,7 @@ async def test_nothing_is_wrong_with_a_healthy_mesh(mesh: Mesh, tmp_path: Path, 
         result = await scenario.verify()
         assert (result.status, result.findings) == (0, [])
         told = {finding["check"]: finding["message"] for finding in json.loads(result.output)["findings"]}
-        assert told["pods"] == f"selects 1 running pods, 1 of them looked at: {POD}.{scenario.namespace}"
+        assert told["pods"] == f"selects 1 running pods, 1 of them looked at: {scenario.pod}"
         assert told["exports"].startswith("3 exports arrived")
 
 
@@ -238,6 +248,49 @@ async def test_nothing_is_wrong_with_a_healthy_gateway(mesh: Mesh, tmp_path: Pat
         await scenario.collector.spans(3)
         result = await scenario.verify()
         assert (result.status, result.findings) == (0, [])
+
+
+async def test_a_healthy_waypoint_and_one_without_the_collectors_cluster_are_told_apart(
+    mesh: Mesh, namespace: str, shop: int, tmp_path: Path
+) -> None:
+    host, address = f"otel.{namespace}.svc.cluster.local", mesh.address()
+    project = stack.project(
+        tmp_path,
+        collectorUrl=f"http://{host}:4318",
+        egress={"name": f"collector-{namespace}", "waypoints": True},
+        workloads={
+            "w": {
+                "namespace": namespace,
+                "targetRefs": [{"kind": "Gateway", "name": waypoint.NAME}],
+                "mechanism": "TrafficExtension",
+            }
+        },
+    )
+    manifests = render.manifests(project, stack.STACK)
+    otel = objects.service(namespace, "otel", port=4318, address=address, target_port=4318)
+    async with (
+        mesh.collector(address=address) as collector,
+        mesh.applied([*otel, *manifests]),
+        waypoint.running(mesh, namespace, app_port=shop) as running,
+        running.client() as client,
+    ):
+        labels = {GATEWAY_NAME: waypoint.NAME}
+        await start_pod(mesh, namespace, labels, name=running.proxy.pod)
+        await running.reaches(host)
+        await running.settled(mesh)
+        assert (await client.get("/api/products/1", headers={"host": "shop"})).is_success
+        await collector.spans(1)
+        options = ["--stack", stack.STACK, "--project", str(project), "--output", "json"]
+        options += ["--admin", f"{running.proxy.pod}.{namespace}={running.proxy.admin}"]
+        healthy = await run(options, mesh.kubeconfig, mesh.kubectl.path.parent)
+        [known] = [found for found in manifests if found["kind"] == "EnvoyFilter"]
+        await asyncio.to_thread(mesh.kubectl.delete, [known])
+        await running.proxy.until(lambda config: not reaches(config, host), "the cluster gone")
+        broken = await run(options, mesh.kubeconfig, mesh.kubectl.path.parent)
+        await end_pod(mesh, namespace, running.proxy.pod)
+    assert (healthy.status, healthy.findings) == (0, [])
+    assert (broken.status, broken.checks) == (1, ["object-missing", "cluster-missing"])
+    assert "waypoint" in broken.findings[1].next
 
 
 async def test_a_workload_without_traffic_is_not_called_healthy(mesh: Mesh, tmp_path: Path) -> None:
@@ -270,14 +323,14 @@ async def test_a_sidecar_resource_that_hides_the_collector_is_found(mesh: Mesh, 
         result = await scenario.verify()
         assert (result.status, result.checks) == (1, ["hidden-by-sidecar"])
         [finding] = result.findings
-        assert f"Sidecar {scenario.namespace}/{POD} hides {scenario.host}" in finding.message
+        assert f"Sidecar {scenario.namespace}/{scenario.proxy.pod} hides {scenario.host}" in finding.message
         assert finding.next == f"add istio-system/{scenario.host} to the Sidecar's egress.hosts"
 
 
 async def test_labels_that_select_no_pod_are_found(mesh: Mesh, tmp_path: Path) -> None:
     async with captured(mesh, tmp_path) as scenario:
         await asyncio.to_thread(
-            mesh.kubectl, "label", "pod", POD, "app=x", "--overwrite", "-n", scenario.namespace
+            mesh.kubectl, "label", "pod", scenario.proxy.pod, "app=x", "--overwrite", "-n", scenario.namespace
         )
         result = await scenario.verify()
         assert (result.status, result.checks) == (1, ["no-pods"])
@@ -285,8 +338,8 @@ async def test_labels_that_select_no_pod_are_found(mesh: Mesh, tmp_path: Path) -
 
 async def test_a_pod_without_a_sidecar_is_found(mesh: Mesh, tmp_path: Path) -> None:
     async with captured(mesh, tmp_path) as scenario:
-        await end_pod(mesh, scenario.namespace)
-        await start_pod(mesh, scenario.namespace, LABELS, proxy=False)
+        await end_pod(mesh, scenario.namespace, scenario.proxy.pod)
+        await start_pod(mesh, scenario.namespace, LABELS, name=scenario.proxy.pod, proxy=False)
         result = await scenario.verify()
         assert (result.status, result.checks) == (1, ["no-proxy"])
 
@@ -381,7 +434,7 @@ async def test_a_proxy_that_refuses_its_listener_keeps_an_old_script_and_both_ar
         assert (result.status, result.checks) == (1, ["listener-rejected", "old-script"])
         refused, old = result.findings
         assert "script load error" in refused.message
-        assert old.subject == f"{POD}.{scenario.namespace}"
+        assert old.subject == scenario.pod
 
 
 async def test_a_filter_that_was_applied_by_hand_beside_ours_is_found(mesh: Mesh, tmp_path: Path) -> None:

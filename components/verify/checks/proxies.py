@@ -153,7 +153,11 @@ def _missing(facts: Facts, capture: Capture, pod: Pod) -> Finding:
             f"Sidecar {metadata['namespace']}/{metadata['name']} hides {host}",
             f"add {namespace or '*'}/{host} to the Sidecar's egress.hosts",
         )
-    if host.endswith(".svc.cluster.local"):
+    if capture.targets:
+        cause = (
+            "a waypoint gets no cluster that its routes do not name: is the stack's EnvoyFilter for it there?"
+        )
+    elif host.endswith(".svc.cluster.local"):
         cause = f"is there a Service {host.split('.')[0]} in namespace {namespace} with that port?"
     else:
         cause = "is the ServiceEntry in the cluster, and exported to the pod's namespace (egress.exportTo)?"
