@@ -119,6 +119,7 @@ local function guarded(capture)
   return function(handle)
     local done, reason = pcall(capture, handle)
     if not done then
+      report.count("failed")
       report.warn(handle, handle:timestamp() * 1000, "could not capture: " .. tostring(reason))
     end
   end

@@ -91,7 +91,7 @@ async def test_without_the_listeners_name_tunnels_would_be_captured_too(
     assert tunnel[0] == "astra-capture-w"
 
 
-@pytest.mark.setting("workloads.*.targetRefs[].kind", "workloads.*.targetRefs[].name")
+@pytest.mark.setting("egress.waypoints", "workloads.*.targetRefs[].kind", "workloads.*.targetRefs[].name")
 async def test_a_traffic_extension_on_a_service_captures_that_service_only_and_exports(
     mesh: cluster.Mesh, namespace: str, proxy: Waypoint
 ) -> None:
@@ -108,7 +108,6 @@ async def test_a_traffic_extension_on_a_service_captures_that_service_only_and_e
     assert (span.kind, span.attributes["http.target"]) == (SERVER, "/api/products/1")
 
 
-@pytest.mark.setting("egress.waypoints")
 async def test_without_the_egress_setting_a_traffic_extension_has_no_cluster_to_export_to(
     mesh: cluster.Mesh, namespace: str, proxy: Waypoint
 ) -> None:
@@ -131,14 +130,18 @@ async def test_a_gateway_class_in_the_root_namespace_captures_at_every_waypoint(
     assert first_filters(config) == {"shop": name, "other": name}
 
 
-@pytest.mark.parametrize("target", [SERVICE, EVERY], ids=["a Service", "a GatewayClass elsewhere"])
-async def test_istiod_ignores_what_is_refused(
-    mesh: cluster.Mesh, namespace: str, proxy: Waypoint, target: Json
+@pytest.mark.parametrize(
+    "targets",
+    [[SERVICE], [{"group": "gateway.networking.k8s.io", **EVERY}], None],
+    ids=["an EnvoyFilter on a Service", "a GatewayClass outside of the root namespace", "a whole namespace"],
+)
+async def test_istiod_leaves_a_waypoint_alone_where_nothing_that_it_heeds_is_named(
+    mesh: cluster.Mesh, namespace: str, proxy: Waypoint, targets: list[Json] | None
 ) -> None:
     manifests = attached(namespace, GATEWAY)
     [capture] = [item for item in manifests if item["metadata"]["namespace"] == namespace]
-    group = {} if target is SERVICE else {"group": "gateway.networking.k8s.io"}
-    capture["spec"]["targetRefs"] = [{**group, **target}]
+    del capture["spec"]["targetRefs"]
+    capture["spec"].update({"targetRefs": targets} if targets else {})
     async with mesh.applied(manifests):
         config = await proxy.settled(mesh)
     assert "astra-capture" not in str(waypoint.http_filters(config))
@@ -154,3 +157,31 @@ async def test_a_service_keeps_its_own_settings_behind_a_waypoint_that_is_captur
     prefix = f"extensions.istio.io/trafficextension/{namespace}"
     assert chains["shop"][:2] == [extension(namespace), f"{prefix}.whole"]
     assert chains["other"][0] == f"{prefix}.whole"
+
+
+@pytest.mark.parametrize("mechanism", ["EnvoyFilter", "TrafficExtension"])
+async def test_a_gateway_of_the_gateway_api_is_captured_by_its_name(
+    mesh: cluster.Mesh, namespace: str, shop: int, mechanism: str
+) -> None:
+    manifests = attached(
+        namespace, {"kind": "Gateway", "name": "edge"}, mechanism=mechanism, directions=["gateway"]
+    )
+    labels = {"gateway.networking.k8s.io/gateway-name": "edge"}  # istiod looks at this label of the pod
+    async with (
+        collecting(mesh, namespace) as collector,
+        mesh.applied(manifests),
+        mesh.proxy(namespace, labels, kind="router", app_port=shop) as gateway,
+        gateway.client() as client,
+    ):
+        name = {"EnvoyFilter": "astra-capture-w", "TrafficExtension": extension(namespace)}[mechanism]
+        await gateway.until(
+            lambda config: (
+                name in dump.filter_names(config, gateway.inbound)
+                and dump.endpoints(config).get(f"outbound|4318||{collector_host(namespace)}")
+            ),
+            "the capture and the collector's endpoint",
+        )
+        response = await client.get("/api/products", headers={"host": "shop.example"})
+        [span] = await collector.spans(1)
+    assert response.status_code == 200
+    assert (span.kind, span.attributes["http.host"]) == (SERVER, "shop.example")
