@@ -79,6 +79,7 @@ async def test_removal_leaves_nothing_behind_and_fails_no_request(
     assert 20 <= spans < traffic.statuses.total()
 
 
+@pytest.mark.setting("workloads.*.filterName")
 async def test_what_the_guide_installed_is_adopted_by_its_names_and_each_request_captured_once(
     mesh: cluster.Mesh, namespace: str, shop: int
 ) -> None:

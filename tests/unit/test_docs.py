@@ -1,0 +1,99 @@
+"""The documents: their stack files can be rendered, their links, commands and keys exist."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.settings import PART_OF
+from lab import stack
+from tools import settings_reference
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8"))["name"]
+
+EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+
+
+def snippets(document: Path) -> list[dict[str, Any]]:
+    """The fenced YAML blocks of a document."""
+    fenced = re.findall(r"^```ya?ml\n(.*?)^```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return [yaml.safe_load(block) for block in fenced]
+
+
+STACK_FILES: dict[str, dict[str, Any]] = {
+    f"{document.name} {number}": snippet["config"]
+    for document in DOCUMENTS
+    for number, snippet in enumerate(snippets(document))
+    if any(key.startswith(f"{PROJECT}:") for key in snippet.get("config", {}))
+}
+RECIPES = [config for name, config in STACK_FILES.items() if name.startswith("recipes.md")]
+
+
+@pytest.mark.parametrize("config", STACK_FILES.values(), ids=STACK_FILES)
+def test_a_stack_file_can_be_rendered(config: dict[str, Any]) -> None:
+    """With what it leaves out from the dev stack."""
+    assert {key.partition(":")[0] for key in config} <= {PROJECT, "kubernetes"}
+    own = {key.partition(":")[2]: value for key, value in config.items() if key.startswith(PROJECT)}
+    assert stack.manifests(**own)
+
+
+def test_there_are_recipes() -> None:
+    assert len(RECIPES) >= 7
+
+
+def test_both_steps_of_moving_a_collector_can_be_rendered() -> None:
+    move, beside = RECIPES[2:4]
+    url, new = move[f"{PROJECT}:collectorUrl"], beside[f"{PROJECT}:egress"]["name"]
+    assert beside[f"{PROJECT}:collectorUrl"] == url
+    kinds = [manifest["kind"] for manifest in stack.manifests(collectorUrl=url, egress={"create": False})]
+    assert kinds == ["EnvoyFilter"]
+    assert new != stack.manifests()[-1]["metadata"]["name"]
+
+
+def test_the_label_of_the_emergency_is_that_of_every_object() -> None:
+    [(key, value)] = PART_OF.items()
+    text = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    assert re.findall(r"^ +-l (\S+)$", text, re.MULTILINE) == [f"{key}={value}"]
+    assert all(PART_OF.items() <= manifest["metadata"]["labels"].items() for manifest in stack.manifests())
+
+
+@EACH
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)\s]*)\)", document.read_text("utf-8")):
+        name, _, heading = target.partition("#")
+        file = (document.parent / name).resolve() if name else document
+        assert file.exists(), target
+        assert not heading or heading in headings(file), target
+
+
+def headings(document: Path) -> list[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    lines = re.findall(r"^#+ (.*)", document.read_text("utf-8"), re.MULTILINE)
+    return [re.sub(r"[^a-z0-9 _-]", "", line.lower()).replace(" ", "-") for line in lines]
+
+
+@EACH
+def test_commands_exist(document: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    text = document.read_text("utf-8")
+    named = re.findall(r"(?:^ {4}|`|\bARGS=\S+ )(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", text, re.MULTILINE)
+    assert set(named) <= targets
+
+
+@EACH
+def test_settings_that_are_named_by_their_path_exist(document: Path) -> None:
+    keys = [f".{setting.key}." for group in settings_reference.groups() for setting in group.settings]
+    text = document.read_text("utf-8")
+    named = set(re.findall(r"`((?:capture|egress|redaction|export|tls|limits)\.[A-Za-z.]+)`", text))
+    unknown = {name for name in named if not any(f".{name}." in key for key in keys)}
+    assert unknown <= {"egress.hosts"}  # of Istio's Sidecar
+
+
+def test_every_document_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    listed = set(re.findall(r"\]\(([a-z-]+\.md)\)", index))
+    assert listed == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
