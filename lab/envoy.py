@@ -39,6 +39,11 @@ class Envoy:
     ports: Mapping[str, int]
     _log: Path
     _admin: httpx.AsyncClient
+    _process: asyncio.subprocess.Process
+
+    async def ended(self) -> None:
+        """Wait until it has ended, by itself or by somebody else's hand."""
+        await self._process.wait()
 
     async def config_dump(self) -> Any:
         """Its configuration, endpoints included: ``/config_dump?include_eds``."""
@@ -105,7 +110,7 @@ async def running(  # noqa: PLR0913  # by keyword
         try:
             async with _admin(process, folder / "admin", log) as admin:
                 address = admin.base_url.netloc.decode()
-                yield Envoy(process.pid, address, await _listener_ports(admin), log, admin)
+                yield Envoy(process.pid, address, await _listener_ports(admin), log, admin, process)
         finally:
             await _stop(process)
 

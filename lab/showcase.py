@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import secrets
 import signal
@@ -175,7 +174,7 @@ async def _serve(console: Console, manifests: Sequence[bootstrap.Json], port: in
         console.print(_TRY.format(address=f"{LOOPBACK}:{lab.envoy.ports[listener.name]}"), soft_wrap=True)
         tasks = [
             asyncio.create_task(_show_spans(console, lab.collector)),
-            asyncio.create_task(_until_ended(lab.envoy.pid)),
+            asyncio.create_task(lab.envoy.ended()),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -192,19 +191,6 @@ async def _show_spans(console: Console, collector: Collector) -> None:
         for span in await collector.spans(1, timeout=None):
             console.print("  ".join(rows.row(span)), soft_wrap=True)
         collector.clear()
-
-
-async def _until_ended(pid: int) -> None:
-    """Wait until a process has ended (Linux only, as the Envoy of PyPI is)."""
-    ended = asyncio.Event()
-    descriptor = os.pidfd_open(pid)
-    loop = asyncio.get_running_loop()
-    loop.add_reader(descriptor, ended.set)
-    try:
-        await ended.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
 
 
 def _cancel_on_signal() -> None:
