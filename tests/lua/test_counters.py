@@ -32,6 +32,12 @@ def test_aborted_exchanges_are_counted(proxy):
     assert proxy.counters["aborted"] == 1
 
 
+def test_failures_of_the_filter_itself_are_counted(proxy):
+    proxy.stream(peer=None).request().response()
+    proxy.exchange()
+    assert proxy.counters == {"captured": 1, "exported": 1, "failed": 2}
+
+
 def test_nothing_is_counted_of_what_is_not_captured(start):
     proxy = start(sampling_ratio=0)
     proxy.exchange()
