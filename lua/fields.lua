@@ -21,8 +21,14 @@ local function percent_decoded(text)
   return (text:gsub("%%(%x%x)", character))
 end
 
+--- https://user:password@host
+local function mask_user_info(text)
+  return (text:gsub("//[^/?#%s<>,\"']*@", "//" .. MASK .. "@"))
+end
+
 --- For text in no form that is known here: cut off after the first secret name that has a value.
 local function mask_rest(text)
+  text = mask_user_info(text)
   for name, at, gap in text:gmatch("([%w_.-]*)()([^%w_.-]*)") do
     local value = match(gap, "^[\"'\\]*%s*[:=]()")
     if value and is_secret(name) and not find(gap, "^[\"'%s\\]*%*%*%*", value) then
@@ -118,6 +124,11 @@ function M.mask(text, depth)
   elseif depth > MAX_DEPTH then
     return MASK
   end
+  if find(text, "\0", 1, true) then
+    -- UTF-16, or something made to look like nothing.
+    local plain = text:gsub("%z", "")
+    return M.mask(plain, depth + 1) == plain and text or MASK
+  end
   local first = match(text, "^\239?\187?\191?%s*(.?)")
   if find(first, '[[{"]') then
     local masked, whole = json_fields.mask(text, M.mask, depth + 1)
@@ -145,9 +156,9 @@ function M.mask(text, depth)
   return mask_rest(text)
 end
 
---- Masks the secret parameters of a URL's query and fragment.
+--- Masks a URL's user information, and the secret parameters of its query and fragment.
 function M.mask_url(text)
-  return mask_parameters(text, 0)
+  return mask_parameters(mask_user_info(text), 0)
 end
 
 return M

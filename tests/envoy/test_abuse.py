@@ -483,6 +483,7 @@ QUERIES = [
     f"API_KEY={SECRET}#access_token={SECRET}",
     f"a=1#id_token={SECRET}&state=1",
     f"a=1?password={SECRET}",
+    f"a=1&next=https://jane:{SECRET}@h/p",
     f"X-Amz-Signature={SECRET}&X-Amz-Security-Token={SECRET}",
     f"next={quote('/p?token=' + SECRET, safe='')}",
     f"next={quote(quote('/p?token=' + SECRET, safe=''), safe='')}",
@@ -665,6 +666,7 @@ MANGLED = {
     "in open braces": lambda body: b"{{{" + body,
     "in a string": lambda body: json.dumps(body.decode()).encode(),
     "in a field": lambda body: json.dumps({"a": [body.decode()]}).encode(),
+    "in UTF-16": lambda body: body.decode().encode("utf-16"),
     "after a form": lambda body: b"a=1&b=2&" + body,
 }
 

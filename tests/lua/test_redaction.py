@@ -177,6 +177,26 @@ def test_parameters_of_urls_are_masked_wherever_a_url_stands(proxy, target, mask
 
 
 @pytest.mark.parametrize(
+    ("url", "masked"),
+    [
+        ("https://jane:S@h/p", "https://***@h/p"),
+        ("https://S@h?a=1", "https://***@h?a=1"),
+        ("//jane:S@S@h", "//***@h"),
+        ("<https://jane:S@h>; rel=next, </p>", "<https://***@h>; rel=next, </p>"),
+        ("https://h/jane@example.com", "https://h/jane@example.com"),
+        ("https://h, mailto:jane@example.com", "https://h, mailto:jane@example.com"),
+    ],
+)
+def test_user_information_of_urls_is_masked_in_headers_and_bodies(proxy, url, masked):
+    url = url.replace("S", SECRET)
+    proxy.exchange([*GET, ("referer", url)], [*OK, ("location", url)])
+    assert proxy.span.headers("request")["referer"] == masked
+    assert proxy.span.headers("response")["location"] == masked
+    assert shown(proxy, f'{{"url":"{url}"}}') == f'{{"url":"{masked}"}}'
+    assert shown(proxy, url) == masked
+
+
+@pytest.mark.parametrize(
     ("body", "masked"),
     [
         ("<a><password>S</password><b>1</b></a>", "<a><password>***</password><b>1</b></a>"),
@@ -210,6 +230,13 @@ def test_multipart_parts_are_masked_by_name_and_by_content(proxy):
     assert shown(
         proxy, MULTIPART.replace("S", SECRET), "multipart/form-data; boundary=b0"
     ) == MULTIPART.replace("\r\n\r\nS\r\n", "\r\n\r\n***\r\n").replace('"S"', '"***"')
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
+def test_a_text_in_another_unicode_encoding_is_masked_whole_where_it_has_a_secret(proxy, encoding):
+    secret, harmless = f'{{"password":"{SECRET}"}}'.encode(encoding), '{"a":"b"}'.encode(encoding)
+    assert shown(proxy, secret, "application/json") == "***"
+    assert shown(proxy, harmless, "application/json").replace("\0", "").endswith('{"a":"b"}')
 
 
 def test_a_multipart_cut_off_in_a_secret_part_shows_none_of_it(proxy):
@@ -300,6 +327,8 @@ def test_a_planted_field_is_masked_in_any_json_and_the_rest_is_kept(proxy, value
             ">",
             '"a" ',
             "]:",
+            "//",
+            "//@",
             "password=",
             "</password>",
             "<password></password>",
