@@ -152,6 +152,11 @@ def warnings(settings: TrafficCaptureSettings, collector: Collector) -> list[str
         and _captures_all_inbound(workload)
         and workload.namespace == settings.egress.namespace
     ]
+    found += [
+        Problem(path, "captures every pod of its namespace; say labels, or `labels: {}` if all are meant")
+        for (path, _), workload in workloads.items()
+        if not {"labels", "target_refs"} & workload.model_fields_set
+    ]
     # Both spellings of these paths are the same.
     return [f"{format_path(path)}: {text}" for path, text in (*found, *overlaps.warnings(workloads))]
 

@@ -78,7 +78,7 @@ SensorId = Annotated[
 ]
 CollectorUrl = Annotated[
     str,
-    Rule("a URL such as http://astra-traffic-collector.astra-collector:4318/v1/traces", bool),
+    Rule("a URL such as http://astra-traffic-collector.astra-collector.svc.cluster.local:4318", bool),
 ]
 Namespace = Annotated[
     str, Rule("a namespace: at most 63 of a-z, 0-9 and '-', no '-' at an end", _matches(_DNS_LABEL))

@@ -70,6 +70,8 @@ def load(folder: Path, stack: str) -> Configuration:
     for key in content:
         if key != "config" and difflib.get_close_matches(key, ["config"]):
             raise StackFileError(f"{path}: unknown key {key!r}, did you mean config?")
+        if key.startswith(f"{project.get('name')}:"):
+            raise StackFileError(f"{path}: got {key} at the top, expected it below `config:`")
     configuration = Configuration(project=str(project.get("name")), main=str(project.get("main", ".")))
     if "environment" in content:
         configuration.warnings.append("environment: left out, only the Pulumi engine can open it")

@@ -29,7 +29,7 @@ _LOG_WIDTH = 120
 _TIMEOUT_SECONDS = 10
 
 _NEXT = {
-    "make demo-serve": "keep this running, send requests of your own and watch their spans",
+    "make demo-serve STACK={stack}": "keep this running, send requests of your own and watch their spans",
     "edit stacks/Pulumi.{stack}.yaml": "your sensor, collector and workloads, and what is captured of them",
     "make render STACK={stack}": "read the manifests that this deploys",
     "pulumi preview --diff --stack {stack}": "and then `pulumi up`, with the Pulumi engine",

@@ -241,7 +241,9 @@ def test_plain_text_to_the_outside_is_allowed_with_a_warning(engine: Engine) -> 
 
 
 def test_capturing_the_whole_mesh_is_allowed_with_a_warning(engine: Engine) -> None:
-    engine.run(lambda: TrafficCapture("astra", args(workloads={"all": {"namespace": "istio-system"}})))
+    engine.run(
+        lambda: TrafficCapture("astra", args(workloads={"all": {"namespace": "istio-system", "labels": {}}}))
+    )
     assert engine.warnings == [
         (
             "workloads.all: captures every pod of the mesh; keep the collector's own pods out of it "

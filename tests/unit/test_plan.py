@@ -12,6 +12,11 @@ SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
 
 
 def check(workloads: dict[str, Any], url: str = "http://otel.obs:4318", **egress: Any) -> list[str]:
+    """Why workloads are refused, else what is warned of; those without labels say that they mean all pods."""
+    workloads = {
+        name: workload if "targetRefs" in workload else {"labels": {}, **workload}
+        for name, workload in workloads.items()
+    }
     values = {"sensorId": SENSOR_ID, "collectorUrl": url, "egress": egress, "workloads": workloads}
     try:
         settings, collector = plan.traffic_capture(values, Spelling.CONFIG)
@@ -22,6 +27,20 @@ def check(workloads: dict[str, Any], url: str = "http://otel.obs:4318", **egress
 
 def pair(one: dict[str, Any], two: dict[str, Any]) -> list[str]:
     return check({"one": {"namespace": "n", **one}, "two": {"namespace": "n", **two}})
+
+
+def test_forgotten_labels_are_warned_of() -> None:
+    values = {
+        "sensorId": SENSOR_ID,
+        "collectorUrl": "http://otel.obs:4318",
+        "workloads": {"forgotten": {"namespace": "n"}, "meant": {"namespace": "m", "labels": {}}},
+    }
+    assert plan.warnings(*plan.traffic_capture(values, Spelling.CONFIG)) == [
+        (
+            "workloads.forgotten: captures every pod of its namespace; say labels, or `labels: {}` if "
+            "all are meant"
+        )
+    ]
 
 
 X = {"labels": {"app": "x"}}

@@ -26,7 +26,7 @@ A_LABEL_VALUE = (
     "a label value, in quotes if it looks like a number: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.'"
 )
 SOME_DIRECTIONS = "one or more of inbound, outbound, each once; or gateway alone"
-A_URL = "a URL such as http://astra-traffic-collector.astra-collector:4318/v1/traces"
+A_URL = "a URL such as http://astra-traffic-collector.astra-collector.svc.cluster.local:4318"
 
 
 def config(**changes: Any) -> dict[str, str]:
