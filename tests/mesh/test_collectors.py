@@ -88,32 +88,40 @@ async def test_a_collector_with_a_sidecar_is_reached_by_the_meshs_own_mtls(
     assert list(handshakes.values()) == [1]
 
 
+async def captured_twice(  # noqa: PLR0913
+    mesh: cluster.Mesh,
+    namespace: str,
+    shop: int,
+    tls: dict[str, str],
+    certificate: Certificate,
+    *,
+    mutual: bool = False,
+) -> tuple[Span, Span]:
+    """The same request as the real Collector wrote it, and as a plain receiver behind TLS decodes it."""
+
+    async def exchange(collector: Any) -> Span:
+        async with mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy, proxy.client() as client:
+            await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
+            headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
+            await client.post("/api/products", json={"name": "Tamper"}, headers=headers)
+            spans: list[Span] = await collector.spans(1)
+            [span] = spans
+            return span
+
+    async with mesh.applied(external(namespace, tls)):
+        with mesh.tls_collector(EXTERNAL, certificate, port=PORT, mutual=mutual) as collector:
+            written = await exchange(collector)
+        async with receiver(mesh, certificate) as strict:
+            return written, await exchange(strict)
+
+
 @pytest.mark.setting("egress.tls.caCertificates")
 async def test_an_external_collector_is_reached_by_tls_and_gets_what_a_plain_receiver_decodes(
     mesh: cluster.Mesh, namespace: str, shop: int
 ) -> None:
     certificate = mesh.authority.certificate(EXTERNAL)
-    request: dict[str, Any] = {
-        "json": {"name": "Tamper"},
-        "headers": {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"},
-    }
-    async with mesh.applied(external(namespace, {"caCertificates": str(certificate.ca)})):
-        with mesh.tls_collector(EXTERNAL, certificate, port=PORT) as collector:
-            async with (
-                mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
-                proxy.client() as client,
-            ):
-                await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
-                await client.post("/api/products", **request)
-                [written] = await collector.spans(1)
-        async with (
-            receiver(mesh, certificate) as strict,
-            mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
-            proxy.client() as client,
-        ):
-            await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
-            await client.post("/api/products", **request)
-            [received] = await strict.spans(1)
+    tls = {"caCertificates": str(certificate.ca)}
+    written, received = await captured_twice(mesh, namespace, shop, tls, certificate)
     assert written.trace_id == TRACE
     assert lasting(written) == lasting(received)
 
@@ -130,16 +138,9 @@ async def test_mutual_tls_presents_the_proxys_certificate(
         "clientCertificate": str(client_certificate.chain),
         "privateKey": str(client_certificate.key),
     }
-    async with mesh.applied(external(namespace, tls)):
-        with mesh.tls_collector(EXTERNAL, certificate, port=PORT, mutual=True) as collector:
-            async with (
-                mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
-                proxy.client() as client,
-            ):
-                await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
-                await client.get("/api/products")
-                spans = await collector.spans(1)
-    assert scenario.targets(spans) == ["GET /api/products"]
+    written, received = await captured_twice(mesh, namespace, shop, tls, certificate, mutual=True)
+    assert written.trace_id == TRACE
+    assert lasting(written) == lasting(received)
 
 
 @pytest.mark.parametrize(
