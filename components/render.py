@@ -98,6 +98,12 @@ def render(project: Path, stack: str) -> Rendered:
     return Rendered(clusters, [*configuration.warnings, *recorder.warnings])
 
 
+def silence_abandoned_tasks() -> None:
+    """Be silent about what a program that stops half-way leaves behind, as Pulumi's launcher is."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+
+
 class _Recorder(MockMonitor):
     """Pulumi's mock engine, which takes down a program's Kubernetes objects and warnings."""
 
@@ -313,9 +319,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--project", default=Path(), metavar="DIR", type=Path, help="folder of Pulumi.yaml (default: here)"
     )
     options = parser.parse_args(arguments)
-    # A program that stops half-way leaves tasks that nobody awaits; Pulumi's launcher is silent about them.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    silence_abandoned_tasks()
     # The process ends soon, and collecting what a thousand workloads leave behind doubles its time.
     gc.disable()
     sys.tracebacklimit = 1  # and Pulumi takes down the whole stack of calls for each resource, for displays

@@ -2,12 +2,10 @@
 
 import argparse
 import asyncio
-import logging
 import re
 import shutil
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -129,9 +127,7 @@ def _seconds(text: str) -> float:
 
 def _facts(options: argparse.Namespace) -> Facts:
     _progress(f"rendering stack {options.stack}")
-    # A program that stops half-way leaves tasks that nobody awaits.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    render.silence_abandoned_tasks()
     manifests = _declared(options.project, options.stack, options.provider)
     source = Source(
         kubectl=Kubectl(options.context),

@@ -1,7 +1,8 @@
 """A proxy's admin interface (Envoy 1.36 to 1.40), asked by GET requests, which change nothing."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
@@ -62,7 +63,7 @@ def read(get: Get, clusters: Collection[str]) -> Proxy:
     Raises:
         AdminError: it cannot be asked, or does not answer as Envoy does.
     """
-    try:
+    with _answers_of_envoy():
         info = get("server_info")
         listeners = _dump(get, "dynamic_listeners") + _dump(get, "static_listeners")
         return Proxy(
@@ -78,18 +79,23 @@ def read(get: Get, clusters: Collection[str]) -> Proxy:
             ),
             counters=proxy.lua_counters(_stats(get, proxy.LUA_STATS)),
         )
-    except (LookupError, TypeError, ValueError, AttributeError):
-        raise AdminError("it does not answer as the admin interface of Envoy 1.36 to 1.40 does") from None
 
 
 def read_exports(get: Get, clusters: Collection[str]) -> dict[str, Exports]:
     """What became of the requests to clusters, by their names; errors as of `read`."""
-    try:
+    with _answers_of_envoy():
         stats = _stats(get, proxy.export_stats(clusters))
         return {
             status["name"]: proxy.exports(status["name"], status.get("host_statuses", []), stats)
             for status in _statuses(get, clusters)
         }
+
+
+@contextmanager
+def _answers_of_envoy() -> Iterator[None]:
+    """What is not shaped as Envoy's answers are is told as that."""
+    try:
+        yield
     except (LookupError, TypeError, ValueError, AttributeError):
         raise AdminError("it does not answer as the admin interface of Envoy 1.36 to 1.40 does") from None
 

@@ -26,7 +26,7 @@ function M.gsub(text)
   return (text:gsub('[%z\1-\31"\\]', BY_CHARACTER))
 end
 
-local function is_continued(text, at, lead)
+local function sequence_length(text, at, lead)
   if lead < 0xC2 or lead > 0xF4 then
     return 0
   end
@@ -49,7 +49,7 @@ local function step(text, at)
   if code < 0x80 then
     return ESCAPES[code], 1
   end
-  local length = is_continued(text, at, code)
+  local length = sequence_length(text, at, code)
   return length == 0 and "\239\191\189" or nil, math.max(length, 1)
 end
 
