@@ -8,10 +8,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NoReturn
 
 from .. import render
 from ..manifests import Manifest
-from . import declared, report
+from . import declared, report, rights
 from .checks import findings
 from .facts import Facts
 from .gather import AT_ONCE, Source, gather
@@ -45,13 +46,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return report.exit_status(found)
 
 
+class _Rights(argparse.Action):
+    """Prints the rights and ends, as --help does: it takes neither a stack nor a cluster."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        sys.stdout.write(rights.CLUSTER_ROLE)
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=f"python -m {__package__}",
         description="Check that a stack works in its cluster: its objects, the pods that it selects, their "
         "proxies' filters and clusters, and whether spans leave. Reads by kubectl, changes nothing.",
         epilog="Exit status: 0 healthy, 1 problems found, 2 something could not be checked. "
-        "docs/verify.md explains each finding, and lists the rights that it takes.",
+        "Each finding says the next step.",
+    )
+    parser.add_argument(
+        "--rights",
+        action=_Rights,
+        help="print the ClusterRole that this takes, for `kubectl apply -f -`, and exit",
     )
     parser.add_argument(
         "--stack", required=True, metavar="NAME", help="stack to verify: NAME of Pulumi.NAME.yaml"

@@ -199,7 +199,7 @@ def test_objects_that_may_not_be_read_are_not_checked_and_that_is_told() -> None
     facts = replace(facts, objects={**facts.objects, ("ServiceEntry", "istio-system"): unread})
     finding = only(facts)
     assert (finding.level, finding.check, finding.message) == (Level.UNKNOWN, "object-unread", unread.reason)
-    assert "docs/verify.md" in finding.next
+    assert "--rights" in finding.next
 
 
 def test_a_kind_that_the_cluster_does_not_know_is_a_problem() -> None:

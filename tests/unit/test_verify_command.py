@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from components.verify import rights
 from components.verify.__main__ import main
 from lab import stack
 
@@ -66,6 +67,14 @@ def test_a_stack_for_several_clusters_is_verified_in_one_of_them(
         == f"--provider: got 'north', {expected}"
     )
     assert told(capsys, "--project", str(project), "--provider", "east").startswith("kubectl: ")
+
+
+def test_the_rights_are_printed_without_a_stack_or_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--rights"])
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.err) == (0, "")
+    assert printed.out == rights.CLUSTER_ROLE
 
 
 @pytest.mark.parametrize(

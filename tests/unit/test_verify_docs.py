@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from components.verify import rights
+
 ROOT = Path(__file__).parents[2]
 GUIDE, SYMPTOMS = ROOT / "docs" / "verify.md", ROOT / "docs" / "troubleshooting.md"
 MECHANISMS = ROOT / "docs" / "mechanisms.md"
@@ -23,6 +25,10 @@ def findings() -> set[str]:
 def test_every_finding_is_documented_and_no_other() -> None:
     rows = [line.split("|")[1] for line in GUIDE.read_text("utf-8").splitlines() if line.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`([a-z-]+)`", row)} == findings()
+
+
+def test_the_rights_that_are_documented_are_those_that_the_command_prints() -> None:
+    assert f"```yaml\n{rights.CLUSTER_ROLE}```\n" in GUIDE.read_text("utf-8")
 
 
 def test_symptoms_lead_to_findings_that_there_are() -> None:

@@ -6,6 +6,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from ...manifests import SCRIPT_HASH, Manifest
+from .. import rights
 from ..facts import Facts, Unread
 from ..findings import Finding, Level
 
@@ -55,9 +56,7 @@ def _unread(subject: str, unread: Unread) -> Finding:
             unread.reason,
             "install Istio with its CRDs; a TrafficExtension needs Istio 1.30 or later",
         )
-    return Finding(
-        Level.UNKNOWN, "object-unread", subject, unread.reason, "ask for the rights that docs/verify.md lists"
-    )
+    return Finding(Level.UNKNOWN, "object-unread", subject, unread.reason, rights.ASK)
 
 
 def _compared(subject: str, declared: Manifest, live: Manifest | None) -> Iterator[Finding]:

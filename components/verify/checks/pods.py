@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from .. import rights
 from ..declared import Capture
 from ..facts import Facts, Pod, Unread
 from ..findings import Finding, Level
@@ -19,13 +20,7 @@ def check(facts: Facts) -> Iterator[Finding]:
             found = facts.pods[capture.namespace]
             unread = found if isinstance(found, Unread) else None
         if unread:
-            yield Finding(
-                Level.UNKNOWN,
-                "pods-unread",
-                str(capture),
-                unread.reason,
-                "ask for the rights that docs/verify.md lists",
-            )
+            yield Finding(Level.UNKNOWN, "pods-unread", str(capture), unread.reason, rights.ASK)
             continue
         known = [pod for pods in facts.pods.values() if not isinstance(pods, Unread) for pod in pods]
         yield from _of_capture(facts, capture, selected(capture, known, facts.root_namespace))

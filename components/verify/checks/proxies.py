@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from .. import rights
 from ..declared import Capture, expects_tls, namespace_of_host
 from ..facts import Facts, Pod, Proxy, Unread
 from ..findings import Finding, Level
@@ -31,7 +32,7 @@ def _of_pod(facts: Facts, capture: Capture, pod: Pod) -> Iterator[Finding]:
             "proxy-unread",
             str(pod),
             proxy.reason,
-            "does the pod run, and may you port-forward to it? docs/verify.md lists the rights",
+            f"does the pod run, and may you port-forward to it? If not, {rights.ASK}",
         )
         return
     for reason in proxy.rejected:
