@@ -25,7 +25,7 @@ class Finding:
 
     Attributes:
         level: how bad it is.
-        check: what was checked: a word to look up in docs/verify.md.
+        check: what was checked, in a word: the documentation explains each.
         subject: the object, or the pod as ``NAME.NAMESPACE``.
         message: what was found, one line.
         next: what to do about it, one line; empty where there is nothing to do.

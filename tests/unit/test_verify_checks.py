@@ -284,6 +284,7 @@ def test_the_script_of_the_manual_procedure_beside_ours_is_told() -> None:
     guide = HttpFilter("envoy.filters.http.lua", 'handle:logInfo("[Astra Instrumentation] Processing")')
     finding = only(with_proxy(facts, filters=frozenset({*capture.filters_of("sidecar"), guide})))
     assert (finding.level, finding.check) == (Level.PROBLEM, "guide-filter")
+    assert "--force-conflicts" in finding.next
 
 
 def test_another_kind_of_proxy_that_is_selected_too_needs_no_filter() -> None:
@@ -409,11 +410,18 @@ def test_one_pod_that_exports_is_enough_for_its_workload() -> None:
     assert found(facts) == []
 
 
-def test_hidden_statistics_are_told_and_spans_are_seen_all_the_same() -> None:
-    facts = with_proxy(with_cluster(healthy(), exports=Exports(answered=3)), counters={})
+@pytest.mark.parametrize(
+    ("mechanism", "suffixes"),
+    [
+        ("EnvoyFilter", "lua.astra_capture.errors,lua.astra_capture.dropped_no_cluster"),
+        ("TrafficExtension", "lua.errors,lua.dropped_no_cluster"),
+    ],
+)
+def test_hidden_statistics_are_told_and_spans_are_seen_all_the_same(mechanism: str, suffixes: str) -> None:
+    facts = with_proxy(with_cluster(healthy(mechanism=mechanism), exports=Exports(answered=3)), counters={})
     finding = only(facts)
     assert (finding.level, finding.check) == (Level.NOTE, "statistics-hidden")
-    assert "docs/operations.md" in finding.next
+    assert f"{suffixes}, sidecar.istio.io/statsInclusionPrefixes: cluster.outbound|4318||" in finding.next
     assert "exports" in {finding.check for finding in checks.findings(facts)}
 
 

@@ -31,6 +31,11 @@ def test_the_rights_that_are_documented_are_those_that_the_command_prints() -> N
     assert f"```yaml\n{rights.CLUSTER_ROLE}```\n" in GUIDE.read_text("utf-8")
 
 
+def test_no_message_sends_to_a_document_as_the_wheel_has_none() -> None:
+    modules = (ROOT / "components").rglob("*.py")
+    assert [path.name for path in modules if re.search(r"docs/|\.md\b", path.read_text("utf-8"))] == []
+
+
 def test_symptoms_lead_to_findings_that_there_are() -> None:
     named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", SYMPTOMS.read_text("utf-8")))
     assert named <= findings()

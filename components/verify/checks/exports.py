@@ -6,8 +6,6 @@ from ..declared import Capture
 from ..facts import Cluster, Exports, Facts, Pod, Proxy
 from ..findings import Finding, Level
 
-_HIDDEN = "bring them back by the annotations that docs/operations.md gives, if you want them seen"
-
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Findings about what became of spans."""
@@ -56,13 +54,21 @@ def _of_proxy(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterato
             subject,
             "Istio hides the statistics of Lua and of clusters: errors of the script, 4xx answers of the "
             "collector and what its limits drop are not seen",
-            _HIDDEN,
+            "if you want them seen, annotate the pods: "
+            f"sidecar.istio.io/statsInclusionSuffixes: {_suffixes(capture)}, "
+            f"sidecar.istio.io/statsInclusionPrefixes: cluster.{capture.cluster}",
         )
     if cluster is not None:
         if dropped := proxy.counters.get("dropped_no_cluster"):
             message = f"dropped {dropped} spans while it had no cluster {capture.cluster}; now it has"
             yield Finding(Level.NOTE, "dropped-spans", subject, message)
         yield from _exports(facts, subject, cluster, proxy.later.get(capture.cluster))
+
+
+def _suffixes(capture: Capture) -> str:
+    """How the counters that are looked at end; those of a TrafficExtension have no prefix of ours."""
+    prefix = "lua.astra_capture" if capture.kind == "EnvoyFilter" else "lua"
+    return f"{prefix}.errors,{prefix}.dropped_no_cluster"
 
 
 def _exports(facts: Facts, subject: str, cluster: Cluster, later: Exports | None) -> Iterator[Finding]:

@@ -55,7 +55,8 @@ def _filters(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator
             "guide-filter",
             subject,
             "runs the script of the manual procedure too: requests are reported twice, without masking",
-            "delete the EnvoyFilter that was applied by hand, or adopt it with `filterName`: docs/capture.md",
+            "delete the EnvoyFilter that was applied by hand; or give the workload its namespace, and its "
+            "name as `filterName`: then `kubectl apply --server-side --force-conflicts` takes it over",
         )
     expected = capture.filters_of(proxy.kind) if proxy.kind else [found for _, found in capture.filters]
     in_cluster = _scripts_in_cluster(facts, capture)
