@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from components import render
+from components.verify import rights
 from components.version import VERSION
 from tests.package.conftest import ROOT, Installed, build
 
@@ -116,3 +117,28 @@ def test_a_mistake_is_told_in_a_line_without_a_traceback(
 def test_help_names_the_command_that_was_given(installed: Installed, tmp_path: Path) -> None:
     ran = installed.run("-m", "astra_istio.render", "--help", cwd=tmp_path)
     assert ran.stdout.startswith("usage: python -m astra_istio.render ")
+
+
+def test_verify_names_the_command_that_was_given(installed: Installed, tmp_path: Path) -> None:
+    ran = installed.run("-m", "astra_istio.verify", "--help", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("usage: python -m astra_istio.verify ")
+
+
+def test_verify_prints_the_rights_that_it_takes_where_there_is_nothing(
+    installed: Installed, tmp_path: Path
+) -> None:
+    ran = installed.run("-m", "astra_istio.verify", "--rights", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout == rights.CLUSTER_ROLE
+
+
+def test_verify_without_a_cluster_says_what_to_do_next(
+    installed: Installed, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    ran = installed.run("-m", "astra_istio.verify", "--project", project, "--stack", "dev", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr.splitlines()[-1] == (
+        "kubectl: No such file or directory; install it, and put it on the PATH"
+    )
