@@ -1,4 +1,4 @@
-"""The documents: their stack files can be rendered, their links, commands and keys exist."""
+"""The documents: their stack files can be rendered, their links, commands, keys and tests exist."""
 
 import re
 from pathlib import Path
@@ -14,6 +14,12 @@ from tools import settings_reference
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8"))["name"]
+
+A_TEST = re.compile(r"^(?:async )?def (test_\w+)", re.MULTILINE)
+TESTS = {
+    path.relative_to(ROOT): set(A_TEST.findall(path.read_text("utf-8")))
+    for path in (ROOT / "tests").rglob("test_*.py")
+}
 
 EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -91,6 +97,25 @@ def test_settings_that_are_named_by_their_path_exist(document: Path) -> None:
     named = set(re.findall(r"`((?:capture|egress|redaction|export|tls|limits)\.[A-Za-z.]+)`", text))
     unknown = {name for name in named if not any(f".{name}." in key for key in keys)}
     assert unknown <= {"egress.hosts"}  # of Istio's Sidecar
+
+
+@EACH
+def test_tests_that_are_named_exist(document: Path) -> None:
+    text = document.read_text("utf-8")
+    for folder, file, name in re.findall(r"(tests/\w+/)?\b(test_\w+\.py)(?:::(test_\w+))?", text):
+        files = [path for path in TESTS if path.name == file and str(path).startswith(folder)]
+        assert files, f"{folder}{file}"
+        assert not name or any(name in TESTS[path] for path in files), f"{file}::{name}"
+    named = set(re.findall(r"\btest_\w+\b(?!\.py)", text))
+    assert named - set().union(*TESTS.values()) == set()
+
+
+def test_every_scenario_of_the_mesh_is_named_in_a_document() -> None:
+    named = {
+        name for document in DOCUMENTS for name in re.findall(r"\btest_\w+\b", document.read_text("utf-8"))
+    }
+    scenarios = {name for path, names in TESTS.items() if path.parent == Path("tests/mesh") for name in names}
+    assert scenarios - named == set()
 
 
 def test_every_document_is_in_the_index() -> None:
