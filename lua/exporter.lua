@@ -58,7 +58,7 @@ function M.flush_if_due(handle, now)
   end
 end
 
---- Adds a span, as JSON text.
+--- Adds a span: JSON text in a buffer.
 function M.add(handle, now, span)
   if spans > 0 and #batch + #span > LIMITS.max_batch_bytes then
     flush(handle, now)

@@ -41,7 +41,7 @@ end
 --- Any text as JSON string content.
 -- A loop over bytes, as LuaJIT compiles it and does not compile patterns (lab/encoding).
 -- @param is_cut whether a sequence that the text ends in was cut off, and is left out
--- @return the content; how many bytes were replaced
+-- @return the content: a buffer, until the next call; how many bytes were replaced
 function M.encode(text, is_cut)
   local from, at, size, replaced = 1, 1, #text, 0
   scratch:reset()
@@ -64,12 +64,12 @@ function M.encode(text, is_cut)
     end
     at = at + (length or 1)
   end
-  return scratch:put(text:sub(from, size)):get(), replaced
+  return scratch:put(text:sub(from, size)), replaced
 end
 
 --- The same for a short text, which most often is plain: one C call tells.
 function M.escape(text)
-  return text:find("[^ !#-[%]^-~]") and (M.encode(text)) or text
+  return text:find("[^ !#-[%]^-~]") and M.encode(text):get() or text
 end
 
 return M

@@ -9,25 +9,32 @@ local json = require("json")
 local redaction = require("redaction")
 local report = require("report")
 
+local escape = json.escape
+
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
-local FLAVORS = { ["HTTP/1.0"] = "1.0", ["HTTP/1.1"] = "1.1", ["HTTP/2"] = "2", ["HTTP/3"] = "3" }
 local NO_BODY = body.new({})
+
+local out = require("string.buffer").new()
 
 local M = {}
 
 --- @param content JSON string content
 local function attribute(key, content, kind)
-  return '{"key":"' .. key .. '","value":{"' .. (kind or "stringValue") .. '":"' .. content .. '"}},'
+  return ('{"key":"%s","value":{"%s":"%s"}},'):format(key, kind or "stringValue", content)
 end
 
-local SENSOR = attribute("sensor.id", json.escape(config.sensor_id))
+-- What a request says, as a format of its values.
+local REQUEST = attribute("sensor.id", config.sensor_id)
+for key in ("method target host flavor scheme request.headers"):gmatch("%S+") do
+  REQUEST = REQUEST .. attribute("http." .. key, "%s")
+end
+REQUEST = REQUEST .. attribute("net.sock.peer.addr", "%s")
 
 --- The guide's sources in the guide's order, then the downstream address, without a port.
 local function peer_address(values, stream)
-  local forwarded = values["x-forwarded-for"]
   return (values["x-envoy-peer-metadata-id"] or ""):match("sidecar~[^~]+~([^~]+)%.")
-    or (forwarded and forwarded:match("^[^,]+"))
+    or (values["x-forwarded-for"] or ""):match("^[^,]+")
     or values["x-envoy-external-address"]
     or values["x-real-ip"]
     or stream:downstreamRemoteAddress():match("^%[?(.-)%]?:%d+$")
@@ -43,9 +50,8 @@ function M.begin(header_map, stream, now, text)
   if header_map then
     values, shown = headers.read(header_map)
   end
-  local method = json.escape(values[":method"] or "")
+  local method = escape(values[":method"] or "")
   local scheme = config.scheme ~= "auto" and config.scheme or values[":scheme"] or "https"
-  scheme = values["x-forwarded-proto"] == "https" and "https" or scheme
   local trace_id, parent_id = ids.trace(values)
   return {
     id = ids.span_id(),
@@ -54,14 +60,15 @@ function M.begin(header_map, stream, now, text)
     method = method,
     started = now,
     start = text,
-    attributes = SENSOR
-      .. attribute("http.method", method)
-      .. attribute("http.target", json.escape(redaction.url(values[":path"] or "")))
-      .. attribute("http.host", json.escape(values[":authority"] or ""))
-      .. attribute("http.flavor", FLAVORS[stream:protocol()] or "")
-      .. attribute("http.scheme", json.escape(scheme))
-      .. attribute("net.sock.peer.addr", json.escape(peer_address(values, stream)))
-      .. attribute("http.request.headers", shown),
+    attributes = REQUEST:format(
+      method,
+      escape(redaction.url(values[":path"] or "")),
+      escape(values[":authority"] or ""),
+      (stream:protocol() or ""):match("%d.*"):gsub("2%.0", "2"),
+      escape(values["x-forwarded-proto"] == "https" and "https" or scheme),
+      shown,
+      escape(peer_address(values, stream))
+    ),
     request_body = body.new(values),
     status = 0,
     response_headers = "{}",
@@ -69,56 +76,49 @@ function M.begin(header_map, stream, now, text)
   }
 end
 
-local function body_attributes(handle, key, part)
+--- Puts what a span says of a body.
+local function put_body(handle, key, part)
   local content, omitted, raw = body.render(part)
-  local written = raw and attribute(key, handle:base64Escape(raw), "bytesValue") or attribute(key, content)
+  local kind = raw and "bytesValue" or "stringValue"
+  out:put('{"key":"', key, '","value":{"', kind, '":"', raw and handle:base64Escape(raw) or content, '"}},')
   if GUIDE then
-    return written
+    return
   end
   if part.total > 0 then
-    written = written .. attribute(key .. ".size", part.total, "intValue")
+    out:put(attribute(key .. ".size", part.total, "intValue"))
   end
   if omitted then
-    written = written .. attribute(key .. ".omitted", omitted)
+    out:put(attribute(key .. ".omitted", omitted))
   elseif body.is_truncated(part) then
     report.count("truncated")
-    written = written .. '{"key":"' .. key .. '.truncated","value":{"boolValue":true}},'
+    out:put('{"key":"', key, '.truncated","value":{"boolValue":true}},')
   end
-  return written
 end
 
 --- One span.
 -- @param handle of the stream at hand, for base64
 -- @param record as begun, with what its response added: status, response_headers, response_body, is_aborted
 -- @param finish nanoseconds as text
+-- @return a buffer, until the next call
 function M.render(handle, record, finish)
-  local attributes = record.attributes
-    .. attribute("http.status_code", record.status, "intValue")
-    .. attribute("http.response.headers", record.response_headers)
-    .. body_attributes(handle, "http.request.body", record.request_body)
-    .. body_attributes(handle, "http.response.body", record.response_body)
-  local parent, name, status = "", "example-span", ""
-  if not GUIDE then
-    parent = record.parent_id and '"parentSpanId":"' .. record.parent_id .. '",' or ""
-    name = record.method ~= "" and record.method or "HTTP"
-    status = record.status >= 500 and ',"status":{"code":2}' or ""
-    if record.is_aborted then
-      attributes = attributes .. attribute("error.type", "aborted")
-      status = ',"status":{"code":2,"message":"aborted"}'
-    end
+  out:reset():put('{"traceId":"', record.trace_id, '","spanId":"', record.id)
+  if not GUIDE and record.parent_id then
+    out:put('","parentSpanId":"', record.parent_id)
   end
-  return ('{"traceId":"%s","spanId":"%s",%s"name":"%s","kind":%d,'):format(
-    record.trace_id,
-    record.id,
-    parent,
-    name,
-    KIND
-  ) .. ('"startTimeUnixNano":"%s","endTimeUnixNano":"%s","attributes":[%s]%s}'):format(
-    record.start,
-    finish,
-    attributes:sub(1, -2),
-    status
-  )
+  local name = GUIDE and "example-span" or record.method ~= "" and record.method or "HTTP"
+  out:put('","name":"', name, '","kind":', KIND, ',"startTimeUnixNano":"', record.start)
+  out:put('","endTimeUnixNano":"', finish, '","attributes":[', record.attributes)
+  put_body(handle, "http.request.body", record.request_body)
+  put_body(handle, "http.response.body", record.response_body)
+  out:put(attribute("http.response.headers", record.response_headers))
+  local status = ""
+  if not GUIDE and record.is_aborted then
+    out:put(attribute("error.type", "aborted"))
+    status = ',"status":{"code":2,"message":"aborted"}'
+  elseif not GUIDE and record.status >= 500 then
+    status = ',"status":{"code":2}'
+  end
+  return out:put('{"key":"http.status_code","value":{"intValue":"', record.status, '"}}]', status, "}")
 end
 
 return M

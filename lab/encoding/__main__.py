@@ -27,6 +27,13 @@ for _ = 1, times do run(text) end
 return (os.clock() - started) / times * 1e6
 """
 
+_OWN = """
+local function encode(text)
+  return json.encode(text):get()
+end
+return encode, redaction.body, secrets.is_secret
+"""
+
 Encode = Callable[[bytes], bytes]
 
 
@@ -42,7 +49,7 @@ class Lua:
             direction=Direction.INBOUND,
         ).text
         modules = rendered[rendered.index("local config = (function()") : rendered.index(_MODULES_END)]
-        own = self._lua.execute(f"{modules}return json.encode, redaction.body, secrets.is_secret".encode())
+        own = self._lua.execute(f"{modules}{_OWN}".encode())
         encode, mask, is_secret = own
         others = self._lua.eval(b"loadstring")(Path(__file__).with_name("alternatives.lua").read_bytes())(
             is_secret
