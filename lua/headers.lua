@@ -8,7 +8,7 @@ local clear = require("table.clear")
 
 local escape = json.escape
 
-local MAX_CACHED, MAX_CACHED_VALUE = 256, 64
+local MAX_CACHED, MAX_CACHED_VALUE = 256, 160
 
 -- By name: the mask, or false; nil for headers that are not recorded.
 local MASKS = {}
