@@ -10,6 +10,7 @@ local is_secret, MASK = secrets.is_secret, secrets.MASK
 local find, match, sub = string.find, string.match, string.sub
 
 local MAX_DEPTH = 4
+local ENTITIES = { ["&amp;"] = "&", ["&lt;"] = "<", ["&#60;"] = "<", ["&#x3c;"] = "<", ["&#x3C;"] = "<", ["&quot;"] = '"' }
 
 local M = {}
 
@@ -18,7 +19,7 @@ local function character(hex)
 end
 
 local function percent_decoded(text)
-  return (text:gsub("%%(%x%x)", character))
+  return find(text, "%", 1, true) and (text:gsub("%%(%x%x)", character)) or text
 end
 
 --- https://user:password@host
@@ -64,7 +65,7 @@ local function tag_end(text, at)
 end
 
 local function mask_xml(text)
-  local out, copied, at = {}, 1, 1
+  local out, copied, at, names_next = {}, 1, 1, false
   while true do
     local _, stop, name = find(text, "<([%w_:.-]+)", at)
     local close = stop and tag_end(text, stop + 1)
@@ -72,7 +73,7 @@ local function mask_xml(text)
       -- What a tag that was cut off would have held, nobody knows.
       return table.concat(out) .. sub(text, copied, stop) .. (stop and stop < #text and " " .. MASK or "")
     end
-    local hidden, named = false, is_secret(name)
+    local hidden, named = false, names_next or is_secret(name)
     local attributes = sub(text, stop + 1, close)
     for key, value in attributes:gmatch("%f[%w_:.-]([%w_:.-]+)%s*=%s*[\"']?([%w_.-]*)") do
       -- <field name="password">
@@ -80,6 +81,8 @@ local function mask_xml(text)
       hidden = hidden or is_secret(key) or is_secret(value)
     end
     at = close + 1
+    -- <key>password</key><string>...</string>
+    names_next = (name == "name" or name == "key") and is_secret(match(text, "^[^<]*", at))
     local is_empty = sub(attributes, -2) == "/>"
     if hidden then
       out[#out + 1] = sub(text, copied, stop) .. " " .. MASK
@@ -104,7 +107,8 @@ local function mask_multipart(text, boundary, depth)
     local following = find(text, boundary, at + 1, true)
     local part = sub(text, at, (following or 0) - 1)
     local head, content = match(part, "^(.-\r?\n\r?\n)(.*)$")
-    local name = head and match(head, "[%s;][Nn][Aa][Mm][Ee]%s*=%s*[\"']?([^\"'\r\n;]*)")
+    -- With its file's name: what quotes hide is not told apart.
+    local name = head and match(head, "[%s;][Nn][Aa][Mm][Ee]%*?%s*=([^\r\n]*)")
     if name and is_secret(percent_decoded(name)) then
       content = MASK .. "\r\n"
     else
@@ -116,10 +120,7 @@ local function mask_multipart(text, boundary, depth)
   return table.concat(out)
 end
 
---- Masks the secret fields of a text.
--- @param depth how many texts this one is nested in; none for a body
-function M.mask(text, depth)
-  depth = depth or 0
+local function mask_forms(text, depth)
   if not find(text, "[=:<%%\\]") then
     return text
   elseif depth > MAX_DEPTH then
@@ -142,7 +143,7 @@ function M.mask(text, depth)
   end
   text = text:gsub("\\u00(%x%x)", character)
   local boundary = match(text, "^%s*(%-%-[^\r\n]*)") or match(text, "\n(%-%-[^\r\n]*)")
-  if boundary and find(text, "[Nn][Aa][Mm][Ee]%s*=") then
+  if boundary and find(text, "[Nn][Aa][Mm][Ee]%*?%s*=") then
     return mask_multipart(text, boundary, depth)
   end
   text = mask_xml(text)
@@ -155,6 +156,21 @@ function M.mask(text, depth)
     end
   end
   return mask_rest(text)
+end
+
+--- Masks the secret fields of a text.
+-- @param depth how many texts this one is nested in; none for a body
+function M.mask(text, depth)
+  depth = depth or 0
+  local masked = mask_forms(text, depth)
+  if find(masked, "&", 1, true) then
+    -- XML inside of XML. It counts twice, so that a hostile nesting of all forms costs little.
+    local plain = masked:gsub("&#?%w+;", ENTITIES)
+    if plain ~= masked and M.mask(plain, depth + 2) ~= plain then
+      return MASK
+    end
+  end
+  return masked
 end
 
 --- Masks a URL's user information, and the secret parameters of its query and fragment.

@@ -12,10 +12,13 @@ local BETWEEN = {}
 for character in (" \t\r\n[]{},:+-.0123456789"):gmatch(".") do
   BETWEEN[byte(character)] = true
 end
-local SIGNS = { [COLON] = true, [37] = true, [60] = true, [61] = true } -- %<=
+local SIGNS = { [COLON] = true, [37] = true, [38] = true, [60] = true, [61] = true } -- %&<=
 local LITERALS = { ["true"] = true, ["false"] = true, null = true, e = true, E = true }
 local DEPTH = { ["{"] = 1, ["["] = 1, ["}"] = -1, ["]"] = -1 }
 local ESCAPED = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
+-- {"name": "password", "value": ...}
+local NAMING = { name = true, key = true, Name = true, Key = true }
+local VALUE = { value = true, Value = true }
 
 local M = {}
 
@@ -73,6 +76,7 @@ end
 -- @return text; whether all of it was JSON, else it is as it was from where it was not
 function M.mask(text, mask, depth)
   local out, copied, at, size = {}, 1, text:match("^\239?\187?\191?()"), #text
+  local is_naming, named = false, false
   while at <= size do
     local code = byte(text, at)
     if BETWEEN[code] then
@@ -85,17 +89,22 @@ function M.mask(text, mask, depth)
         at = at + 1
       end
       local is_key = byte(text, at) == COLON
-      if is_key or signs then
+      if is_key or signs or is_naming then
         local plain = text:sub(from, to)
         if plain:find("\\", 1, true) then
           plain = plain:gsub("\\(.)(%x?%x?%x?%x?)", unescaped)
         end
         if not is_key then
+          if is_naming then
+            is_naming, named = false, secrets.is_secret(plain)
+          end
           local masked = mask(plain, depth)
           instead = masked ~= plain and json.escape(masked)
-        elseif secrets.is_secret(plain) then
+        elseif secrets.is_secret(plain) or (named and VALUE[plain]) then
           from, to, instead = at + 1, value_end(text, at + 1), '"' .. secrets.MASK .. '"'
           at = to + 1
+        else
+          is_naming = NAMING[plain]
         end
       end
       if instead then

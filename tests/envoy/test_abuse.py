@@ -396,6 +396,7 @@ JSONS = [
     f'{{"soap":"<a><Password>{SECRET}</Password></a>"}}',
     f'{{"id":1}}\n{{"password":"{SECRET}"}}\n{{"id":2,"otp":"{NUMBER}"}}\n',
     f'{{"password":null,"passwd":"{SECRET}","pwd":["{SECRET}"]}}',
+    f'{{"soap":"&lt;password&gt;{SECRET}&lt;/password&gt;"}}',
 ]
 FORMS = [
     f"user=jane&password={SECRET}&page=1",
@@ -415,6 +416,7 @@ MULTIPARTS = [
     multipart("name=password", SECRET, line="\n"),
     multipart('NAME="userPassword"', SECRET),
     multipart('name="pass%77ord"', SECRET),
+    multipart("name*=UTF-8''password", SECRET),
     multipart('filename="a.txt"; name="private_key"', SECRET),
     multipart('name="secret"', SECRET, more="\r\nContent-Type: text/plain; charset=utf-8"),
     multipart('name="data"', JSONS[0], more="\r\nContent-Type: application/json"),
@@ -436,6 +438,8 @@ XMLS = [
     f'<field value="{SECRET}" name="password"/>',
     f"<a title='a > b' b=\"<\"/><pin>{NUMBER}</pin>",
     f"<PASSWORD\n>{SECRET}</PASSWORD\n>",
+    f"<r>&lt;login&gt;&lt;password&gt;{SECRET}&lt;/password&gt;&lt;/login&gt;</r>",
+    f"<dict><key>password</key><string>{SECRET}</string></dict>",
 ]
 LINES = [
     f"user: jane\npassword: {SECRET}\npage: 1\n",

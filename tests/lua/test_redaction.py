@@ -52,7 +52,8 @@ def shown(proxy, body, content_type="text/plain"):
             "sessionId",
             "privateKey",
         ),
-        *("credentials", "passwd", "pwd", "passphrase", "jwt", "otp", "Pass_Word"),
+        *("credentials", "passwd", "pwd", "passphrase", "jwt", "otp", "Pass_Word", "db_pass", "securityCode"),
+        *("_csrf", "client_assertion", "SAMLResponse", "signingKey", "connectionString"),
     ],
 )
 def test_names_with_secret_words_are_secret(proxy, name):
@@ -90,6 +91,12 @@ def test_names_that_only_contain_the_letters_of_a_secret_word_are_not(proxy, nam
         ('{"password":"S"}\n{"a":1}\n{"token":"S"}\n', '{"password":"***"}\n{"a":1}\n{"token":"***"}\n'),
         ('\ufeff {"password":"S"}', '\ufeff {"password":"***"}'),
         ('"{\\"password\\":\\"S\\"}"', '"{\\"password\\":\\"***\\"}"'),
+        (
+            '[{"name":"password","value":"S"},{"name":"a","value":"b"}]',
+            '[{"name":"password","value":"***"},{"name":"a","value":"b"}]',
+        ),
+        ('{"Key":"apiKey","note":"a=b","Value":["S"]}', '{"Key":"apiKey","note":"a=b","Value":"***"}'),
+        ('{"name":"jane","value":"kept"}', '{"name":"jane","value":"kept"}'),
     ],
 )
 def test_json_fields_are_masked(proxy, body, masked):
@@ -212,6 +219,13 @@ def test_user_information_of_urls_is_masked_in_headers_and_bodies(proxy, url, ma
         ('<field value="S" name="pin">S</field>', "<field ***>***</field>"),
         ("<login password=S user='x'/>", "<login ***/>"),
         ("<token/><b>1</b>", "<token/><b>1</b>"),
+        ("<key>password</key><string>S</string><a>1</a>", "<key>password</key><string>***</string><a>1</a>"),
+        ("<name> pin </name><value><i4>S</i4></value>", "<name> pin </name><value>***</value>"),
+        ("<name>jane</name><value>kept</value>", "<name>jane</name><value>kept</value>"),
+        ("<a>&lt;password&gt;S&lt;/password&gt;</a>", "***"),
+        ("<a>&amp;lt;pin&amp;gt;S</a>", "***"),
+        ("<a>&#x3c;pin&#x3e;S</a>", "***"),
+        ("<a><pin>S</pin><b>x &lt; y &amp; z</b></a>", "<a><pin>***</pin><b>x &lt; y &amp; z</b></a>"),
     ],
 )
 def test_xml_elements_and_attributes_are_masked(proxy, body, masked):
@@ -243,6 +257,19 @@ def test_a_multipart_cut_off_in_a_secret_part_shows_none_of_it(proxy):
     body = MULTIPART.replace("S", SECRET)
     cut = body[: body.index(SECRET) + 4]
     assert SECRET[:3] not in shown(proxy, cut, "multipart/form-data; boundary=b0")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['"password"', "password", ' "password"; filename=a', '"a\\"; password"', '"pass%77ord"'],
+)
+def test_a_part_is_found_secret_however_its_name_is_written(proxy, name):
+    assert SECRET not in shown(proxy, MULTIPART.replace('"password"', name).replace("S", SECRET))
+
+
+def test_an_extended_name_of_a_part_is_read(proxy):
+    body = MULTIPART.replace('name="password"', "name*=UTF-8''password").replace("S", SECRET)
+    assert SECRET not in shown(proxy, body)
 
 
 def test_words_are_settings(start):
@@ -340,6 +367,13 @@ def test_a_planted_field_is_masked_in_any_json_and_the_rest_is_kept(proxy, value
             '{"password":{',
             '<pin x="',
             '"\\u003d"',
+            "&lt;",
+            "&amp;",
+            "&amp;amp;lt;<a>",
+            "<name>",
+            '"name":"',
+            '{"name":"pin","value":',
+            '"&amp;=&lt;"',
         ),
     ],
 )
