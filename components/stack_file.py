@@ -92,13 +92,15 @@ def find(folder: Path, stack: str) -> tuple[dict[str, Any], Path]:
     project = _read(folder / "Pulumi.yaml")
     stack_folder = folder / str(project.get("stackConfigDir", "."))
     path = stack_folder / f"Pulumi.{stack}.yaml"
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", stack) or not path.is_file():
+    is_name = re.fullmatch(r"[A-Za-z0-9_.-]+", stack)
+    if not is_name or not path.is_file():
         stacks = sorted(
             file.name[len("Pulumi.") : -len(".yaml")] for file in stack_folder.glob("Pulumi.?*.yaml")
         )
-        raise NoStackError(
-            f"no stack {stack!r} in {stack_folder}, expected one of {', '.join(stacks) or 'none'}"
-        )
+        expected = f"expected one of {', '.join(stacks)}"
+        if not stacks:
+            expected = f"no stack files there: make {path.name if is_name else 'Pulumi.dev.yaml'}"
+        raise NoStackError(f"no stack {stack!r} in {stack_folder}, {expected}")
     return project, path
 
 

@@ -147,6 +147,17 @@ def test_a_stack_that_is_not_there_is_told_with_those_that_are(tmp_path: Path, n
     assert str(refusal.value) == f"no stack {name!r} in {tmp_path / 'envs'}, expected one of dev"
 
 
+@pytest.mark.parametrize(
+    ("name", "file"), [("dev", "dev"), ("prod", "prod"), ("../dev", "dev"), ("acme/dev", "dev"), ("", "dev")]
+)
+def test_where_there_are_no_stack_files_the_one_to_make_is_told(tmp_path: Path, name: str, file: str) -> None:
+    (tmp_path / "Pulumi.yaml").write_text("name: acme\n", "utf-8")
+    with pytest.raises(StackFileError) as refusal:
+        load(tmp_path, name)
+    told = f"no stack {name!r} in {tmp_path}, no stack files there: make Pulumi.{file}.yaml"
+    assert str(refusal.value) == told
+
+
 def test_a_folder_without_a_project_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StackFileError, match=r"Pulumi\.yaml: No such file or directory$"):
         load(tmp_path, "dev")
