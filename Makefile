@@ -44,7 +44,7 @@ review: $(VENV)/.runtime ## What a change does to STACK: the working tree agains
 render: $(VENV)/$(if $(filter-out .,$(PROJECT)),.package,.runtime) ## Write the manifests of STACK in PROJECT to OUT, without the Pulumi engine
 	@$(BIN)/python -m $(if $(filter-out .,$(PROJECT)),astra_istio,components).render --project $(PROJECT) --stack $(STACK) --out $(OUT) $(ARGS)
 
-wheel: $(VENV)/.test ## Build the package, to dist/
+wheel: $(VENV)/.build ## Build the package, to dist/
 	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
@@ -63,6 +63,7 @@ format: $(VENV)/.lint ## Format Python and Lua in place
 lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.txt
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test -c requirements.txt pyproject.toml -o requirements-test.txt
+	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group build -c requirements-test.txt -o requirements-build.txt
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test --group lint -c requirements-test.txt pyproject.toml -o requirements-lint.txt
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test --group bench -c requirements-test.txt pyproject.toml -o requirements-bench.txt
 	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group policy -c requirements-test.txt pyproject.toml -o policy/requirements.txt
@@ -82,6 +83,10 @@ $(VENV)/.package: $(VENV)/.runtime pyproject.toml $(wildcard components/*.py com
 	@echo "Installing the package into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	@touch $@
+
+# No more than a wheel is built with: a build of its own takes seconds, not the minute of all test pins.
+$(VENV)/.build: requirements-build.txt
+	@$(INSTALL) $< $@
 
 $(VENV)/.test: requirements-test.txt
 	@$(INSTALL) $< $@
