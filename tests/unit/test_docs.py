@@ -9,6 +9,7 @@ import yaml
 
 from components import render
 from components.settings import PART_OF
+from components.version import VERSION
 from lab import stack
 from tools import settings_reference
 
@@ -21,6 +22,20 @@ TESTS = {
     path.relative_to(ROOT): set(A_TEST.findall(path.read_text("utf-8")))
     for path in (ROOT / "tests").rglob("test_*.py")
 }
+# What a user pins: the wheel's name, the line of a package index, a tag.
+VERSIONS = re.compile(
+    r"(?:pulumi_astra_istio-|pulumi-astra-istio[=~<>!]=\s*|@v|\bBASE=v)(?P<version>\d+\.\d[\w.+]*\w|[A-Z]+\b)"
+)
+PINNING = [
+    *DOCUMENTS,
+    *(
+        path
+        for folder in ("examples", "plugin", "policy")
+        for path in sorted((ROOT / folder).rglob("*.*"))
+        if path.suffix in {".json", ".md", ".py", ".toml", ".ts", ".txt", ".yaml"}
+        and not {"node_modules", "sdks", ".venv", "venv", "rendered"} & {*path.relative_to(ROOT).parts}
+    ),
+]
 
 EACH = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 
@@ -125,3 +140,13 @@ def test_every_document_is_in_the_index() -> None:
     index = (ROOT / "docs" / "README.md").read_text("utf-8")
     listed = set(re.findall(r"\]\(([a-z-]+\.md)\)", index))
     assert listed == {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+
+def test_versions_that_a_user_pins_are_the_one_there_is() -> None:
+    named = {
+        (str(path.relative_to(ROOT)), match["version"])
+        for path in PINNING
+        for match in VERSIONS.finditer(path.read_text("utf-8"))
+    }
+    assert {path for path, _ in named} >= {"README.md", "docs/platform.md", "docs/review.md"}
+    assert {(path, version) for path, version in named if version not in {VERSION, "VERSION"}} == set()
