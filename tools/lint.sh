@@ -29,5 +29,6 @@ command -v luacheck >/dev/null ||
 ruff format --check .
 ruff check .
 mypy
+MYPYPATH=tools/typings:examples/platform mypy examples/platform # a consumer's program, whose root is its own folder
 "$STYLUA" --check lua tests/lua
 luacheck -q lua tests/lua
