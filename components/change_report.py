@@ -17,7 +17,7 @@ def summary(changes: Changes) -> str:
         tables.append(
             table(
                 "Settings",
-                ("setting", "from", "to", "workloads"),
+                ("setting", "from", "to", "of"),
                 [(*key, _names(found)) for key, found in changes.settings.items()],
             )
         )

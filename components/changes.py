@@ -9,11 +9,13 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from .entry_settings import Entry, Key, entries, folder_of
 from .manifests import SCRIPT_HASH, Manifest
 from .script_settings import settings_of
 from .settings import FILTER_NAME_PREFIX
 
 _SHOWN_HASH = 12
+_URL = "collectorUrl"
 
 Manifests = Mapping[str, Manifest]
 """Manifests by the path of the file that they were rendered to."""
@@ -38,7 +40,7 @@ class Changes:
 
     Attributes:
         workloads: added and removed ones, with their pods.
-        settings: workloads by setting, old and new value.
+        settings: workloads, or entries of a collector, by setting, old and new value.
         scripts: workloads by old and new hash of the script's code.
         objects: names by kind and by ``added``, ``removed`` or ``changed``.
     """
@@ -50,7 +52,11 @@ class Changes:
 
 
 def compare(before: Manifests, after: Manifests) -> Changes:
-    """What differs between two renderings. Manifests that are the same in both may be left out."""
+    """What differs between two renderings.
+
+    Manifests that are the same in both may be left out, but for those of collectors' entries: together with
+    them a changed script says the collector's URL.
+    """
     changes = Changes()
     for file in sorted(before.keys() | after.keys()):
         old, new = before.get(file), after.get(file)
@@ -60,16 +66,27 @@ def compare(before: Manifests, after: Manifests) -> Changes:
             metadata = manifest["metadata"]
             name = "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
             changes.objects.setdefault(manifest["kind"], {}).setdefault(what, []).append(name)
-    _compare_workloads(_workloads(before), _workloads(after), changes)
+    old_entries, new_entries = entries(before), entries(after)
+    old_urls, new_urls = _urls(old_entries), _urls(new_entries)
+    # Where only one side declares the entry, its URL stands for the same host on the other side too.
+    _compare_workloads(
+        _workloads(before, new_urls | old_urls), _workloads(after, old_urls | new_urls), changes
+    )
+    _compare_entries(old_entries, new_entries, changes)
     return changes
 
 
-def _workloads(manifests: Manifests) -> dict[str, Workload]:
-    found = (_workload(manifest) for manifest in manifests.values())
+def _urls(found: Mapping[Key, Entry]) -> dict[Key, str]:
+    """URLs of collectors, by the folder and the host of their entries."""
+    return {(folder, entry.host): entry.url for (folder, _), entry in found.items() if entry.url}
+
+
+def _workloads(manifests: Manifests, urls: Mapping[Key, str]) -> dict[str, Workload]:
+    found = (_workload(file, manifest, urls) for file, manifest in manifests.items())
     return {name: workload for name, workload in found if workload is not None}
 
 
-def _workload(manifest: Manifest) -> tuple[str, Workload | None]:
+def _workload(file: str, manifest: Manifest, urls: Mapping[Key, str]) -> tuple[str, Workload | None]:
     metadata, spec = manifest.get("metadata", {}), manifest.get("spec", {})
     script = metadata.get("annotations", {}).get(SCRIPT_HASH)
     if script is None:
@@ -84,6 +101,10 @@ def _workload(manifest: Manifest) -> tuple[str, Workload | None]:
         "mechanism": manifest["kind"],
         **dict(_flat(capture)),
     }
+    url = urls.get((folder_of(file), settings.get("collector.cluster", "").rpartition("|")[2]))
+    if url is not None:  # else the entry is another stack's, and the script's own words are all there is
+        settings = {key: value for key, value in settings.items() if not key.startswith("collector.")}
+        settings[_URL] = url + capture["collector"]["path"]
     return name, Workload(settings, script)
 
 
@@ -122,13 +143,24 @@ def _compare_workloads(
         ]
     for name in sorted(before.keys() & after.keys()):
         old, new = before[name], after[name]
-        for setting in [*new.settings, *(old.settings.keys() - new.settings.keys())]:
-            pair = old.settings.get(setting), new.settings.get(setting)
-            if pair[0] != pair[1]:
-                changes.settings.setdefault((setting, *_shown(*pair)), []).append(name)
+        _compare_settings(name, old.settings, new.settings, changes)
         if old.script != new.script:
             hashes = old.script[:_SHOWN_HASH], new.script[:_SHOWN_HASH]
             changes.scripts.setdefault(hashes, []).append(name)
+
+
+def _compare_entries(before: Mapping[Key, Entry], after: Mapping[Key, Entry], changes: Changes) -> None:
+    told = any(setting == _URL for setting, *_ in changes.settings)
+    for key in sorted(before.keys() & after.keys()):
+        old, new = ({} if told else {_URL: of[key].url} for of in (before, after))
+        _compare_settings(key[1], old | before[key].settings, new | after[key].settings, changes)
+
+
+def _compare_settings(name: str, old: Mapping[str, Any], new: Mapping[str, Any], changes: Changes) -> None:
+    for setting in [*new, *sorted(old.keys() - new.keys())]:
+        pair = old.get(setting), new.get(setting)
+        if pair[0] != pair[1]:
+            changes.settings.setdefault((setting, *_shown(*pair)), []).append(name)
 
 
 def _shown(old: Any, new: Any) -> tuple[str, str]:

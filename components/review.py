@@ -19,6 +19,7 @@ import yaml
 from . import revisions, stack_file
 from .change_report import summary, without_repeats
 from .changes import Manifests, compare
+from .entry_settings import may_hold_entry
 
 _FAILED = 2
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -126,7 +127,7 @@ def _render(side: _Side, stack: str, out: Path) -> None:
 
 
 def _read_changed(before: Path, after: Path) -> tuple[Manifests, Manifests]:
-    """The manifests that are not the same bytes in both folders, by the path of their file."""
+    """The manifests that differ between both folders, by the path of their file, and collectors' entries."""
     texts = [
         {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.yaml")}
         for folder in (before, after)
@@ -136,7 +137,7 @@ def _read_changed(before: Path, after: Path) -> tuple[Manifests, Manifests]:
         return {
             path: yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
             for path, text in ours.items()
-            if others.get(path) != text
+            if others.get(path) != text or may_hold_entry(path)
         }
 
     return parsed(*texts), parsed(*reversed(texts))

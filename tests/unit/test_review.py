@@ -178,13 +178,33 @@ def test_a_changed_script_is_told_by_its_hashes_and_its_diff_is_shown_once(
     assert "# The same in head/EnvoyFilter.shop.astra-istio-mesh-filter-orders.yaml.\n" in text
 
 
-def test_other_objects_are_told_by_kind(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_setting_of_the_entry_is_told_with_its_object(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     configure(project, f"{STACK}  egress: {{limits: {{maxConnections: 3}}}}\n")
     text = reviewed(project, capsys)
-    assert headings(text) == ["Objects", "Manifests"]
+    assert headings(text) == ["Settings", "Objects", "Manifests"]
+    entry = "istio-system/allow-otel-collector-endpoint"
+    assert section(text, "Settings") == [["egress.limits.maxConnections", "8", "3", entry]]
     assert section(text, "Objects") == [
         ["DestinationRule", "changed", "istio-system/allow-otel-collector-endpoint"]
     ]
+
+
+def test_another_path_of_the_collector_is_told_as_its_whole_url(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(project, STACK.replace("obs:4318", "obs:4318/in/v1/traces"))
+    text = reviewed(project, capsys)
+    assert section(text, "Settings") == [
+        [
+            "collectorUrl",
+            "http://otel.obs:4318/v1/traces",
+            "http://otel.obs:4318/in/v1/traces",
+            "shop/checkout, shop/orders",
+        ]
+    ]
+    assert [row[0] for row in section(text, "Objects")] == ["EnvoyFilter"]
 
 
 def test_the_base_is_rendered_by_its_own_code(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
