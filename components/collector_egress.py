@@ -6,7 +6,7 @@ from . import manifests, plan
 from .args import CollectorEgressArgs
 from .endpoint import Registry
 from .settings import Namespace, ObjectName
-from .wiring import checked, checked_labels, declare
+from .wiring import checked, checked_labels, declare, warn_of_deprecated
 
 
 class CollectorEgress(pulumi.ComponentResource):
@@ -36,6 +36,7 @@ class CollectorEgress(pulumi.ComponentResource):
         """
         settings, collector = plan.collector_egress(args)
         super().__init__("astra-istio:index:CollectorEgress", name, {**args}, opts)
+        warn_of_deprecated(settings, opts)
 
         egress = settings.egress
         identity = manifests.Identity(

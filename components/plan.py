@@ -35,6 +35,7 @@ from .validation import (
     Secret,
     SettingsError,
     Spelling,
+    deprecated,
     explain,
     format_path,
     in_words,
@@ -158,7 +159,15 @@ def warnings(settings: TrafficCaptureSettings, collector: Collector) -> list[str
         if not {"labels", "target_refs"} & workload.model_fields_set
     ]
     # Both spellings of these paths are the same.
-    return [f"{format_path(path)}: {text}" for path, text in (*found, *overlaps.warnings(workloads))]
+    return [
+        *deprecations(settings),
+        *(f"{format_path(path)}: {text}" for path, text in (*found, *overlaps.warnings(workloads))),
+    ]
+
+
+def deprecations(settings: CollectorEgressSettings) -> list[str]:
+    """What of the settings will go away, a line each, in the spelling of docs/settings.md."""
+    return deprecated(settings, Spelling.CONFIG)
 
 
 @dataclass(frozen=True)

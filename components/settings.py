@@ -417,11 +417,12 @@ ModelT = TypeVar("ModelT", bound=_Model)
 
 
 def _overridden(base: ModelT, other: ModelT) -> ModelT:
-    given = {name: getattr(other, name) for name in other.model_fields_set}
+    of_base = dict(base)  # not by attribute: pydantic warns of deprecated ones
     return base.model_copy(
         update={
-            name: _overridden(getattr(base, name), value) if isinstance(value, _Model) else value
-            for name, value in given.items()
+            name: _overridden(of_base[name], value) if isinstance(value, _Model) else value
+            for name, value in other
+            if name in other.model_fields_set
         }
     )
 

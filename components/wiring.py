@@ -1,4 +1,4 @@
-"""What the components share: declaring a manifest, and checking an Output once it is known."""
+"""What the components share: declaring a manifest, warning, and checking an Output once it is known."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
+from . import plan
 from .manifests import Manifest
-from .settings import LabelValue, SelectorLabels
+from .policy import COMPONENTS
+from .settings import CollectorEgressSettings, LabelValue, SelectorLabels
 from .validation import Path, is_output, resolved
 
 
@@ -21,6 +23,14 @@ def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:
         spec=manifest["spec"],
         opts=pulumi.ResourceOptions(parent=parent),
     )
+
+
+def warn_of_deprecated(settings: CollectorEgressSettings, opts: pulumi.ResourceOptions | None) -> None:
+    """Say which of a component's settings will go away, unless the component that it is a part of says so."""
+    parent = opts.parent if opts else None
+    if parent is None or not parent.pulumi_resource_type.startswith(COMPONENTS):
+        for warning in plan.deprecations(settings):
+            pulumi.log.warn(warning)
 
 
 def checked(path: Path, value: Any, rule: Any) -> Any:

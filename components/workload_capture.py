@@ -5,7 +5,7 @@ import pulumi
 from . import manifests, plan, script
 from .args import WorkloadCaptureArgs
 from .settings import Capture, Mechanism, Namespace, ObjectName
-from .wiring import checked, checked_labels, declare
+from .wiring import checked, checked_labels, declare, warn_of_deprecated
 
 
 class WorkloadCapture(pulumi.ComponentResource):
@@ -44,6 +44,7 @@ class WorkloadCapture(pulumi.ComponentResource):
             for direction in settings.directions
         }
         super().__init__("astra-istio:index:WorkloadCapture", name, {**args}, opts)
+        warn_of_deprecated(settings, opts)
 
         identity = manifests.Identity(
             name=checked((name, "filter_name"), plan.filter_name(settings.workload, settings), ObjectName),
