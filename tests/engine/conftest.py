@@ -23,6 +23,35 @@ PROJECT = "astra-istio-instrumentation"
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
 URL = "http://astra-traffic-collector.astra-collector:4318/v1/traces"
 
+RESOURCES = {
+    "astra",
+    "astra-egress",
+    "astra-egress-service-entry",
+    "astra-egress-destination-rule",
+    "astra-checkout",
+    "astra-checkout-envoy-filter",
+}
+# The same captures under another name, with an alias; and under the usual one.
+RENAMED = """
+import pulumi
+from components import TrafficCapture
+
+config = pulumi.Config()
+TrafficCapture(
+    "capture",
+    {
+        "sensor_id": config.require("sensorId"),
+        "collector_url": config.require("collectorUrl"),
+        "egress": config.require_object("egress"),
+        "workloads": config.require_object("workloads"),
+    },
+    pulumi.ResourceOptions(aliases=[pulumi.Alias(name="astra")]),
+)
+"""
+NAMED = RENAMED.replace('"capture",', '"astra",').replace(
+    'pulumi.ResourceOptions(aliases=[pulumi.Alias(name="astra")])', "None"
+)
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -153,6 +182,10 @@ def cluster(engine: Engine) -> Iterator[Any]:
         lab: Any = importlib.import_module("lab.cluster")
     except ModuleNotFoundError:
         pytest.skip("lab.cluster, which starts an API server, is not in this checkout")
+    # Building takes longer than a test may.
+    missing = [binary.name for binary in lab.build.API_BINARIES if not binary.path.exists()]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not built yet: `make test-mesh` builds them")
     try:
         with lab.running(istio=False) as mesh:
             yield mesh
@@ -164,6 +197,13 @@ def resources(stack: auto.Stack) -> list[dict[str, Any]]:
     """The resources in a stack's state."""
     found: list[dict[str, Any]] = (stack.export_stack().deployment or {}).get("resources", [])
     return found
+
+
+def refusal(project: Project) -> str:
+    """What a preview that fails prints."""
+    with pytest.raises(auto.CommandError) as caught:
+        project.stack().preview(color="never")
+    return str(caught.value)
 
 
 class Steps:

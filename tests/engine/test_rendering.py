@@ -9,40 +9,24 @@ import yaml
 from pulumi import automation as auto
 
 from components import render
-from tests.engine.conftest import ROOT, SENSOR_ID, Project, Steps, resources
+from tests.engine.conftest import (
+    NAMED,
+    RENAMED,
+    RESOURCES,
+    ROOT,
+    SENSOR_ID,
+    Project,
+    Steps,
+    refusal,
+    resources,
+)
 
 pytestmark = pytest.mark.timeout(300)
 
-RESOURCES = {
-    "astra",
-    "astra-egress",
-    "astra-egress-service-entry",
-    "astra-egress-destination-rule",
-    "astra-checkout",
-    "astra-checkout-envoy-filter",
-}
 BOTH: dict[str, Any] = {
     name: {"namespace": "shop", "labels": {"app": name}} for name in ("checkout", "catalog")
 }
 ONE_LINE = ["- sampling_ratio = 1,", "+ sampling_ratio = 0.5,"]
-RENAMED = """
-import pulumi
-from components import TrafficCapture
-
-config = pulumi.Config()
-TrafficCapture(
-    "capture",
-    {
-        "sensor_id": config.require("sensorId"),
-        "collector_url": config.require("collectorUrl"),
-        "workloads": config.require_object("workloads"),
-    },
-    pulumi.ResourceOptions(aliases=[pulumi.Alias(name="astra")]),
-)
-"""
-NAMED = RENAMED.replace('"capture",', '"astra",').replace(
-    'pulumi.ResourceOptions(aliases=[pulumi.Alias(name="astra")])', "None"
-)
 
 
 def rendered(project: Project) -> dict[tuple[str, ...], Any]:
@@ -65,13 +49,6 @@ def script(inputs: dict[str, Any]) -> list[str]:
     [patch] = inputs["spec"]["configPatches"]
     text: str = patch["patch"]["value"]["typed_config"]["default_source_code"]["inline_string"]
     return text.splitlines()
-
-
-def refusal(project: Project) -> str:
-    """What a preview that fails prints."""
-    with pytest.raises(auto.CommandError) as caught:
-        project.stack().preview(color="never")
-    return str(caught.value)
 
 
 def test_a_preview_of_a_new_stack_creates_everything_and_writes_nothing(rendering: Project) -> None:
