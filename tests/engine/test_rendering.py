@@ -30,7 +30,7 @@ ONE_LINE = ["- sampling_ratio = 1,", "+ sampling_ratio = 0.5,"]
 
 
 def rendered(project: Project) -> dict[tuple[str, ...], Any]:
-    """The specs that the provider wrote, by kind, namespace and name."""
+    """The manifests that the provider wrote, by kind, namespace and name."""
     manifests = [
         yaml.safe_load(path.read_text("utf-8"))
         for path in (project.folder / "rendered" / "1-manifest").glob("*.yaml")
@@ -40,7 +40,7 @@ def rendered(project: Project) -> dict[tuple[str, ...], Any]:
 
 def by_identity(manifests: list[dict[str, Any]]) -> dict[tuple[str, ...], Any]:
     return {
-        (found["kind"], found["metadata"]["namespace"], found["metadata"]["name"]): found["spec"]
+        (found["kind"], found["metadata"]["namespace"], found["metadata"]["name"]): found
         for found in manifests
     }
 
@@ -62,6 +62,7 @@ def test_up_declares_what_render_writes_and_a_second_preview_finds_no_change(ren
     stack = rendering.stack()
     up = stack.up()
     assert up.summary.result == "succeeded"
+    # Labels and annotations too: with server-side apply, its default, the provider adds none of its own.
     assert rendered(rendering) == by_identity(render.manifests(rendering.folder, "dev"))
     assert {key: output.value for key, output in up.outputs.items()} == {
         "collectorHost": "astra-traffic-collector.astra-collector",
