@@ -5,6 +5,7 @@ in VENV, is written last: make runs this again until it has succeeded.
 """
 # ruff: noqa: T201 - a script that any Python 3 can run, be it to say that it is too old
 
+import argparse
 import subprocess
 import sys
 import time
@@ -21,7 +22,20 @@ class InstallError(Exception):
     """What went wrong and what to do next, on one line."""
 
 
-def main(venv: Path, requirements: Path, stamp: Path) -> None:
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python3 tools/install.py",
+        description="Fill a virtual environment with pinned requirements, creating it if need be.",
+    )
+    parser.add_argument("venv", metavar="VENV", type=Path, help="its folder")
+    parser.add_argument("requirements", metavar="REQUIREMENTS", type=Path, help="what to install")
+    parser.add_argument("stamp", metavar="STAMP", type=Path, help="file in VENV that is written last")
+    arguments = parser.parse_args()
+    fill(arguments.venv, arguments.requirements, arguments.stamp)
+
+
+def fill(venv: Path, requirements: Path, stamp: Path) -> None:
     """Create the virtual environment if need be, and install."""
     check_python()
     started = time.monotonic()
@@ -117,7 +131,7 @@ def python(venv: Path) -> str:
 
 if __name__ == "__main__":
     try:
-        main(*map(Path, sys.argv[1:]))
+        main()
     except InstallError as error:
         sys.exit(f"install: {error}")
     except KeyboardInterrupt:

@@ -18,7 +18,7 @@ from components.render import RenderError
 from lab.envoy import EnvoyError
 from lab.stack import PROJECT
 
-from . import measure, plot, wrk
+from . import measure, wrk
 from .measure import IDLE_CHAINS, IDLE_WORKERS, SCENARIOS, BenchError, Report
 from .report import COLUMNS, Run, cells, markdown, replace_generated
 from .results import Sample, Scenario, rows
@@ -40,6 +40,11 @@ _LOG_WIDTH = 150
 def main() -> int:
     """The command. Returns its exit status."""
     arguments = _parser().parse_args()
+    try:  # before the measurements rather than after; only `make bench` installs it
+        from . import plot  # noqa: F401, PLC0415
+    except ModuleNotFoundError as error:
+        print(f"bench: {error.name} is missing. Next: `make bench`, which installs it", file=sys.stderr)
+        return 1
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console.width = _LOG_WIDTH
@@ -157,6 +162,8 @@ def _show(console: Console, samples: Sequence[Sample], idle_mb: Mapping[str, flo
 def _write(
     console: Console, run: Run, samples: Sequence[Sample], idle_mb: Mapping[str, float], out: Path
 ) -> None:
+    from . import plot  # noqa: PLC0415 - see main
+
     raw = _RAW / f"{run.date:%Y-%m-%dT%H-%M-%S}.json"
     page, figure = out / "performance.md", out / "performance.png"
     generated = markdown(run, samples, idle_mb, _IDLE)
