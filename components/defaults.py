@@ -49,7 +49,8 @@ SECRET_FIELDS = [
     "password", "passwd", "pwd", "passphrase", "secret", "token", "api key", "apikey", "access key",
     "private key", "credential", "credentials", "session", "pin", "ssn", "card number", "cvv", "cvc", "otp",
     "authorization", "signature", "sig", "jwt", "bearer", "client secret", "pass", "creds", "security code",
-    "csrf", "xsrf", "totp", "assertion", "saml response", "encryption key", "signing key", "connection string",
+    "csrf", "xsrf", "totp", "assertion", "saml response", "encryption key", "signing key",
+    "connection string",
     # Words that are often written together.
     "sessionid", "jsessionid", "phpsessid", "accesstoken", "refreshtoken", "idtoken", "authtoken",
     "secretkey", "passcode", "newpassword", "oldpassword", "userpassword",

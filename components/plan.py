@@ -166,7 +166,7 @@ def warnings(settings: TrafficCaptureSettings, collector: Collector) -> list[str
 
 
 def deprecations(settings: CollectorEgressSettings) -> list[str]:
-    """What of the settings will go away, a line each, in the spelling of docs/settings.md."""
+    """What of the settings will go away, a line each, in the spelling of a stack file."""
     return deprecated(settings, Spelling.CONFIG)
 
 

@@ -10,7 +10,8 @@ local is_secret, MASK = secrets.is_secret, secrets.MASK
 local find, match, sub = string.find, string.match, string.sub
 
 local MAX_DEPTH = 4
-local ENTITIES = { ["&amp;"] = "&", ["&lt;"] = "<", ["&#60;"] = "<", ["&#x3c;"] = "<", ["&#x3C;"] = "<", ["&quot;"] = '"' }
+local ENTITIES =
+  { ["&amp;"] = "&", ["&lt;"] = "<", ["&#60;"] = "<", ["&#x3c;"] = "<", ["&#x3C;"] = "<", ["&quot;"] = '"' }
 
 local M = {}
 
