@@ -89,4 +89,5 @@ def _policy_settings(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "egress.limits.maxConnections", pool["tcp"]["maxConnections"]
         yield "egress.limits.maxPendingRequests", pool["http"]["http1MaxPendingRequests"]
     for name, value in policy.get("tls", {}).items():
-        yield f"egress.tls.{name}", value
+        if name != "subjectAltNames":  # the SNI once more
+            yield f"egress.tls.{name}", value

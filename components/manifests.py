@@ -151,7 +151,7 @@ def _connection_pool(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _tls(collector: Collector, egress: Egress) -> dict[str, str]:
+def _tls(collector: Collector, egress: Egress) -> dict[str, Any]:
     files = egress.tls
     # To Istio "system" and none are one and the same, but IST0128 and IST0129 warn of none.
     roots = None if collector.tls_mode is TlsMode.ISTIO_MUTUAL else "system"
@@ -162,7 +162,11 @@ def _tls(collector: Collector, egress: Egress) -> dict[str, str]:
         "clientCertificate": files and files.client_certificate,
         "privateKey": files and files.private_key,
     }
-    return {key: str(value) for key, value in settings.items() if value is not None}
+    tls: dict[str, Any] = {key: str(value) for key, value in settings.items() if value is not None}
+    if collector.tls_mode is not TlsMode.ISTIO_MUTUAL:
+        # With an SNI given, Istio checks no name: any certificate of a known authority would do.
+        tls["subjectAltNames"] = [collector.sni]
+    return tls
 
 
 def collector_of_waypoints(collector: Collector, identity: Identity) -> Manifest:

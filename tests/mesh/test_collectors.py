@@ -116,10 +116,11 @@ async def captured_twice(  # noqa: PLR0913
 
 
 @pytest.mark.setting("egress.tls.caCertificates")
+@pytest.mark.parametrize("name", [EXTERNAL, "*.example.com"])
 async def test_an_external_collector_is_reached_by_tls_and_gets_what_a_plain_receiver_decodes(
-    mesh: cluster.Mesh, namespace: str, shop: int
+    mesh: cluster.Mesh, namespace: str, shop: int, name: str
 ) -> None:
-    certificate = mesh.authority.certificate(EXTERNAL)
+    certificate = mesh.authority.certificate(name)
     tls = {"caCertificates": str(certificate.ca)}
     written, received = await captured_twice(mesh, namespace, shop, tls, certificate)
     assert written.trace_id == TRACE
@@ -143,30 +144,44 @@ async def test_mutual_tls_presents_the_proxys_certificate(
     assert lasting(written) == lasting(received)
 
 
+UNVERIFIED = r"ssl\.fail_verify_error"
+UNVERIFIED_NAME = r"ssl\.fail_verify_(san|error)"
+TURNED_AWAY = r"upstream_cx_destroy_remote_with_active_rq|connection_error"
+
+
 @pytest.mark.parametrize(
-    ("mutual", "trusted", "statistic"),
+    ("host", "trusted", "client", "statistic"),
     [
-        pytest.param(
-            False, False, r"ssl\.fail_verify_error", id="of an authority that the proxy does not know"
-        ),
-        pytest.param(
-            True, True, r"upstream_cx_destroy_remote_with_active_rq|connection_error", id="wanted of us"
-        ),
+        pytest.param(EXTERNAL, False, None, UNVERIFIED, id="of an authority that the proxy does not know"),
+        pytest.param("other.example.com", True, None, UNVERIFIED_NAME, id="of another host"),
+        pytest.param(EXTERNAL, True, "none", TURNED_AWAY, id="wanted of us"),
+        pytest.param(EXTERNAL, True, "strange", TURNED_AWAY, id="of ours that the collector does not know"),
     ],
 )
 async def test_a_wrong_certificate_loses_spans_and_no_request(  # noqa: PLR0913
-    mesh: cluster.Mesh, namespace: str, shop: int, *, mutual: bool, trusted: bool, statistic: str
+    mesh: cluster.Mesh,
+    namespace: str,
+    shop: int,
+    *,
+    host: str,
+    trusted: bool,
+    client: str | None,
+    statistic: str,
 ) -> None:
-    certificate = mesh.authority.certificate(EXTERNAL)
-    authority = mesh.authority if trusted else Authority(mesh.logs / "strangers")
-    async with mesh.applied(external(namespace, {"caCertificates": str(authority.ca)})):
-        with mesh.tls_collector(EXTERNAL, certificate, port=PORT, mutual=mutual) as collector:
+    strangers = Authority(mesh.logs / "strangers")
+    tls = {"caCertificates": str(mesh.authority.ca if trusted else strangers.ca)}
+    if client == "strange":
+        own = strangers.certificate("proxy")
+        tls |= {"mode": "MUTUAL", "clientCertificate": str(own.chain), "privateKey": str(own.key)}
+    certificate = mesh.authority.certificate(host)
+    async with mesh.applied(external(namespace, tls)):
+        with mesh.tls_collector(EXTERNAL, certificate, port=PORT, mutual=client is not None) as collector:
             async with (
                 mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
-                proxy.client() as client,
+                proxy.client() as caller,
             ):
                 await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
-                statuses = [(await client.get("/api/products")).status_code for _ in range(3)]
+                statuses = [(await caller.get("/api/products")).status_code for _ in range(3)]
                 await scenario.counted(proxy, rf"{EXTERNAL};?\.({statistic})")
                 spans = await collector.spans(0)
     assert statuses == [200, 200, 200]

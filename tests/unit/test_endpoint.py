@@ -22,6 +22,11 @@ SYSTEM = {"caCertificates": "system"}
 FILES = {"clientCertificate": "/c/cert.pem", "privateKey": "/c/key.pem"}
 
 
+def named(host: str) -> dict[str, Any]:
+    """What a certificate has to be for: with an SNI alone, Istio checks no name."""
+    return {"sni": host, "subjectAltNames": [host]}
+
+
 def at(url: str, **egress: Any) -> Collector:
     return collector(url, parse(Egress, egress, Spelling.CONFIG))
 
@@ -88,7 +93,7 @@ def test_https_outside_is_http_to_istio_which_originates_tls_to_the_urls_port() 
             "host": "collector.example.com",
             "trafficPolicy": {
                 "connectionPool": POOL,
-                "tls": {"mode": "SIMPLE", "sni": "collector.example.com", **SYSTEM},
+                "tls": {"mode": "SIMPLE", **named("collector.example.com"), **SYSTEM},
             },
         },
     }
@@ -99,7 +104,7 @@ def test_https_outside_is_http_to_istio_which_originates_tls_to_the_urls_port() 
 
 def test_tls_remains_when_limits_are_removed() -> None:
     rule = specs("https://collector.example.com", limits=None)["DestinationRule"]
-    assert rule["trafficPolicy"] == {"tls": {"mode": "SIMPLE", "sni": "collector.example.com", **SYSTEM}}
+    assert rule["trafficPolicy"] == {"tls": {"mode": "SIMPLE", **named("collector.example.com"), **SYSTEM}}
 
 
 def test_a_client_certificate_comes_from_files_of_the_proxy() -> None:
@@ -107,7 +112,7 @@ def test_a_client_certificate_comes_from_files_of_the_proxy() -> None:
     rule = specs("https://collector.example.com", tls=tls)["DestinationRule"]
     assert rule["trafficPolicy"]["tls"] == {
         "mode": "MUTUAL",
-        "sni": "collector.example.com",
+        **named("collector.example.com"),
         "caCertificates": "/c/ca.pem",
         **FILES,
     }
@@ -117,13 +122,14 @@ def test_https_in_the_mesh_is_tls_to_the_urls_port() -> None:
     found = specs("https://otel.obs:4318", location="mesh")
     assert found["ServiceEntry"]["ports"] == [HTTP_4318]
     assert found["ServiceEntry"]["location"] == "MESH_INTERNAL"
-    assert found["DestinationRule"]["trafficPolicy"]["tls"] == {"mode": "SIMPLE", "sni": "otel.obs", **SYSTEM}
+    tls = found["DestinationRule"]["trafficPolicy"]["tls"]
+    assert tls == {"mode": "SIMPLE", **named("otel.obs"), **SYSTEM}
 
 
 def test_https_to_a_kubernetes_service_is_in_the_mesh_and_tls_to_its_port_only() -> None:
     url = "https://otel.obs.svc.cluster.local:4318"
     assert at(url).location == "mesh"
-    tls = {"mode": "SIMPLE", "sni": "otel.obs.svc.cluster.local", **SYSTEM}
+    tls = {"mode": "SIMPLE", **named("otel.obs.svc.cluster.local"), **SYSTEM}
     assert specs(url)["DestinationRule"]["trafficPolicy"] == {
         "portLevelSettings": [{"port": {"number": 4318}, "connectionPool": POOL, "tls": tls}]
     }
