@@ -62,9 +62,10 @@ ISTIOD = Binary("pilot-discovery", "istio", "istio.io/istio/pilot/cmd/pilot-disc
 ISTIOCTL = Binary("istioctl", "istio", "istio.io/istio/istioctl/cmd/istioctl")
 AGENT = Binary("agent", "istio", ".")
 COLLECTOR = Binary("collector", "collector", ".")
+KUBELET = Binary("kubelet", "kubelet", ".")
 
 API_BINARIES = (ETCD, API_SERVER, CONTROLLER_MANAGER, KUBECTL)
-BINARIES = (*API_BINARIES, ISTIOD, AGENT, ISTIOCTL, COLLECTOR)
+BINARIES = (*API_BINARIES, ISTIOD, AGENT, ISTIOCTL, COLLECTOR, KUBELET)
 
 
 def ensure(binaries: tuple[Binary, ...] = BINARIES) -> None:

@@ -10,8 +10,6 @@ from lab.server import LOOPBACK
 from . import build, process
 from .mesh import Mesh
 
-KUBELET = build.Binary("kubelet", "kubelet", ".")
-
 
 @contextmanager
 def running(mesh: Mesh, node: str, *, to: str) -> Iterator[None]:
@@ -23,9 +21,8 @@ def running(mesh: Mesh, node: str, *, to: str) -> Iterator[None]:
         to: ``host:port`` that every port of every pod leads to.
 
     Raises:
-        ClusterError: Go is missing, or it does not start.
+        ClusterError: it does not start.
     """
-    build.ensure((KUBELET,))
     port = process.free_port()
     certificate = mesh.authority.certificate(node)
     manifest = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}}
@@ -34,7 +31,7 @@ def running(mesh: Mesh, node: str, *, to: str) -> Iterator[None]:
         "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
     }
     command: list[str | Path] = [
-        *(KUBELET.path, "-listen", f"{LOOPBACK}:{port}", "-to", to),
+        *(build.KUBELET.path, "-listen", f"{LOOPBACK}:{port}", "-to", to),
         *("-certificate", certificate.chain, "-key", certificate.key),
     ]
     with (
