@@ -8,6 +8,7 @@ cores), shows progress, and may be interrupted.
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -104,6 +105,7 @@ def module_folder(module: str, path: str) -> Path:
     return Path(subprocess.check_output(command, cwd=_TOOLS / module, text=True).strip())
 
 
+_INSTALL = "unset GOTOOLCHAIN, or install a Go that is new enough, then run the same command again."
 _NEXT = "Next: check the connection to your Go module proxy, then run the same command again."
 
 
@@ -113,6 +115,36 @@ def _check_go() -> None:
             "`go` is not on the PATH: the control plane is built from its Go modules. Next: install Go 1.26 "
             "or newer (1.21 or newer downloads that by itself), then run the same command again."
         )
+    module = _TOOLS / "istio"  # all of them need the same Go
+    # Here Go says the version that it would build with: what it downloads, unless it is too old for that or
+    # GOTOOLCHAIN forbids it. A Go that may not read this go.mod says why and fails.
+    command = ["go", "env", "GOVERSION"]
+    done = subprocess.run(command, cwd=module, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ClusterError(f"`go env` fails: {done.stderr.strip()}. Next: {_INSTALL}")
+    if problem := too_old(done.stdout, (module / "go.mod").read_text()):
+        raise ClusterError(f"{problem} Next: {_INSTALL}")
+
+
+def too_old(version: str, go_mod: str) -> str | None:
+    """What is wrong with a version of Go for a module; None if nothing is.
+
+    Args:
+        version: as ``go env GOVERSION`` says it: ``go1.26.8``, ``go1.27rc1``, ``devel go1.27-3c9f2a``.
+        go_mod: the text of the module's ``go.mod``.
+    """
+    needed = re.search(r"^go (\d+)\.(\d+)", go_mod, re.MULTILINE)
+    found = re.search(r"go(\d+)\.(\d+)", version)
+    if not needed or (found and _numbers(found) >= _numbers(needed)):
+        return None
+    wanted = ".".join(needed.groups())
+    return (
+        f"Go is {version.strip() or 'of no known version'}, but the control plane needs Go {wanted} or newer."
+    )
+
+
+def _numbers(match: re.Match[str]) -> tuple[int, ...]:
+    return tuple(map(int, match.groups()))
 
 
 def _hash(module: Path) -> str:
