@@ -39,7 +39,7 @@ __all__ = [
 def running(*, istio: bool = True) -> Iterator[Mesh]:
     """Run a cluster for as long as the block lasts, building first what is missing.
 
-    Logs of a run that fails are kept; where, is said on standard error.
+    Logs of a run that fails or is interrupted are kept; where, is said on standard error.
 
     Args:
         istio: False leaves istiod out: the API server with Istio's CRDs, and its controllers.

@@ -1,18 +1,27 @@
 """What the scenarios in a real mesh share: one control plane, and a namespace and a sample API for each."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from lab import app, cluster, server
 
 _TIMEOUT_SECONDS = 180  # the first scenario starts the control plane
+_LOGS = pytest.StashKey[Path]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name == "mesh":
             item.add_marker(pytest.mark.timeout(_TIMEOUT_SECONDS))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say where the logs are: what the cluster itself says at its end, pytest swallows."""
+    logs = config.stash.get(_LOGS, None)
+    if logs and logs.exists():
+        terminalreporter.write_line(f"The cluster's logs are in {logs}")
 
 
 @pytest.fixture(scope="session")
@@ -24,8 +33,10 @@ def anyio_backend() -> str:
 def mesh(request: pytest.FixtureRequest) -> Iterator[cluster.Mesh]:
     """The control plane. What a scenario puts into the root namespace it takes away again."""
     with cluster.running() as running:
+        request.config.stash[_LOGS] = running.logs
         yield running
-        running.keep_logs = bool(request.session.testsfailed)
+        # Ctrl-C fails no test, but the session.
+        running.keep_logs = bool(request.session.testsfailed or request.session.exitstatus)
 
 
 @pytest.fixture
