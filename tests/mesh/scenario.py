@@ -5,14 +5,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
+
 from lab import stack
-from lab.cluster import Proxy, dump
+from lab.cluster import Pair, Proxy, dump
 from lab.otlp import Span
 
 HOST = "astra-traffic-collector.astra-collector"
 URL = f"http://{HOST}:4318/v1/traces"
 CLUSTER = f"outbound|4318||{HOST}"
 SENSOR = "00000000-0000-4000-8000-000000000001"
+LAST = "/last"
 
 Json = dict[str, Any]
 
@@ -62,6 +65,17 @@ async def counted(proxy: Proxy, name: str) -> None:
     async with asyncio.timeout(15):
         while not any((await proxy.envoy.stats(f"{name}$")).values()):  # noqa: ASYNC110  # it calls nobody
             await asyncio.sleep(0.05)
+
+
+async def complete(collector: Pair, count: int, *clients: httpx.AsyncClient) -> list[Span]:
+    """The so many spans that are expected, and those of one more request of each client, to `LAST`.
+
+    A second span of an earlier request would be here before the last one's: these are all.
+    """
+    await collector.spans(count)
+    for client in clients:
+        await client.get(LAST)
+    return await collector.spans(count + len(clients))
 
 
 def targets(spans: list[Span]) -> list[str]:

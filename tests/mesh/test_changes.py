@@ -105,13 +105,13 @@ async def test_what_the_guide_installed_is_adopted_by_its_names_and_each_request
             mesh.kubectl.apply(stack, force=True)
             await scenario.capturing(proxy)
             response = await client.get("/api/products")
-            spans = await collector.spans(1)
+            spans = await scenario.complete(collector, 1, client)
             names = dump.filter_names(await proxy.config_dump(), proxy.inbound)
             installed = everything(mesh)
         finally:
             mesh.kubectl.delete(stack)
     assert response.status_code == 200
-    assert scenario.targets(spans) == ["GET /api/products"]
+    assert scenario.targets(spans) == ["GET /api/products", "GET /last"]
     assert "envoy.filters.http.lua" not in names
     assert {name for name in installed if GUIDES_FILTER in name} == {
         f"istio-system EnvoyFilter/{GUIDES_FILTER}"

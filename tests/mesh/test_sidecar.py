@@ -60,10 +60,11 @@ async def test_outbound_captures_what_a_sidecar_sends(mesh: cluster.Mesh, namesp
         await scenario.capturing(proxy, listener="outbound")
         await scenario.reaching(proxy, host)
         received = await inbound.get("/api/products")
-        sent = await outbound.get("/api/products/1", headers={"host": host})
-        spans = await collector.spans(1)
+        outbound.headers["host"] = host
+        sent = await outbound.get("/api/products/1")
+        spans = await scenario.complete(collector, 1, outbound)
     assert (received.status_code, sent.status_code) == (200, 200)
-    assert scenario.targets(spans) == ["GET /api/products/1"]
+    assert scenario.targets(spans) == ["GET /api/products/1", "GET /last"]
     assert spans[0].kind == CLIENT
     assert spans[0].attributes["http.host"] == host
 
@@ -97,11 +98,12 @@ async def test_both_ways_each_exchange_is_captured_once_and_no_export_is(
         # What an application itself sends to the collector is no traffic of its own.
         own = await outbound.post("/v1/traces", headers={"host": collector_host}, json={"resourceSpans": []})
         second = await inbound.get("/order/2")
-        spans = await collector.spans(4)
+        spans = await scenario.complete(collector, 4, inbound)
     assert (first.status_code, own.status_code, second.status_code) == (200, 200, 200)
     assert scenario.targets(spans) == [
         "GET /api/products/1",
         "GET /api/products/2",
+        "GET /last",
         "GET /order/1",
         "GET /order/2",
     ]
@@ -132,18 +134,23 @@ async def test_a_whole_namespace_is_captured_each_request_once_and_a_workload_ke
         await scenario.capturing(labelled, workload="everyone")
         await scenario.capturing(other, workload="everyone")
         await to_elsewhere.get("/api/products/1")
-        await to_labelled.get("/api/products")
-        whole = await to_other.get("/api/products")
-        spans = {
-            span.attributes.get("http.response.body.truncated"): span for span in await collector.spans(2)
-        }
+        cut = await to_labelled.get("/api/products/2")
+        whole = await to_other.get("/api/products/3")
+        spans = await scenario.complete(collector, 2, to_labelled, to_other)
         filters = dump.filter_names(await labelled.config_dump(), labelled.inbound)
         unselected = dump.filter_names(await elsewhere.config_dump(), elsewhere.inbound)
     assert filters[:2] == ["astra-capture-shop", "astra-capture-everyone"]
     assert not any(name.startswith("astra-") for name in unselected)
-    assert len(spans) == 2
-    assert spans[True].attributes["http.response.body"] == whole.text[:10]
-    assert spans[None].attributes["http.response.body"] == whole.text
+    assert scenario.targets(spans) == ["GET /api/products/2", "GET /api/products/3", "GET /last", "GET /last"]
+    bodies = {
+        str(span.attributes["http.target"]): (
+            span.attributes["http.response.body"],
+            span.attributes.get("http.response.body.truncated"),
+        )
+        for span in spans
+        if span.attributes["http.target"] != scenario.LAST
+    }
+    assert bodies == {"/api/products/2": (cut.text[:10], True), "/api/products/3": (whole.text, None)}
 
 
 class _Front:
