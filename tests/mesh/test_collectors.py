@@ -96,8 +96,12 @@ async def captured_twice(  # noqa: PLR0913
     certificate: Certificate,
     *,
     mutual: bool = False,
+    asked: list[str | None] | None = None,
 ) -> tuple[Span, Span]:
-    """The same request as the real Collector wrote it, and as a plain receiver behind TLS decodes it."""
+    """The same request as the real Collector wrote it, and as a plain receiver behind TLS decodes it.
+
+    ``asked`` takes the server name of each connection to the plain receiver.
+    """
 
     async def exchange(collector: Any) -> Span:
         async with mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy, proxy.client() as client:
@@ -111,7 +115,7 @@ async def captured_twice(  # noqa: PLR0913
     async with mesh.applied(external(namespace, tls)):
         with mesh.tls_collector(EXTERNAL, certificate, port=PORT, mutual=mutual) as collector:
             written = await exchange(collector)
-        async with receiver(mesh, certificate) as strict:
+        async with receiver(mesh, certificate, asked) as strict:
             return written, await exchange(strict)
 
 
@@ -258,11 +262,15 @@ def external(namespace: str, tls: dict[str, str]) -> list[scenario.Json]:
 
 
 @asynccontextmanager
-async def receiver(mesh: cluster.Mesh, certificate: Certificate) -> AsyncIterator[Collector]:
+async def receiver(
+    mesh: cluster.Mesh, certificate: Certificate, asked: list[str | None] | None
+) -> AsyncIterator[Collector]:
     """The strict receiver with TLS, where the external collector is expected."""
     strict = Collector()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate.chain, certificate.key)
+    if asked is not None:
+        context.sni_callback = lambda _socket, name, _context: asked.append(name)
     address = mesh.names[EXTERNAL] = mesh.address()
     try:
         async with server.serve(strict.application(), host=address, port=PORT, tls=context):

@@ -5,11 +5,9 @@ import pytest
 from lab import cluster
 from lab.cluster import dump
 from tests.mesh import scenario
+from tests.mesh.test_collectors import TRACE, captured_twice, lasting
 
 pytestmark = pytest.mark.anyio
-
-EXTERNAL = "collector.example.com"
-PORT = 8443
 
 
 @pytest.mark.setting("egress.namespace", "egress.exportTo")
@@ -96,21 +94,9 @@ async def test_the_collector_is_asked_for_by_the_server_name_and_checked_against
     mesh: cluster.Mesh, namespace: str, shop: int
 ) -> None:
     certificate = mesh.authority.certificate("tenant.example.com")
-    stack = scenario.manifests(
-        namespace,
-        collectorUrl=f"https://{EXTERNAL}:{PORT}",
-        egress={"tls": {"sni": "tenant.example.com", "caCertificates": str(certificate.ca)}},
-    )
-    name = f"outbound|4318||{EXTERNAL}"
-    async with mesh.applied(stack):
-        with mesh.tls_collector(EXTERNAL, certificate, port=PORT) as collector:
-            async with (
-                mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
-                proxy.client() as client,
-            ):
-                await scenario.capturing(proxy, cluster=name)
-                await client.get("/api/products")
-                spans = await collector.spans(1)
-                tls = dump.clusters(await proxy.config_dump())[name]["transport_socket"]["typed_config"]
-    assert scenario.targets(spans) == ["GET /api/products"]
-    assert tls["sni"] == "tenant.example.com"
+    tls = {"sni": "tenant.example.com", "caCertificates": str(certificate.ca)}
+    asked: list[str | None] = []
+    written, received = await captured_twice(mesh, namespace, shop, tls, certificate, asked=asked)
+    assert asked == ["tenant.example.com"]
+    assert written.trace_id == TRACE
+    assert lasting(written) == lasting(received)
