@@ -25,6 +25,25 @@ VARIANTS: dict[str, Json] = {
     "an address": {"collectorUrl": "http://10.0.0.7:4318"},
     "https to a Service": {"collectorUrl": "https://otel.obs.svc.cluster.local:4318"},
     "no limits": {"collectorUrl": OUTSIDE, "egress": {"limits": None}},
+    "https to an address, by a server name": {
+        "collectorUrl": "https://10.0.0.7:4318",
+        "egress": {"tls": {"sni": "collector.example.com"}},
+    },
+    "outside, without TLS": {"collectorUrl": "http://collector.example.com:4318"},
+    "an entry of another stack": {"egress": {"create": False}},
+    "an entry for its namespace alone": {
+        "egress": {"namespace": "shop", "exportTo": ["."]},
+        "workloads": {"w": PODS},
+    },
+    "the root namespace, under the guide's name": {
+        "workloads": {
+            "w": {
+                "namespace": "istio-system",
+                "labels": {"app": "reviews"},
+                "filterName": "astra-istio-mesh-filter",
+            }
+        }
+    },
     "a TrafficExtension": {"collectorUrl": SERVICE_URL, "workloads": {"w": EXTENSION}},
     "a gateway's": {
         "collectorUrl": OUTSIDE,
@@ -60,7 +79,10 @@ def analyze(manifests: list[Json], folder: Path) -> list[Json]:
     render.write(manifests, folder, stack="lab")
     command = [str(build.ISTIOCTL.path), "analyze", "-A", "--use-kube=false", "--output", "json", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    messages: list[Json] = json.loads(done.stdout)
+    try:
+        messages: list[Json] = json.loads(done.stdout)
+    except json.JSONDecodeError:  # not so with what it finds: its exit status is no sign then
+        pytest.fail(f"istioctl ended with exit code {done.returncode}: {done.stderr}{done.stdout}")
     return messages
 
 
