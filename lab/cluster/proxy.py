@@ -20,7 +20,9 @@ from .dump import Json
 from .istiod import CLUSTER_ID, DOMAIN
 
 _TIMEOUT_SECONDS = 30
+_STATISTICS_SECONDS = 15
 _POLL_SECONDS = 0.1
+_LOG_LINES = 20
 # As Istio's agent starts it.
 _ARGUMENTS = ("--drain-time-s", "45", "--drain-strategy", "immediate")
 _H2 = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -76,12 +78,47 @@ class Proxy:
             TimeoutError: not within 30 seconds.
         """
         started = time.monotonic()
-        while not predicate(await self.config_dump()):
+        while not predicate(config := await self.config_dump()):
             if time.monotonic() - started > _TIMEOUT_SECONDS:
                 raise TimeoutError(
-                    f"{self.pod}: {what}: not within {_TIMEOUT_SECONDS} s. Its log:\n{self.envoy.log()}"
+                    f"{self.pod}: {what}: not within {_TIMEOUT_SECONDS} s. {self._found(config)}"
                 )
             await asyncio.sleep(_POLL_SECONDS)
+
+    async def until_statistics(
+        self,
+        pattern: str,
+        predicate: Callable[[dict[str, int]], object],
+        what: str,
+        seconds: float = _STATISTICS_SECONDS,
+    ) -> None:
+        """Wait until its statistics are as wanted.
+
+        Args:
+            pattern: a regular expression for their names.
+            predicate: of the values by name.
+            what: the wish in words, for the error.
+            seconds: how long.
+
+        Raises:
+            TimeoutError: not within so many seconds.
+        """
+        started = time.monotonic()
+        while not predicate(found := await self.envoy.stats(pattern)):
+            if time.monotonic() - started > seconds:
+                raise TimeoutError(
+                    f"{self.pod}: of the statistics {pattern}, {what}: not within {seconds} s, but {found}"
+                )
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _found(self, config: Json) -> str:
+        """What a wish may have missed."""
+        filters = {port: dump.filter_names(config, port) for port in (self.inbound, self.outbound) if port}
+        tail = "\n  ".join(self.envoy.log().splitlines()[-_LOG_LINES:])
+        return (
+            f"Its filters by port: {filters}; its clusters: {sorted(dump.clusters(config))}. "
+            f"Its log ends with:\n  {tail}"
+        )
 
 
 @asynccontextmanager

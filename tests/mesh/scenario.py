@@ -1,6 +1,5 @@
 """What a scenario says about proxies and spans."""
 
-import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -62,9 +61,7 @@ async def counted(proxy: Proxy, name: str) -> None:
     Raises:
         TimeoutError: it is not within 15 seconds.
     """
-    async with asyncio.timeout(15):
-        while not any((await proxy.envoy.stats(f"{name}$")).values()):  # noqa: ASYNC110  # it calls nobody
-            await asyncio.sleep(0.05)
+    await proxy.until_statistics(f"{name}$", lambda found: any(found.values()), "one above zero")
 
 
 async def complete(collector: Pair, count: int, *clients: httpx.AsyncClient) -> list[Span]:

@@ -175,10 +175,19 @@ class Load:
         self._answered = asyncio.Condition()
 
     async def more(self, count: int) -> None:
-        """Wait until so many more are answered."""
+        """Wait until so many more are answered.
+
+        Raises:
+            TimeoutError: fewer are, within 30 seconds.
+        """
         goal = self.statuses.total() + count
-        async with asyncio.timeout(30), self._answered:
-            await self._answered.wait_for(lambda: self.statuses.total() >= goal)
+        try:
+            async with asyncio.timeout(30), self._answered:
+                await self._answered.wait_for(lambda: self.statuses.total() >= goal)
+        except TimeoutError:
+            raise TimeoutError(
+                f"{self.statuses.total()} of {goal} requests answered within 30 s: {dict(self.statuses)}"
+            ) from None
 
     async def send(self, client: httpx.AsyncClient, done: asyncio.Event) -> None:
         """One request after the other until it is done."""

@@ -486,9 +486,7 @@ def reaches(config: Json, host: str) -> Json:
 async def has_no_endpoints(proxy: Proxy, host: str) -> None:
     """Wait until the cluster towards a collector has none."""
     pattern = rf"^cluster\.outbound.*{host};?\.membership_total$"
-    async with asyncio.timeout(60):
-        while list((await proxy.envoy.stats(pattern)).values()) != [0]:  # noqa: ASYNC110  # Envoy tells nobody
-            await asyncio.sleep(0.1)
+    await proxy.until_statistics(pattern, lambda found: list(found.values()) == [0], "one that is zero", 60)
 
 
 def folder_in(folder: Path) -> Path:
