@@ -5,7 +5,7 @@ import itertools
 import random
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
@@ -109,6 +109,7 @@ class Mesh:
         workers: int = 1,
         envoy_version: str | None = None,
         metadata: Mapping[str, Any] | None = None,
+        configure: Callable[[dict[str, Any]], None] | None = None,
     ) -> AsyncIterator[Proxy]:
         """Run a proxy, with the objects that give it listeners on loopback.
 
@@ -123,6 +124,7 @@ class Mesh:
             workers: worker threads.
             envoy_version: see `proxy.running`.
             metadata: see `proxy.running`.
+            configure: see `proxy.running`.
         """
         pod = pod or f"{labels.get('app', kind)}-{next(self._numbers)}"
         inbound = process.free_port() if kind in ("sidecar", "router") else 0
@@ -156,6 +158,7 @@ class Mesh:
                 inbound=inbound,
                 outbound=outbound,
                 metadata=metadata or {},
+                configure=configure,
                 workers=workers,
                 envoy_version=envoy_version,
                 log=self.logs / f"envoy-{pod}.log",

@@ -134,6 +134,7 @@ async def running(  # noqa: PLR0913  # by keyword
     inbound: int,
     outbound: int,
     metadata: Mapping[str, Any],
+    configure: Callable[[Json], None] | None,
     workers: int,
     envoy_version: str | None,
     log: Path,
@@ -151,6 +152,7 @@ async def running(  # noqa: PLR0913  # by keyword
         inbound: see `Proxy`.
         outbound: see `Proxy`.
         metadata: more of the node's metadata.
+        configure: changes the bootstrap.
         workers: worker threads.
         envoy_version: one of `versions.VERSIONS`; `versions.selected` if not given.
         log: takes its log.
@@ -179,6 +181,8 @@ async def running(  # noqa: PLR0913  # by keyword
             },
         },
     )
+    if configure:
+        configure(bootstrap)
     async with envoy.running(
         bootstrap, workers=workers, version=version, log=log, arguments=_ARGUMENTS
     ) as process:

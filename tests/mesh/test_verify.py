@@ -240,6 +240,27 @@ async def test_nothing_is_wrong_with_a_healthy_mesh(mesh: Mesh, tmp_path: Path, 
         assert told["exports"].startswith("3 exports arrived")
 
 
+# As Istio's agent writes it: istio/istio, pkg/bootstrap/config.go.
+KEPT_BY_ISTIO = ("cluster_manager", "listener_manager", "server", "cluster.xds-grpc", "wasm")
+
+
+def as_in_istio(config: Json) -> None:
+    patterns = [{"prefix": prefix} for prefix in KEPT_BY_ISTIO]
+    config["stats_config"] = {"stats_matcher": {"inclusion_list": {"patterns": patterns}}}
+
+
+async def test_statistics_that_istio_hides_are_told_and_exports_seen_without_them(
+    mesh: Mesh, tmp_path: Path
+) -> None:
+    async with captured(mesh, tmp_path, proxy={"configure": as_in_istio}) as scenario:
+        await scenario.requests()
+        await scenario.collector.spans(3)
+        result = await scenario.verify()
+        assert (result.status, result.checks) == (0, ["statistics-hidden"])
+        told = {finding["check"]: finding["message"] for finding in json.loads(result.output)["findings"]}
+        assert told["exports"].startswith("3 exports arrived")
+
+
 async def test_nothing_is_wrong_with_a_healthy_gateway(mesh: Mesh, tmp_path: Path) -> None:
     async with captured(
         mesh, tmp_path, workload={"directions": ["gateway"]}, proxy={"kind": "router"}
