@@ -2,8 +2,8 @@
 
 Each folder of ``tools`` is a module of its own, as Kubernetes and Istio need different versions of the same
 libraries. A binary is kept below ``.cache/cluster`` under a hash of what it was built from: a changed pin
-builds anew, anything else reuses. ``python -m lab.cluster`` builds what is missing (about ten minutes on two
-cores), shows progress, and may be interrupted.
+builds anew, anything else reuses. ``python -m lab.cluster`` builds what is missing (26 minutes on two
+busy cores), shows progress, and may be interrupted.
 """
 
 import fcntl

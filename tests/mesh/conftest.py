@@ -1,5 +1,6 @@
 """What the scenarios in a real mesh share: one control plane, and a namespace and a sample API for each."""
 
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -17,11 +18,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(_TIMEOUT_SECONDS))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say where the logs are: what the cluster itself says at its end, pytest swallows."""
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say where the logs are: what the cluster itself says at its end, pytest swallows.
+
+    After ctrl-C there is no terminal summary.
+    """
     logs = config.stash.get(_LOGS, None)
     if logs and logs.exists():
-        terminalreporter.write_line(f"The cluster's logs are in {logs}")
+        print(f"The cluster's logs are in {logs}", file=sys.stderr)  # noqa: T201
 
 
 @pytest.fixture(scope="session")
@@ -35,8 +39,9 @@ def mesh(request: pytest.FixtureRequest) -> Iterator[cluster.Mesh]:
     with cluster.running() as running:
         request.config.stash[_LOGS] = running.logs
         yield running
-        # Ctrl-C fails no test, but the session.
-        running.keep_logs = bool(request.session.testsfailed or request.session.exitstatus)
+        # Ctrl-C fails no test. Until a session has ended, its status says TESTS_FAILED.
+        interrupted = request.session.exitstatus == pytest.ExitCode.INTERRUPTED
+        running.keep_logs = bool(request.session.testsfailed or interrupted)
 
 
 @pytest.fixture
