@@ -42,6 +42,7 @@ GUIDE_HEADERS = [
 SECRET_HEADERS = [
     "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "x-auth-token",
     "x-amz-security-token", "x-csrf-token", "x-xsrf-token", "x-access-token", "x-istio-auth-userinfo",
+    "sec-websocket-protocol",  # browsers have no other place for a WebSocket's token
 ]
 
 # Words that make a name secret; several are consecutive words.

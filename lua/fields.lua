@@ -10,13 +10,17 @@ local is_secret, MASK = secrets.is_secret, secrets.MASK
 local find, match, sub = string.find, string.match, string.sub
 
 local MAX_DEPTH = 4
-local ENTITIES =
-  { ["&amp;"] = "&", ["&lt;"] = "<", ["&#60;"] = "<", ["&#x3c;"] = "<", ["&#x3C;"] = "<", ["&quot;"] = '"' }
+local ENTITIES = { ["&amp;"] = "&", ["&lt;"] = "<", ["&quot;"] = '"', ["&apos;"] = "'" }
 
 local M = {}
 
 local function character(hex)
   return string.char(tonumber(hex, 16))
+end
+
+local function referenced(hex, digits)
+  local code = tonumber(digits, hex == "" and 10 or 16) or 0
+  return code < 128 and string.char(code) or nil
 end
 
 local function percent_decoded(text)
@@ -33,16 +37,22 @@ end
 local function mask_rest(text)
   text = mask_user_info(text)
   for name, at, gap in text:gmatch("([%w_.-]*)()([^%w_.-]*)") do
-    local value = match(gap, "^[\"'\\]*%s*[:=]()")
-    if value and is_secret(name) and not find(gap, "^[\"'%s\\]*%*%*%*", value) then
-      return sub(text, 1, at + value - 2) .. MASK
+    local value = find(gap, "[:=]")
+    if value and is_secret(name) and not find(text, '^["\'%s\\]*%*%*%*%f[%z"\\&;?#<,}%]]', at + value) then
+      return sub(text, 1, at + value - 1) .. MASK
     end
   end
   return text
 end
 
+--- The same for names and signs that only show once they are decoded.
+local function mask_decoded(text)
+  local plain = percent_decoded(text)
+  return mask_rest(plain) == plain and text or MASK
+end
+
 local function mask_parameters(text, depth)
-  -- A name is tried once, from its start.
+  -- A name is tried once, from its start. A raw separator may be a part of the value before it.
   return (
     text:gsub("%f[^%z&;?#]([^%z&;?#=]*)=([^&;?#]*)", function(name, value)
       local plain = percent_decoded(value)
@@ -76,14 +86,14 @@ local function mask_xml(text)
     end
     local hidden, named = false, names_next or is_secret(name)
     local attributes = sub(text, stop + 1, close)
-    for key, value in attributes:gmatch("%f[%w_:.-]([%w_:.-]+)%s*=%s*[\"']?([%w_.-]*)") do
+    for key, value in attributes:gmatch("%f[%w_:.-]([%w_:.-]+)%s*=[%s\"']*([%w_.%[%]-]*)") do
       -- <field name="password">
       named = named or is_secret(value)
       hidden = hidden or is_secret(key) or is_secret(value)
     end
     at = close + 1
     -- <key>password</key><string>...</string>
-    names_next = (name == "name" or name == "key") and is_secret(match(text, "^[^<]*", at))
+    names_next = find(name, "[NnKk][ae][my]e?$") and is_secret(match(text, "^[^<]*", at))
     local is_empty = sub(attributes, -2) == "/>"
     if hidden then
       out[#out + 1] = sub(text, copied, stop) .. " " .. MASK
@@ -94,7 +104,12 @@ local function mask_xml(text)
       out[#out + 1] = sub(text, copied, close) .. MASK
       local depth = 1
       repeat
-        local from, to, slash, found = find(text, "<(/?)([%w_:.-]+)", at)
+        local from, to, slash, found = find(text, "<([/!]?)([%w_:.%[-]+)", at)
+        if slash == "!" then
+          -- A comment or CDATA, whose tags are none.
+          _, to = find(text, sub(found, 1, 1) == "[" and "]]>" or "-->", to, true)
+          to = to or #text
+        end
         depth = found == name and depth + (slash == "/" and -1 or 1) or depth
         copied, at = from or #text + 1, (to or #text) + 1
       until depth == 0 or not from
@@ -109,9 +124,9 @@ local function mask_multipart(text, boundary, depth)
     local part = sub(text, at, (following or 0) - 1)
     local head, content = match(part, "^(.-\r?\n\r?\n)(.*)$")
     -- With its file's name: what quotes hide is not told apart.
-    local name = head and match(head, "[%s;][Nn][Aa][Mm][Ee]%*?%s*=([^\r\n]*)")
+    local name = match(head or part, "[%s;][Nn][Aa][Mm][Ee]%*?%s*=(.*)")
     if name and is_secret(percent_decoded(name)) then
-      content = MASK .. "\r\n"
+      head, content = head or "", MASK .. "\r\n"
     else
       content = content and M.mask(content, depth + 1) or ""
     end
@@ -139,24 +154,26 @@ local function mask_forms(text, depth)
       return masked
     end
     text = masked
-  elseif first == "<" then
-    return mask_rest(mask_xml(text))
   end
-  text = text:gsub("\\u00(%x%x)", character)
+  text = text:gsub("\\u00([2-7]%x)", character)
+  if first == "<" then
+    return mask_decoded(mask_rest(mask_xml(text)))
+  end
   local boundary = match(text, "^%s*(%-%-[^\r\n]*)") or match(text, "\n(%-%-[^\r\n]*)")
+  boundary = boundary and sub(boundary, 1, 72)
   if boundary and find(text, "[Nn][Aa][Mm][Ee]%*?%s*=") then
     return mask_multipart(text, boundary, depth)
   end
   text = mask_xml(text)
   if find(text, "=", 1, true) then
-    text = mask_parameters(text, depth)
+    text = mask_parameters(text, depth):gsub("(=%*%*%*)[;?#][^&=]*%f[&%z]", "%1")
   else
     local plain = percent_decoded(text)
     if plain ~= text and M.mask(plain, depth + 1) ~= plain then
       return MASK
     end
   end
-  return mask_rest(text)
+  return mask_decoded(mask_rest(text))
 end
 
 --- Masks the secret fields of a text.
@@ -166,7 +183,7 @@ function M.mask(text, depth)
   local masked = mask_forms(text, depth)
   if find(masked, "&", 1, true) then
     -- XML inside of XML. It counts twice, so that a hostile nesting of all forms costs little.
-    local plain = masked:gsub("&#?%w+;", ENTITIES)
+    local plain = masked:gsub("&#([xX]?)(%x+);", referenced):gsub("&%l+;", ENTITIES)
     if plain ~= masked and M.mask(plain, depth + 2) ~= plain then
       return MASK
     end
@@ -176,7 +193,10 @@ end
 
 --- Masks a URL's user information, and the secret parameters of its query and fragment.
 function M.mask_url(text)
-  return mask_parameters(mask_user_info(text), 0)
+  text = mask_parameters(mask_user_info(text), 0):gsub("(=%*%*%*)[;?][^&=#]*%f[&#%z]", "%1")
+  local plain = percent_decoded(percent_decoded(text))
+  local masked = mask_rest(plain)
+  return masked == plain and text or masked
 end
 
 return M

@@ -17,7 +17,7 @@ local LITERALS = { ["true"] = true, ["false"] = true, null = true, e = true, E =
 local DEPTH = { ["{"] = 1, ["["] = 1, ["}"] = -1, ["]"] = -1 }
 local ESCAPED = { b = "\b", f = "\f", n = "\n", r = "\r", t = "\t" }
 -- {"name": "password", "value": ...}
-local NAMING = { name = true, key = true, Name = true, Key = true }
+local NAMING = { name = true, key = true, Name = true, Key = true, path = true, field = true }
 local VALUE = { value = true, Value = true }
 
 local M = {}
@@ -52,6 +52,9 @@ end
 local function value_end(text, at)
   local depth = 0
   at = text:match("^%s*()", at)
+  if not text:find('^["{[%d-]', at) and not LITERALS[text:match("^%a*", at)] then
+    return #text
+  end
   while true do
     at = text:find('[]["{},\n]', at)
     if not at then
@@ -94,17 +97,26 @@ function M.mask(text, mask, depth)
         if plain:find("\\", 1, true) then
           plain = plain:gsub("\\(.)(%x?%x?%x?%x?)", unescaped)
         end
-        if not is_key then
-          if is_naming then
-            is_naming, named = false, secrets.is_secret(plain)
+        local is_field = is_key and (secrets.is_secret(plain) or (named and VALUE[plain]))
+        if not is_field then
+          if is_naming and not is_key then
+            named = named or (#plain < 99 and secrets.is_secret(plain))
           end
-          local masked = mask(plain, depth)
+          local masked = signs and mask(plain, depth) or plain
           instead = masked ~= plain and json.escape(masked)
-        elseif secrets.is_secret(plain) or (named and VALUE[plain]) then
-          from, to, instead = at + 1, value_end(text, at + 1), '"' .. secrets.MASK .. '"'
-          at = to + 1
+          is_naming = is_key and NAMING[plain]
         else
-          is_naming = NAMING[plain]
+          named = named and not VALUE[plain]
+          instead = '"' .. secrets.MASK .. '"'
+          if plain:find("[=:]") then
+            instead = secrets.MASK .. '":' .. instead
+          else
+            from = at + 1
+          end
+          to = value_end(text, at + 1)
+          -- What ends otherwise than a value does is not over.
+          to = text:find("^%s*[]},]", to + 1) and to or size
+          at = to + 1
         end
       end
       if instead then

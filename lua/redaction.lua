@@ -44,7 +44,8 @@ local function mask_set_cookie(value)
   return mask_pair(cookie)
     .. attributes:gsub("[^;]+", function(attribute)
       local name = attribute:match("^%s*([^=%s]+)") or ""
-      return COOKIE_ATTRIBUTES[name:lower()] and attribute or " " .. mask_pair(attribute)
+      return COOKIE_ATTRIBUTES[name:lower()] and not attribute:find(",.*=") and attribute
+        or " " .. mask_pair(attribute)
     end)
 end
 

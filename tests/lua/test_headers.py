@@ -52,6 +52,7 @@ def test_repeated_headers_are_joined_as_envoy_joins_them(proxy):
         ("cookie", "a=1;b=2=3", "a=***;b=***"),
         ("cookie", "a=1; flag; b=2", "***"),
         ("cookie", "a=1;", "***"),
+        ("sec-websocket-protocol", "base64url.bearer.authorization.k8s.io.abc", "***"),
         ("x-envoy-peer-metadata-id", "sidecar~1~a.b~c", "sidecar~1~a.b~c"),
         ("user-agent", "monkey tokenizer", "monkey tokenizer"),
     ],
@@ -68,6 +69,8 @@ def test_credentials_are_masked_in_request_headers(proxy, name, value, shown):
         ("sid=1; token=2; SameSite=Lax", "sid=***; token=***; SameSite=Lax"),
         ("justavalue", "***"),
         ("", "***"),
+        ("a=1; Path=/, b=2; HttpOnly", "a=***; Path=***; HttpOnly"),
+        ("a=1; Expires=Wed, 21 Oct 2026 07:28:00 GMT, b=2", "a=***; Expires=***"),
     ],
 )
 def test_cookies_being_set_keep_their_names_and_attributes(proxy, value, shown):

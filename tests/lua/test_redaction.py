@@ -384,3 +384,68 @@ def test_hostile_bodies_are_read_in_linear_time(start, unit):
     for prefix in ("", "{", "<", "<a ", '{"a":"', "--x", '--b\r\nname="x"\r\n\r\n', "a="):
         shown(proxy, (prefix + unit * size)[:size].encode("latin-1"))
     assert proxy.warnings == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # A value that ends otherwise than a value does.
+        '{"password":"ab"cdS"}',
+        '{"password":"a"+"S"}',
+        '{"password":ab,S}',
+        '{"secret":[1,2}S]}',
+        "user=x&password=Str0ng#S?1",
+        "password=ab;S&x=1",
+        # Names and signs that show once they are decoded.
+        "%7B%22password%22%3A%22S%22%7D&a=1",
+        "password%3dS&x=1",
+        '<a href="/x?pass%77ord=S">',
+        "<x>user%5Bpassword%5D=S</x>",
+        '<div d="{&#34;password&#34;:&#34;S&#34;}"/>',
+        '{"a":"&#x70;in=S"}',
+        '<script>parse("{\\u0022password\\u0022:\\u0022S\\u0022}")',
+        '<script>x={"pass\\u0077ord":"S"}',
+        # What stands between a name and its value.
+        '{"a":1,"password"/**/:"S"}',
+        "user[password]: S",
+        "{['password']: 'S'}",
+        "{password: '***S'}",
+        "password: *** S",
+        # Keys that are texts, and pairs.
+        '{"{\\"password\\":\\"S\\"}":""}',
+        '{"password=S":1}',
+        '{"name":"password","type":{"name":"Text"},"value":"S"}',
+        '{"op":"replace","path":"/password","value":"S"}',
+        "<Name>password</Name><Value>S</Value>",
+        '<input name="user[password]" value="S">',
+        # Tags that are none.
+        "<password><![CDATA[</password>S]]></password>",
+        "<password><!-- </password> -->S</password>",
+        # Heads of parts.
+        MULTIPART.replace('name="password"', 'name="a"\r\nx: y; name="password"'),
+        MULTIPART.replace('name="password"', 'name=\r\n "password"'),
+    ],
+)
+def test_no_form_hides_a_secret(proxy, body):
+    assert SECRET not in shown(proxy, body.replace("S", SECRET))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/a?password=ab?S",
+        "/a?password=ab;S",
+        "/a?%7B%22password%22%3A%22S%22%7D&_=1",
+        '/a?{"password":"S"}',
+        '/a?q={"a":"x;y","password":"S"}',
+        "/a?data%255Bpassword%255D=S",
+    ],
+)
+def test_no_form_of_a_url_hides_a_secret(proxy, target):
+    proxy.exchange([*GET[:1], (":path", target.replace("S", SECRET)), *GET[2:]])
+    assert SECRET not in proxy.span["http.target"]
+
+
+def test_an_escaped_letter_of_broken_json_is_left_alone(proxy):
+    body = '{"a":undefined,"b":"caf\\u00e9"}'
+    assert shown(proxy, body) == body
