@@ -13,6 +13,7 @@ local escape = json.escape
 
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
+local FLAVORS = { ["HTTP/1.0"] = "1.0", ["HTTP/1.1"] = "1.1", ["HTTP/2"] = "2", ["HTTP/3"] = "3" }
 local NO_BODY = body.new({})
 
 local out = require("string.buffer").new()
@@ -52,6 +53,7 @@ function M.begin(header_map, stream, now, text)
   end
   local method = escape(values[":method"] or "")
   local scheme = config.scheme ~= "auto" and config.scheme or values[":scheme"] or "https"
+  scheme = values["x-forwarded-proto"] == "https" and "https" or scheme
   local trace_id, parent_id = ids.trace(values)
   return {
     id = ids.span_id(),
@@ -64,8 +66,8 @@ function M.begin(header_map, stream, now, text)
       method,
       escape(redaction.url(values[":path"] or "")),
       escape(values[":authority"] or ""),
-      (stream:protocol() or ""):match("%d.*"):gsub("2%.0", "2"),
-      escape(values["x-forwarded-proto"] == "https" and "https" or scheme),
+      FLAVORS[stream:protocol()] or "",
+      escape(scheme),
       shown,
       escape(peer_address(values, stream))
     ),

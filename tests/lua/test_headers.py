@@ -163,7 +163,16 @@ def test_the_downstream_address_is_given_without_its_port(proxy, address, peer):
 
 
 @pytest.mark.parametrize(
-    ("protocol", "flavor"), [("HTTP/1.0", "1.0"), ("HTTP/1.1", "1.1"), ("HTTP/2", "2"), ("HTTP/3", "3")]
+    ("protocol", "flavor"),
+    [
+        ("HTTP/1.0", "1.0"),
+        ("HTTP/1.1", "1.1"),
+        ("HTTP/2", "2"),
+        ("HTTP/3", "3"),
+        ("HTTP/9", ""),
+        ("", ""),
+        (None, ""),
+    ],
 )
 def test_the_flavor_is_the_protocols_version(proxy, protocol, flavor):
     proxy.stream(protocol=protocol).request().response()
