@@ -54,9 +54,8 @@ class Entry:
         self.host = spec["host"]
         self._address = self._address or self.host
         policy = spec.get("trafficPolicy", {})
-        for of_port in policy.get(
-            "portLevelSettings", []
-        ):  # of a Kubernetes Service: there is no ServiceEntry
+        # Of a Kubernetes Service, which has no ServiceEntry.
+        for of_port in policy.get("portLevelSettings", []):
             policy, self._port = of_port, of_port["port"]["number"]
         self.settings |= _policy_settings(policy)
 

@@ -57,7 +57,8 @@ local function is_textual(content_type)
 end
 
 --- What a span says of a body.
--- @return JSON string content; why it was left out, or nil; bytes to send as bytesValue, or nil
+-- @return JSON string content: text, or a buffer until json's next call; why it was left out, or nil; bytes
+--   to send as bytesValue, or nil
 function M.render(body)
   if body.is_stream then
     return "", "stream"

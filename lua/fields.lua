@@ -38,7 +38,7 @@ local function mask_rest(text)
   text = mask_user_info(text)
   for name, at, gap in text:gmatch("([%w_.-]*)()([^%w_.-]*)") do
     local value = find(gap, "[:=]")
-    if value and is_secret(name) and not find(text, '^["\'%s\\]*%*%*%*%f[%z"\\&;?#<,}%]]', at + value) then
+    if value and is_secret(name) and not find(text, '^["\'%s\\]*%*%*%*%f[%z"\\&;?#]', at + value) then
       return sub(text, 1, at + value - 1) .. MASK
     end
   end
@@ -52,7 +52,7 @@ local function mask_decoded(text)
 end
 
 local function mask_parameters(text, depth)
-  -- A name is tried once, from its start. A raw separator may be a part of the value before it.
+  -- A name is tried once, from its start.
   return (
     text:gsub("%f[^%z&;?#]([^%z&;?#=]*)=([^&;?#]*)", function(name, value)
       local plain = percent_decoded(value)
@@ -166,6 +166,7 @@ local function mask_forms(text, depth)
   end
   text = mask_xml(text)
   if find(text, "=", 1, true) then
+    -- A raw separator may be a part of the secret before it; in a URL, # may not.
     text = mask_parameters(text, depth):gsub("(=%*%*%*)[;?#][^&=]*%f[&%z]", "%1")
   else
     local plain = percent_decoded(text)

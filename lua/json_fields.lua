@@ -97,15 +97,7 @@ function M.mask(text, mask, depth)
         if plain:find("\\", 1, true) then
           plain = plain:gsub("\\(.)(%x?%x?%x?%x?)", unescaped)
         end
-        local is_field = is_key and (secrets.is_secret(plain) or (named and VALUE[plain]))
-        if not is_field then
-          if is_naming and not is_key then
-            named = named or (#plain < 99 and secrets.is_secret(plain))
-          end
-          local masked = signs and mask(plain, depth) or plain
-          instead = masked ~= plain and json.escape(masked)
-          is_naming = is_key and NAMING[plain]
-        else
+        if is_key and (secrets.is_secret(plain) or (named and VALUE[plain])) then
           named = named and not VALUE[plain]
           instead = '"' .. secrets.MASK .. '"'
           if plain:find("[=:]") then
@@ -117,6 +109,14 @@ function M.mask(text, mask, depth)
           -- What ends otherwise than a value does is not over.
           to = text:find("^%s*[]},]", to + 1) and to or size
           at = to + 1
+        else
+          if is_naming and not is_key then
+            -- A long text is no name.
+            named = named or (#plain < 99 and secrets.is_secret(plain))
+          end
+          local masked = signs and mask(plain, depth) or plain
+          instead = masked ~= plain and json.escape(masked)
+          is_naming = is_key and NAMING[plain]
         end
       end
       if instead then

@@ -13,22 +13,13 @@ import pytest
 import yaml
 from pulumi import automation as auto
 
-from tests.engine.conftest import ROOT, Project, Steps
+from tests.engine.conftest import RESOURCES, ROOT, Project, Steps
 
 pytestmark = pytest.mark.timeout(300)
 
 COLLECTOR = "https://collector.dev.acme.example"
 IGNORED = shutil.ignore_patterns(".venv", "node_modules", "sdks", "rendered", "__pycache__")
-CAPTURE = [
-    "astra",
-    "astra-egress",
-    "astra-egress-service-entry",
-    "astra-egress-destination-rule",
-    "astra-checkout",
-    "astra-checkout-envoy-filter",
-    "astra-catalog",
-    "astra-catalog-envoy-filter",
-]
+CAPTURE = RESOURCES | {"astra-catalog", "astra-catalog-envoy-filter"}
 
 
 @pytest.fixture
