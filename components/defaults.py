@@ -47,14 +47,15 @@ SECRET_HEADERS = [
 
 # Words that make a name secret; several are consecutive words.
 SECRET_FIELDS = [
-    "password", "passwd", "pwd", "passphrase", "secret", "token", "api key", "apikey", "access key",
-    "private key", "credential", "credentials", "session", "pin", "ssn", "card number", "cvv", "cvc", "otp",
+    "password", "passwd", "pwd", "passphrase", "secret", "token", "api key", "access key",
+    "private key", "credential", "session", "pin", "ssn", "card number", "cvv", "cvc", "otp",
     "authorization", "signature", "sig", "jwt", "bearer", "client secret", "pass", "creds", "security code",
     "csrf", "xsrf", "totp", "assertion", "saml response", "encryption key", "signing key",
-    "connection string",
+    "connection string", "cookie", "sid", "card no", "cc number", "cvn", "pin code", "mfa code",
+    "code verifier", "auth key", "account key", "subscription key", "saml request",
     # Words that are often written together.
-    "sessionid", "jsessionid", "phpsessid", "accesstoken", "refreshtoken", "idtoken", "authtoken",
-    "secretkey", "passcode", "newpassword", "oldpassword", "userpassword",
+    "sessionid", "sessid", "phpsessid", "accesstoken", "refreshtoken", "sessiontoken", "idtoken", "apitoken",
+    "authtoken", "csrftoken", "middlewaretoken", "secretkey", "passcode",
 ]
 
 # What `http.*.body` may hold as a string, whatever its bytes are.

@@ -1,6 +1,6 @@
 """The capture script: the modules of ``lua/`` and a workload's settings as one Lua chunk.
 
-Lua text is never templated. Each module becomes a local of the chunk, without its comments and without the
+Lua text is never templated. Each module becomes a local of the chunk, compacted, and without the
 ``require`` of the modules before it. The settings become one generated module, ``config``, with a line each:
 a reviewer sees a changed setting as one changed line, and a changed script by its hash.
 """
@@ -8,18 +8,20 @@ a reviewer sees a changed setting as one changed line, and a changed script by i
 import hashlib
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from .compact import compact
 from .endpoint import Collector
 from .settings import Capture, Direction
 from .version import VERSION
 
-MAX_SCRIPT_BYTES = 35 * 1024
-"""What the script may grow to. Each byte of its text stays in each Lua VM of a proxy, idle ones too, and an
-inbound port has four VMs per worker; Istio's TrafficExtension refuses 64 KiB."""
+MAX_SCRIPT_BYTES = 24 * 1024
+"""What the script may grow to, with the default settings. Each byte of its text stays in each Lua VM of a
+proxy, idle ones too, and an inbound port has four VMs per worker; Istio's TrafficExtension refuses 64 KiB."""
 
 # Each requires only modules before it; `main` makes the hooks, and the loader calls them.
 MODULES = (
@@ -28,7 +30,7 @@ MODULES = (
     "ids",
     "sampling",
     "secrets",
-    "json_fields",
+    "tokens",
     "fields",
     "redaction",
     "headers",
@@ -38,10 +40,10 @@ MODULES = (
     "exporter",
 )
 
-_OWN_REQUIRE = re.compile(rf"""^local (\w+) = require\("(?:config|{"|".join(MODULES)})"\)\n""", re.MULTILINE)
-_HOW_TO_READ = "-- The script is the comment below. It is loaded at the first request: see lua/loader.lua.\n"
-_STRING_OR_COMMENT = re.compile(r""""(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|[ \t]*--[^\n]*""")
+_OWN_REQUIRE = re.compile(rf"""^local (\w+)=require\("(?:config|{"|".join(MODULES)})"\)\n""", re.MULTILINE)
+_HOW_TO_READ = "-- Loaded at the first request: see lua/loader.lua.\n"
 _LITERAL_CHARACTERS = 100
+_PLAIN = re.compile(rf"[ -Z^-~]{{1,{_LITERAL_CHARACTERS}}}")  # without brackets, which end long strings
 
 
 @dataclass(frozen=True)
@@ -99,14 +101,14 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         "content_types": capture.content_types,
         "headers": capture.headers,
     }
-    return _assemble(f"return {literal(settings)}")
+    return _assemble(literal(settings))
 
 
 @lru_cache(maxsize=256)
 def _assemble(config: str) -> Script:
     """One text in memory for all workloads that share their settings."""
     loader, code = _source("loader"), _code()
-    script = _local("config", config) + code
+    script = f"local config={config}\n{code}"
     text = f"-- astra-istio-capture {VERSION}\n{_HOW_TO_READ}{loader}--[==[\n{script}]==]\n"
     return Script(text=text, code_sha256=hashlib.sha256((loader + code).encode()).hexdigest())
 
@@ -127,26 +129,19 @@ def _lua_folder() -> Path:
 
 
 def _local(name: str, source: str) -> str:
-    return f"local {name} = (function()\n{source.strip()}\nend)()\n\n"
+    """A module as a local of the chunk: the table that it returns is there from the start."""
+    body = source.replace("local M={}\n", "", 1).removesuffix("return M\n")
+    return f"local {name}={{}}do local M={name}\n{body}end\n"
 
 
-def compact(source: str) -> str:
-    """Lua without comments and empty lines, indented by one space per level.
+def literal(value: Any) -> str:  # noqa: PLR0911 - a return for each kind
+    """A Lua expression for a setting: a line per leaf, printable ASCII, no ``]==]``, which ends comments.
 
-    Args:
-        source: Lua without long strings and long comments, indented by two spaces per level: ``lua/``'s.
-    """
-    kept = _STRING_OR_COMMENT.sub(lambda match: match[0] if match[0][0] in "\"'" else "", source)
-    dedented = re.sub(r"^ +", lambda spaces: " " * (len(spaces[0]) // 2), kept, flags=re.MULTILINE)
-    return re.sub(r"\n{2,}", "\n", dedented).strip() + "\n"
-
-
-def literal(value: Any, indent: int = 0) -> str:
-    """A Lua expression for a setting: a line per leaf, printable ASCII, no ``]``, which ends long comments.
+    A list is a text of a line per item: as it stands, or by ``table.concat`` where an item is long or has
+    other characters.
 
     Args:
-        value: bool, int, finite float, str, or a list or dict (its keys are Lua names) of these.
-        indent: the depth of the line that the expression starts on, in spaces.
+        value: bool, int, finite float, str, a list of str of one line each, or a dict of these.
 
     Raises:
         TypeError: for any other value.
@@ -159,19 +154,23 @@ def literal(value: Any, indent: int = 0) -> str:
         case float() if math.isfinite(value):
             return str(int(value)) if value.is_integer() else repr(value)
         case str():
-            return _string_literal(value, indent)
-        case list() | tuple():
-            lines = [literal(item, indent + 1) for item in value]
+            return _string_literal(value)
+        case list() if all(isinstance(item, str) and "\n" not in item for item in value):
+            if all(map(_PLAIN.fullmatch, value)):
+                return "[[\n" + "".join(f"{item}\n" for item in value) + "]]"
+            return f"table.concat({_block(map(literal, value))}, '\\n')"
         case dict():
-            lines = [f"{key} = {literal(item, indent + 1)}" for key, item in value.items()]
+            return _block(f"{key}={literal(item)}" for key, item in value.items())
         case _:
             raise TypeError(f"no Lua literal for {value!r}")
-    inner = "".join(f"{' ' * (indent + 1)}{line},\n" for line in lines)
-    return f"{{\n{inner}{' ' * indent}}}" if lines else "{}"
 
 
-@lru_cache(maxsize=4096)  # the same headers and words come in every workload's settings
-def _string_literal(text: str, indent: int) -> str:
+def _block(lines: Iterable[str]) -> str:
+    return "{\n" + "".join(f"{line},\n" for line in lines) + "}"
+
+
+@lru_cache(maxsize=4096)  # the same texts come in every workload's settings
+def _string_literal(text: str) -> str:
     characters = [
         chr(code) if 0x20 <= code < 0x7F and chr(code) not in '"\\]' else f"\\{code:03d}"  # noqa: PLR2004
         for code in text.encode()
@@ -181,4 +180,4 @@ def _string_literal(text: str, indent: int) -> str:
         if len(lines[-1]) + len(character) > _LITERAL_CHARACTERS:
             lines.append("")
         lines[-1] += character
-    return f"\n{' ' * (indent + 1)}.. ".join(f'"{line}"' for line in lines)
+    return "\n..".join(f'"{line}"' for line in lines)

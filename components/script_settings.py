@@ -5,8 +5,10 @@ import re
 from collections import deque
 from typing import Any
 
-_CONFIG = re.compile(r"^local config = \(function\(\)\nreturn (.*?)\nend\)\(\)$", re.DOTALL | re.MULTILINE)
-_TOKEN = re.compile(r'"(?:\\\d{3}|[^"\\])*"|\.\.|[{},=]|[^\s{},="]+')
+_CONFIG = re.compile(r"^local config=(\{\n.*?\n\})$", re.DOTALL | re.MULTILINE)
+_TOKEN = re.compile(
+    r"""\[\[\n[^]]*\]\]|"(?:\\\d{3}|[^"\\])*"|\.\.|table\.concat\(|'\\n'\)|[{},=]|[^\s{},="]+"""
+)
 _BYTE = re.compile(rb"\\(\d{3})")
 
 
@@ -25,7 +27,7 @@ def settings_of(script: str) -> dict[str, Any] | None:
 
 
 def parse_literal(text: str) -> Any:
-    """The value of a Lua expression that ``script.literal`` wrote; an empty table is an empty list.
+    """The value of a Lua expression that ``script.literal`` wrote.
 
     Raises:
         IndexError, ValueError: the text is none.
@@ -37,6 +39,17 @@ def _value(tokens: deque[str]) -> Any:
     first = tokens.popleft()
     if first == "{":
         return _table(tokens)
+    if first.startswith("[["):
+        return first.split("\n")[1:-1]
+    if first == "table.concat(":
+        tokens.popleft()
+        items = []
+        while tokens[0] != "}":
+            items.append(_value(tokens))
+            tokens.popleft()  # the comma
+        for _ in ("}", ",", "'\\n')"):
+            tokens.popleft()
+        return items
     if first.startswith('"'):
         # A character's bytes may be on two lines.
         text = _bytes(first)
@@ -47,19 +60,16 @@ def _value(tokens: deque[str]) -> Any:
     return json.loads(first)
 
 
-def _table(tokens: deque[str]) -> dict[str, Any] | list[Any]:
+def _table(tokens: deque[str]) -> dict[str, Any]:
     named: dict[str, Any] = {}
-    listed: list[Any] = []
     while tokens[0] != "}":
-        if tokens[1] == "=":
-            key = tokens.popleft()
-            tokens.popleft()
-            named[key] = _value(tokens)
-        else:
-            listed.append(_value(tokens))
+        key, equals = tokens.popleft(), tokens.popleft()
+        if equals != "=":
+            raise ValueError(f"no setting: {key}")
+        named[key] = _value(tokens)
         tokens.popleft()  # the comma
     tokens.popleft()
-    return named or listed
+    return named
 
 
 def _bytes(quoted: str) -> bytes:

@@ -24,7 +24,7 @@ from .envoy import EnvoyError
 from .otlp import Span
 from .server import LOOPBACK
 
-_SHARES = re.compile(r"\b(?:sampling_ratio|max_spans_per_second) = ([\w.]+),")
+_SHARES = re.compile(r"(?:sampling_ratio|max_spans_per_second)=([\w.]+),")
 _LOG_WIDTH = 120
 _TIMEOUT_SECONDS = 10
 

@@ -10,8 +10,8 @@ local BYTES = config.binary_bodies == "bytes"
 
 -- Textual media types as patterns.
 local TEXTUAL = {}
-for index, media_type in ipairs(config.content_types) do
-  TEXTUAL[index] = "^" .. media_type:gsub("[-+.]", "%%%0"):gsub("%*", ".+") .. "$"
+for media_type in config.content_types:gmatch("[^\n]+") do
+  TEXTUAL[#TEXTUAL + 1] = "^" .. media_type:gsub("[-+.]", "%%%0"):gsub("%*", ".+") .. "$"
 end
 
 local M = {}
@@ -69,7 +69,7 @@ function M.render(body)
   if body.is_encoded or bytes == "" then
     return "", nil, bytes ~= "" and bytes or nil
   end
-  local masked = redaction.body(bytes)
+  local masked = redaction.text(bytes)
   local text, replaced = json.encode(masked, body.kept < body.total)
   if (replaced == 0 and not masked:find("\0", 1, true)) or is_textual(body.content_type) then
     return text
@@ -77,11 +77,6 @@ function M.render(body)
     return "", nil, bytes
   end
   return "", "binary"
-end
-
---- Whether less was kept than passed, or the body did not end.
-function M.is_truncated(body)
-  return body.total > 0 and (body.kept < body.total or not body.is_complete)
 end
 
 return M

@@ -28,7 +28,7 @@ local HEAD = '{"resourceSpans":[{"resource":{"attributes":['
   .. '"},"spans":['
 
 local batch = require("string.buffer").new()
-local spans, first_added = 0, 0
+local spans, oldest = 0, 0
 
 local M = {}
 
@@ -52,7 +52,7 @@ end
 -- @param now microseconds
 function M.flush_if_due(handle, now)
   local full = spans >= LIMITS.max_batch_spans or #batch >= LIMITS.max_batch_bytes
-  local aged = now - first_added >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
+  local aged = now - oldest >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
   if spans > 0 and (full or aged) then
     flush(handle, now)
   end
@@ -64,7 +64,7 @@ function M.add(handle, now, span)
     flush(handle, now)
   end
   if spans == 0 then
-    first_added = now
+    oldest = now
   end
   batch:put(spans == 0 and HEAD or ",", span)
   spans = spans + 1

@@ -1,203 +1,115 @@
---- Masks the secret fields of a text: JSON, forms and query strings, XML, multipart; whole or cut off.
--- The text itself decides its form, not what was declared. Fails closed: where a form is broken, all that
--- follows the next secret name is masked. Free text and path segments are out of reach. Every pattern here is
--- anchored or bounded, so that the time is linear in the text, whatever it holds.
+--- Masks the secret fields of a text: JSON, forms and query strings, XML, multipart; nested, whole or cut.
+-- One scan over bytes, which LuaJIT compiles, for all forms: at a sign between a name and a value it looks
+-- back for the name and, where that is secret, ahead for where the value ends. Fails closed: where nobody can
+-- tell, all that follows is masked; what only shows once it is decoded is masked whole. Free text and path
+-- segments are out of reach. Every search starts where the last one ended, or is bounded: the time is linear.
 
-local json_fields = require("json_fields")
 local secrets = require("secrets")
+local tokens = require("tokens")
 
-local is_secret, MASK = secrets.is_secret, secrets.MASK
-local find, match, sub = string.find, string.match, string.sub
+local kind, MASK = secrets.kind, secrets.MASK
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local MAX_DEPTH = 4
-local ENTITIES = { ["&amp;"] = "&", ["&lt;"] = "<", ["&quot;"] = '"', ["&apos;"] = "'" }
+local QUOTE, SLASH, LESS, GREATER = byte('"/<>', 1, 4)
+local VOID = { input = true, meta = true, param = true } -- HTML's, which have no end tag
+-- What JSON has outside of its strings, as far as it matters to where they are.
+local BETWEEN = tokens.set(" \t\r\n[]{},:+-.0123456789Eaeflnrstu")
 
 local M = {}
 
-local function character(hex)
-  return string.char(tonumber(hex, 16))
+--- Whether a text names a secret field; a long one is no name.
+local function names_secret(text)
+  return #text < 99 and kind(text) == true
 end
 
-local function referenced(hex, digits)
-  local code = tonumber(digits, hex == "" and 10 or 16) or 0
-  return code < 128 and string.char(code) or nil
-end
-
-local function percent_decoded(text)
-  return find(text, "%", 1, true) and (text:gsub("%%(%x%x)", character)) or text
-end
-
---- https://user:password@host
-local function mask_user_info(text)
-  -- Most texts have none: one C call that LuaJIT compiles tells.
-  return find(text, "@", 1, true) and (text:gsub("//[^/?#%s<>,\"']*@", "//" .. MASK .. "@")) or text
-end
-
---- For text in no form that is known here: cut off after the first secret name that has a value.
-local function mask_rest(text)
-  text = mask_user_info(text)
-  for name, at, gap in text:gmatch("([%w_.-]*)()([^%w_.-]*)") do
-    local value = find(gap, "[:=]")
-    if value and is_secret(name) and not find(text, '^["\'%s\\]*%*%*%*%f[%z"\\&;?#]', at + value) then
-      return sub(text, 1, at + value - 1) .. MASK
-    end
-  end
-  return text
-end
-
---- The same for names and signs that only show once they are decoded.
-local function mask_decoded(text)
-  local plain = percent_decoded(text)
-  return mask_rest(plain) == plain and text or MASK
-end
-
-local function mask_parameters(text, depth)
-  -- A name is tried once, from its start.
-  return (
-    text:gsub("%f[^%z&;?#]([^%z&;?#=]*)=([^&;?#]*)", function(name, value)
-      local plain = percent_decoded(value)
-      if is_secret(percent_decoded(name)) or M.mask(plain, depth + 1) ~= plain then
-        return name .. "=" .. MASK
-      end
-    end)
-  )
-end
-
---- Where the tag that is open at `at` closes, quoted attributes passed over; nil where it does not.
-local function tag_end(text, at)
-  while at do
-    local stop, _, sign = find(text, "([<>\"'])", at)
-    if sign ~= '"' and sign ~= "'" then
-      return sign == ">" and stop
-    end
-    at = find(text, sign, stop + 1, true)
-    at = at and at + 1
-  end
-end
-
-local function mask_xml(text)
-  local out, copied, at, names_next = {}, 1, 1, false
-  while true do
-    local _, stop, name = find(text, "<([%w_:.-]+)", at)
-    local close = stop and tag_end(text, stop + 1)
-    if not close then
-      -- What a tag that was cut off would have held, nobody knows.
-      return table.concat(out) .. sub(text, copied, stop) .. (stop and stop < #text and " " .. MASK or "")
-    end
-    local hidden, named = false, names_next or is_secret(name)
-    local attributes = sub(text, stop + 1, close)
-    for key, value in attributes:gmatch("%f[%w_:.-]([%w_:.-]+)%s*=[%s\"']*([%w_.%[%]-]*)") do
-      -- <field name="password">
-      named = named or is_secret(value)
-      hidden = hidden or is_secret(key) or is_secret(value)
-    end
-    at = close + 1
-    -- <key>password</key><string>...</string>
-    names_next = find(name, "[NnKk][ae][my]e?$") and is_secret(match(text, "^[^<]*", at))
-    local is_empty = sub(attributes, -2) == "/>"
-    if hidden then
-      out[#out + 1] = sub(text, copied, stop) .. " " .. MASK
-      copied = is_empty and close - 1 or close
-    end
-    if named and not is_empty then
-      -- Up to its end tag; elements of its name inside are passed over.
-      out[#out + 1] = sub(text, copied, close) .. MASK
-      local depth = 1
-      repeat
-        local from, to, slash, found = find(text, "<([/!]?)([%w_:.%[-]+)", at)
-        if slash == "!" then
-          -- A comment or CDATA, whose tags are none.
-          _, to = find(text, sub(found, 1, 1) == "[" and "]]>" or "-->", to, true)
-          to = to or #text
-        end
-        depth = found == name and depth + (slash == "/" and -1 or 1) or depth
-        copied, at = from or #text + 1, (to or #text) + 1
-      until depth == 0 or not from
-    end
-  end
-end
-
-local function mask_multipart(text, boundary, depth)
-  local out, at = {}, 1
-  while at do
-    local following = find(text, boundary, at + 1, true)
-    local part = sub(text, at, (following or 0) - 1)
-    local head, content = match(part, "^(.-\r?\n\r?\n)(.*)$")
-    -- With its file's name: what quotes hide is not told apart.
-    local name = match(head or part, "[%s;][Nn][Aa][Mm][Ee]%*?%s*=(.*)")
-    if name and is_secret(percent_decoded(name)) then
-      head, content = head or "", MASK .. "\r\n"
-    else
-      content = content and M.mask(content, depth + 1) or ""
-    end
-    out[#out + 1] = mask_rest(head or part) .. content
-    at = following
-  end
-  return table.concat(out)
-end
-
-local function mask_forms(text, depth)
-  if not find(text, "[=:<%%\\]") then
-    return text
-  elseif depth > MAX_DEPTH then
-    return MASK
-  end
-  if find(text, "\0", 1, true) then
-    -- UTF-16, or something made to look like nothing.
-    local plain = text:gsub("%z", "")
-    return M.mask(plain, depth + 1) == plain and text or MASK
-  end
+--- @param is_again whether the text was masked before
+local function scan(text, is_again)
+  -- https://user:password@host
+  text = find(text, "@", 1, true) and text:gsub('(/\\?/)[^/?#%s<>"]*@', "%1" .. MASK .. "@") or text
+  local out, copied, at, size = {}, 1, 1, #text
   local first = match(text, "^\239?\187?\191?%s*(.?)")
-  if find(first, '[[{"]') then
-    local masked, whole = json_fields.mask(text, M.mask, depth + 1)
-    if whole then
-      return masked
+  local is_json, is_xml = find(first, '[[{"]'), first == "<"
+  local boundary, element, tag, is_named, is_hidden
+  while at <= size do
+    local code = byte(text, at)
+    local from, to, instead
+    if code == QUOTE and is_json then
+      from = at + 1
+      local has_signs
+      at, has_signs = tokens.string_end(text, at)
+      to, instead = at - 1, has_signs and scan(sub(text, from, at - 1), is_again)
+    elseif not tokens.SIGNS[code] then
+      is_json = is_json and BETWEEN[code]
+    elseif code == LESS then
+      element = match(text, "^[%w_:.-]+", at + 1)
+      is_hidden = element and (is_named or kind(element) == true)
+      at = at + #(element or "")
+      tag = element and at + 1
+    elseif code == GREATER then
+      local word = element and match(element, "%a*$")
+      if is_hidden and byte(text, at - 1) ~= SLASH and not VOID[word] then
+        from, to, instead = at + 1, tokens.content_end(text, at + 1, element), MASK
+        is_named = false
+      elseif word and kind(word) == "name" then
+        is_named = names_secret(match(text, "^[^<]*", at + 1))
+      end
+      element, tag, is_hidden = nil, nil, nil
+    else
+      local name, quote = tokens.name_before(text, at)
+      local says = kind(name)
+      local is_value = says == "value" and (is_named or is_hidden)
+      local ahead = says == "name" and match(sub(text, at + 1, at + 300), "^[%s\\\"']*(.*)")
+      if is_value or says == true then
+        local value = match(text, "^[=:>%s]*()", at + 1)
+        is_named = is_named and not is_value
+        if not (is_again and find(text, "^\\*[\"']?%*%*%*", value)) then
+          from = at + 1
+          local separators = not is_json and (is_xml and (tag and "[&<>]" or "[&<]") or "[&;?#]")
+          to, instead = tokens.masked_value(text, value, code, quote, separators)
+        end
+      elseif ahead then
+        boundary = boundary or sub(match(text, "%f[^%zn\n]%-%-[^\r\n\\]+") or "", 1, 72)
+        local line = boundary ~= "" and tokens.decoded(match(ahead, "^[^\r\n]*"))
+        if line and kind(line) == true then
+          to = (find(text, boundary, at, true) or size + 1) - 1
+          from = at + (match(sub(text, at, to), "\r?\n\r?\n()") or 2) - 1
+          instead = MASK .. "\r\n"
+        elseif names_secret(match(ahead, "^[^\\\"'<>&=:\r\n]*")) then
+          is_named, is_hidden = is_named or not tag, tag
+          if tag then
+            from, to, instead = math.max(tag, copied), (find(text, "/?>", at) or size + 1) - 1, " " .. MASK
+          end
+        end
+      end
     end
-    text = masked
-  end
-  text = text:gsub("\\u00([2-7]%x)", character)
-  if first == "<" then
-    return mask_decoded(mask_rest(mask_xml(text)))
-  end
-  local boundary = match(text, "^%s*(%-%-[^\r\n]*)") or match(text, "\n(%-%-[^\r\n]*)")
-  boundary = boundary and sub(boundary, 1, 72)
-  if boundary and find(text, "[Nn][Aa][Mm][Ee]%*?%s*=") then
-    return mask_multipart(text, boundary, depth)
-  end
-  text = mask_xml(text)
-  if find(text, "=", 1, true) then
-    -- A raw separator may be a part of the secret before it; in a URL, # may not.
-    text = mask_parameters(text, depth):gsub("(=%*%*%*)[;?#][^&=]*%f[&%z]", "%1")
-  else
-    local plain = percent_decoded(text)
-    if plain ~= text and M.mask(plain, depth + 1) ~= plain then
-      return MASK
+    if instead then
+      out[#out + 1] = sub(text, copied, from - 1) .. instead
+      copied, at = to + 1, math.max(at, to)
     end
+    at = at + 1
   end
-  return mask_decoded(mask_rest(text))
+  if is_xml and tag and copied <= tag then
+    -- What a tag that was cut off would have held, nobody knows.
+    return table.concat(out) .. sub(text, copied, tag - 1) .. " " .. MASK
+  end
+  return table.concat(out) .. sub(text, copied)
+end
+
+--- Whether a text shows secrets once it is decoded.
+local function is_veiled(text)
+  local plain = tokens.decoded(text)
+  return not plain or (plain ~= text and scan(plain, true) ~= plain)
 end
 
 --- Masks the secret fields of a text.
--- @param depth how many texts this one is nested in; none for a body
-function M.mask(text, depth)
-  depth = depth or 0
-  local masked = mask_forms(text, depth)
-  if find(masked, "&", 1, true) then
-    -- XML inside of XML. It counts twice, so that a hostile nesting of all forms costs little.
-    local plain = masked:gsub("&#([xX]?)(%x+);", referenced):gsub("&%l+;", ENTITIES)
-    if plain ~= masked and M.mask(plain, depth + 2) ~= plain then
-      return MASK
-    end
+function M.mask(text)
+  local masked = scan(text)
+  if find(masked, "%", 1, true) then
+    masked = masked:gsub('[^&=%s"<>]+', function(part)
+      return find(part, "%%%x%x") and is_veiled(part) and MASK
+    end)
   end
-  return masked
-end
-
---- Masks a URL's user information, and the secret parameters of its query and fragment.
-function M.mask_url(text)
-  text = mask_parameters(mask_user_info(text), 0):gsub("(=%*%*%*)[;?][^&=#]*%f[&#%z]", "%1")
-  local plain = percent_decoded(percent_decoded(text))
-  local masked = mask_rest(plain)
-  return masked == plain and text or masked
+  return is_veiled(masked) and MASK or masked
 end
 
 return M

@@ -8,11 +8,11 @@ local clear = require("table.clear")
 
 local escape = json.escape
 
-local MAX_CACHED, MAX_CACHED_VALUE = 256, 160
+local MAX_CACHED, MAX_VALUE = 256, 160
 
 -- By name: the mask, or false; nil for headers that are not recorded.
 local MASKS = {}
-for _, name in ipairs(config.headers) do
+for name in config.headers:gmatch("[^\n]+") do
   MASKS[name] = redaction.header(name) or false
 end
 -- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.
@@ -27,7 +27,7 @@ local members, values, masked = {}, {}, {}
 local function member(name, value)
   local key = name == ":authority" and "host" or name
   local text = ('\\"%s\\":\\"%s\\"'):format(escape(escape(key)), escape(escape(value)))
-  if #value <= MAX_CACHED_VALUE and name ~= "x-request-id" then
+  if #value <= MAX_VALUE and name ~= "x-request-id" then
     if cached >= MAX_CACHED then
       cache, cached = {}, 0
     end

@@ -4,16 +4,12 @@
 
 local random, tohex = math.random, require("bit").tohex
 
--- Without /dev/urandom, the clock and the address of a new table tell VMs apart.
-local source = io.open("/dev/urandom", "rb")
-local entropy = source and source:read(6) or tostring({}):sub(-6)
-if source then
-  source:close()
-end
+local source = assert(io.open("/dev/urandom", "rb"))
 local seed = os.time()
-for code in entropy:gmatch(".") do
+for code in source:read(6):gmatch(".") do
   seed = seed % 2 ^ 45 * 256 + code:byte()
 end
+source:close()
 math.randomseed(seed)
 
 local M = {}

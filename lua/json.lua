@@ -4,10 +4,10 @@
 
 local byte = string.byte
 
-local REPLACEMENT = "\239\191\189"
+local INVALID = "\239\191\189"
 local ESCAPES = {}
-for code = 0, 31 do
-  ESCAPES[code] = ("\\u%04x"):format(code)
+for code = 0, 127 do
+  ESCAPES[code] = code < 32 and ("\\u%04x"):format(code)
 end
 for letter, plain in ('n\nr\rt\t""\\\\'):gmatch("(.)(.)") do
   ESCAPES[byte(plain)] = "\\" .. letter
@@ -53,9 +53,9 @@ function M.encode(text, is_cut)
       if not length and is_cut then
         size = at - 1
       elseif (length or 0) == 0 then
-        length, instead, replaced = 1, REPLACEMENT, replaced + 1
+        length, instead, replaced = 1, INVALID, replaced + 1
       end
-    elseif code < 0x20 or code == 34 or code == 92 then
+    else
       instead = ESCAPES[code]
     end
     if instead then

@@ -16,13 +16,11 @@ require("jit.opt").start("maxside=4")
 
 -- One key for every capture filter of a stream: the first to mark it captures it.
 local METADATA, MARK = "astra.capture", "span_id"
-local NOT_CAPTURED = ""
 
---- @return microseconds, the same in nanoseconds as text (a Lua number cannot hold them)
+--- Microseconds.
 local function clock(handle)
   -- The enum is not there yet while Envoy loads the chunk.
-  local text = handle:timestampString(EnvoyTimestampResolution.MICROSECOND)
-  return tonumber(text), text .. "000"
+  return tonumber(handle:timestampString(EnvoyTimestampResolution.MICROSECOND))
 end
 
 --- Whether a response may never end; its span leaves at its headers.
@@ -34,21 +32,20 @@ local function is_stream(record, content_type)
     or content_type:find("^text/event%-stream")
 end
 
-local function finish(handle, record, now, text)
+local function finish(handle, record, now)
   inflight.remove(record)
-  -- The clock is the wall's, and may have been set back.
-  exporter.add(handle, now, span.render(handle, record, now < record.started and record.start or text))
+  exporter.add(handle, now, span.render(handle, record, now))
 end
 
-local function abort(handle, record, now, text)
+local function abort(handle, record, now)
   record.is_aborted = true
   report.count("aborted")
-  finish(handle, record, now, text)
+  finish(handle, record, now)
 end
 
 --- What every event does besides its own work, as there is no timer.
-local function catch_up(handle, now, text)
-  inflight.sweep(abort, handle, now, text)
+local function catch_up(handle, now)
+  inflight.sweep(abort, handle, now)
   exporter.flush_if_due(handle, now)
 end
 
@@ -60,15 +57,15 @@ local function begin(handle, stream, metadata, request_headers)
   chosen = chosen and not (header_map and sampling.excluded(header_map))
   local record
   if chosen or exporter.is_pending() then
-    local now, text = clock(handle)
-    catch_up(handle, now, text)
+    local now = clock(handle)
+    catch_up(handle, now)
     if chosen and sampling.within_rate(now) then
-      record = span.begin(header_map, stream, now, text)
+      record = span.begin(header_map, stream, now)
       inflight.add(record, handle)
       report.count("captured")
     end
   end
-  metadata:set(METADATA, MARK, record and record.id or NOT_CAPTURED)
+  metadata:set(METADATA, MARK, record and record.id or "")
   return record
 end
 
@@ -109,9 +106,9 @@ local function capture_response(handle)
     body.read(handle, response_body, record)
   end
   if not record.finished then
-    local now, text = clock(handle)
-    finish(handle, record, now, text)
-    catch_up(handle, now, text)
+    local now = clock(handle)
+    finish(handle, record, now)
+    catch_up(handle, now)
   end
 end
 

@@ -18,9 +18,8 @@ end
 -- IANA's registered schemes (RFC 9110) and common others; any other first word may be the secret itself.
 local SCHEMES =
   set("basic bearer digest dpop gnap hawk hoba mutual negotiate ntlm oauth token apikey aws4-hmac-sha256")
-local COOKIE_ATTRIBUTES = set("expires max-age domain path secure httponly samesite partitioned priority")
-local URL_HEADERS = set("referer location content-location link refresh x-envoy-original-path x-original-url")
-local SECRET_HEADERS = set(table.concat(config.redaction.headers, " "))
+local ATTRIBUTES = set("expires max-age domain path secure httponly samesite partitioned priority")
+local SECRET_HEADERS = set(config.redaction.headers)
 local IS_ON = config.redaction.mode == "mask"
 
 local function mask_credentials(value)
@@ -29,28 +28,27 @@ local function mask_credentials(value)
 end
 
 local function mask_pair(pair)
-  local name = pair:match("^%s*([^=%s]+)%s*=")
-  return name and name .. "=" .. MASK or MASK
+  return (pair:match("^%s*[^=%s]+%s*=") or "") .. MASK
 end
 
 local function mask_cookie(value)
-  local masked, values = value:gsub("=[^;]*", "=" .. MASK)
-  local _, separators = value:gsub(";", "")
-  return values == separators + 1 and masked or MASK
+  return (value:gsub("[^;]+", mask_pair))
 end
 
 local function mask_set_cookie(value)
   local cookie, attributes = value:match("^([^;]*)(.*)$")
   return mask_pair(cookie)
     .. attributes:gsub("[^;]+", function(attribute)
-      local name = attribute:match("^%s*([^=%s]+)") or ""
-      return COOKIE_ATTRIBUTES[name:lower()] and not attribute:find(",.*=") and attribute
-        or " " .. mask_pair(attribute)
+      local name = attribute:match("^%s*([%w-]*)"):lower()
+      -- Unless it may be a part of a quoted value, or another cookie is joined to it.
+      local is_known = ATTRIBUTES[name] and not value:find('"', 1, true) and not attribute:find(",.*=")
+      return not is_known and mask_pair(attribute)
     end)
 end
 
-local function mask_whole()
-  return MASK
+--- user:password@host
+local function mask_host(value)
+  return (value:gsub("^.*@", MASK .. "@"))
 end
 
 local BY_FORM = {
@@ -63,7 +61,7 @@ local BY_FORM = {
 --- A mask that fails closed, and counts.
 local function guarded(mask)
   return function(text)
-    local done, masked = pcall(mask, text)
+    local done, masked = pcall(IS_ON and mask or tostring, text)
     masked = done and masked or MASK
     if masked ~= text then
       report.count("masked")
@@ -72,25 +70,30 @@ local function guarded(mask)
   end
 end
 
-local function as_it_is(text)
-  return text
-end
-
 local M = {}
 
---- Masks secret parameters of a URL or path.
-M.url = IS_ON and guarded(fields.mask_url) or as_it_is
+--- Masks secret fields of a body or URL, whatever its form.
+M.text = guarded(fields.mask)
 
---- Masks secret fields of a body, whatever its form.
-M.body = IS_ON and guarded(fields.mask) or as_it_is
+--- Masks user information in a host.
+M.host = guarded(mask_host)
+
+local OTHERS = { host = M.host, ["x-forwarded-host"] = M.host }
+for name in
+  ("referer origin location content-location link refresh x-envoy-original-path x-original-url"):gmatch("%S+")
+do
+  OTHERS[name] = M.text
+end
 
 --- The function that masks a header's values, or nil where they pass as they are.
 -- @param name in lower case
 function M.header(name)
-  if IS_ON and (SECRET_HEADERS[name] or secrets.is_secret(name)) then
-    return guarded(BY_FORM[name] or mask_whole)
+  if IS_ON and (SECRET_HEADERS[name] or secrets.kind(name) == true) then
+    return guarded(BY_FORM[name] or function()
+      return MASK
+    end)
   end
-  return URL_HEADERS[name] and M.url
+  return OTHERS[name]
 end
 
 return M

@@ -7,7 +7,7 @@ local config = require("config")
 local INTERVAL = 1e6 -- microseconds
 
 local counts = {}
-local last, left_out = 0, 0
+local last, missed = 0, 0
 
 local M = {}
 
@@ -24,14 +24,13 @@ end
 
 --- @param now microseconds
 function M.warn(handle, now, message)
-  if math.abs(now - last) < INTERVAL then
-    left_out = left_out + 1
-    return
+  if math.abs(now - last) >= INTERVAL then
+    handle:logWarn(
+      ("astra capture (%s): %s (%d more since the last warning)"):format(config.direction, message, missed)
+    )
+    last, missed = now, -1
   end
-  handle:logWarn(
-    ("astra capture (%s): %s (%d more since the last warning)"):format(config.direction, message, left_out)
-  )
-  last, left_out = now, 0
+  missed = missed + 1
 end
 
 return M

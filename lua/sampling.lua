@@ -5,11 +5,10 @@ local config = require("config")
 local RATIO, RATE = config.sampling_ratio, config.max_spans_per_second
 local COLLECTOR = config.direction == "outbound" and config.collector.authority
 
--- Paths, or prefixes where any rest may follow.
-local SKIPPED, WITH_REST = {}, {}
-for index, setting in ipairs(config.skip_paths) do
-  local path, rest = setting:match("^([^*]*)(.*)")
-  SKIPPED[index], WITH_REST[path] = path, WITH_REST[path] or rest == "*"
+-- Paths as patterns.
+local SKIPPED = {}
+for path in config.skip_paths:gmatch("[^\n]+") do
+  SKIPPED[#SKIPPED + 1] = "^" .. path:gsub("%p", "%%%0"):gsub("%%%*$", ".*") .. "$"
 end
 
 local second, taken = 0, 0
@@ -29,12 +28,12 @@ function M.within_rate(now)
   return not RATE or taken <= RATE
 end
 
-local function is_skipped(path)
+local function is_skipped(target)
+  local path = target:match("^[^?#]*")
   for _, skipped in ipairs(SKIPPED) do
-    local whole = path:sub(1, #skipped) == skipped and path:match("^[^?#]*")
-    if whole and (whole == skipped or WITH_REST[skipped]) then
+    if path:find(skipped) then
       -- What a server might resolve to another path is never skipped: /static/../login, /static%2f..;/login.
-      return not whole:find("[^%w/._~-]") and not whole:find("[./][./]")
+      return not path:find("[^%w/._~-]") and not path:find("[./][./]")
     end
   end
 end

@@ -13,7 +13,6 @@ local escape = json.escape
 
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
-local FLAVORS = { ["HTTP/1.0"] = "1.0", ["HTTP/1.1"] = "1.1", ["HTTP/2"] = "2", ["HTTP/3"] = "3" }
 local NO_BODY = body.new({})
 
 local out = require("string.buffer").new()
@@ -25,12 +24,15 @@ local function attribute(key, content, kind)
   return ('{"key":"%s","value":{"%s":"%s"}},'):format(key, kind or "stringValue", content)
 end
 
--- What a request says, as a format of its values.
-local REQUEST = attribute("sensor.id", config.sensor_id)
+-- A span's start and what its request says, as a format of their values; times are microseconds.
+local HEAD = '{"traceId":"%s","spanId":"%s"%s,"name":"%s","kind":'
+  .. KIND
+  .. ',"startTimeUnixNano":"%.0f000","attributes":['
+  .. attribute("sensor.id", config.sensor_id)
 for key in ("method target host flavor scheme request.headers"):gmatch("%S+") do
-  REQUEST = REQUEST .. attribute("http." .. key, "%s")
+  HEAD = HEAD .. attribute("http." .. key, "%s")
 end
-REQUEST = REQUEST .. attribute("net.sock.peer.addr", "%s")
+HEAD = HEAD .. attribute("net.sock.peer.addr", "%s")
 
 --- The guide's sources in the guide's order, then the downstream address, without a port.
 local function peer_address(values, stream)
@@ -45,29 +47,29 @@ end
 --- Begins the record of an exchange, with what its request says in its headers and its stream.
 -- @param header_map of the request, or nil where it never came to this filter
 -- @param now microseconds
--- @param text the same in nanoseconds
-function M.begin(header_map, stream, now, text)
+function M.begin(header_map, stream, now)
   local values, shown = {}, "{}"
   if header_map then
     values, shown = headers.read(header_map)
   end
+  local id, trace_id, parent_id = ids.span_id(), ids.trace(values)
   local method = escape(values[":method"] or "")
   local scheme = config.scheme ~= "auto" and config.scheme or values[":scheme"] or "https"
-  scheme = values["x-forwarded-proto"] == "https" and "https" or scheme
-  local trace_id, parent_id = ids.trace(values)
   return {
-    id = ids.span_id(),
-    trace_id = trace_id,
-    parent_id = parent_id,
+    id = id,
     method = method,
     started = now,
-    start = text,
-    attributes = REQUEST:format(
+    head = HEAD:format(
+      trace_id,
+      id,
+      not GUIDE and parent_id and ',"parentSpanId":"' .. parent_id .. '"' or "",
+      GUIDE and "example-span" or method ~= "" and method or "HTTP",
+      now,
       method,
-      escape(redaction.url(values[":path"] or "")),
-      escape(values[":authority"] or ""),
-      FLAVORS[stream:protocol()] or "",
-      escape(scheme),
+      escape(redaction.text(values[":path"] or "")),
+      escape(redaction.host(values[":authority"] or "")),
+      (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "",
+      values["x-forwarded-proto"] == "https" and "https" or escape(scheme),
       shown,
       escape(peer_address(values, stream))
     ),
@@ -91,7 +93,7 @@ local function put_body(handle, key, part)
   end
   if omitted then
     out:put(attribute(key .. ".omitted", omitted))
-  elseif body.is_truncated(part) then
+  elseif part.kept < part.total or (part.total > 0 and not part.is_complete) then
     report.count("truncated")
     out:put('{"key":"', key, '.truncated","value":{"boolValue":true}},')
   end
@@ -100,16 +102,10 @@ end
 --- One span.
 -- @param handle of the stream at hand, for base64
 -- @param record as begun, with what its response added: status, response_headers, response_body, is_aborted
--- @param finish nanoseconds as text
+-- @param now microseconds
 -- @return a buffer, until the next call
-function M.render(handle, record, finish)
-  out:reset():put('{"traceId":"', record.trace_id, '","spanId":"', record.id)
-  if not GUIDE and record.parent_id then
-    out:put('","parentSpanId":"', record.parent_id)
-  end
-  local name = GUIDE and "example-span" or record.method ~= "" and record.method or "HTTP"
-  out:put('","name":"', name, '","kind":', KIND, ',"startTimeUnixNano":"', record.start)
-  out:put('","endTimeUnixNano":"', finish, '","attributes":[', record.attributes)
+function M.render(handle, record, now)
+  out:reset():put(record.head)
   put_body(handle, "http.request.body", record.request_body)
   put_body(handle, "http.response.body", record.response_body)
   out:put(attribute("http.response.headers", record.response_headers))
@@ -120,7 +116,9 @@ function M.render(handle, record, finish)
   elseif not GUIDE and record.status >= 500 then
     status = ',"status":{"code":2}'
   end
-  return out:put('{"key":"http.status_code","value":{"intValue":"', record.status, '"}}]', status, "}")
+  out:put('{"key":"http.status_code","value":{"intValue":"', record.status, '"}}]', status)
+  -- The clock is the wall's, and may have been set back.
+  return out:putf(',"endTimeUnixNano":"%.0f000"}', math.max(now, record.started))
 end
 
 return M

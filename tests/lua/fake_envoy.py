@@ -103,7 +103,7 @@ class Proxy:
         """A new stream; `protocol`, `peer`."""
         stream = self._envoy[b"stream"](self._envoy)
         for name, value in properties.items():
-            stream[name.encode()] = value and value.encode()
+            stream[name.encode()] = None if value is None else value.encode()
         return Stream(self, stream)
 
     def exchange(

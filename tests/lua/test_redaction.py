@@ -54,6 +54,16 @@ def shown(proxy, body, content_type="text/plain"):
         ),
         *("credentials", "passwd", "pwd", "passphrase", "jwt", "otp", "Pass_Word", "db_pass", "securityCode"),
         *("_csrf", "client_assertion", "SAMLResponse", "signingKey", "connectionString"),
+        *(
+            "pAsSwOrD",
+            "dbpassword",
+            "confirmpassword",
+            "csrfmiddlewaretoken",
+            "Cookie",
+            "sid",
+            "mfaCode",
+            "cc-number",
+        ),
     ],
 )
 def test_names_with_secret_words_are_secret(proxy, name):
@@ -160,7 +170,7 @@ def test_form_fields_are_masked(proxy, body, masked):
     ("target", "masked"),
     [
         ("/a?token=S", "/a?token=***"),
-        ("/a?x=1&api_key=S#frag", "/a?x=1&api_key=***#frag"),
+        ("/a?x=1&api_key=S#frag", "/a?x=1&api_key=***"),
         ("/a;jsessionid=S?x=1", "/a;jsessionid=***?x=1"),
         ("/a?next=/b?access_token=S", "/a?next=/b?access_token=***"),
         ("/a?q=%7B%22pin%22%3A%22S%22%7D", "/a?q=***"),
@@ -208,16 +218,16 @@ def test_user_information_of_urls_is_masked_in_headers_and_bodies(proxy, url, ma
     [
         ("<a><password>S</password><b>1</b></a>", "<a><password>***</password><b>1</b></a>"),
         ('<?xml version="1.0"?>\n<ns:Token>S</ns:Token>', '<?xml version="1.0"?>\n<ns:Token>***</ns:Token>'),
-        ("<pin><![CDATA[S]]></pin>", "<pin>***</pin>"),
+        ("<pin><![CDATA[S]]></pin>", "<pin>***"),
         ("<secret><x>S</x></secret><y>1</y>", "<secret>***</secret><y>1</y>"),
-        ("<secret><secret>S</secret>S</secret><y/>", "<secret>***</secret><y/>"),
-        ('<user password="S" name="x"/>', "<user ***/>"),
-        ("<user apiKey = 'S>S' name='x'>a</user>", "<user ***>a</user>"),
+        ("<secret><secret>S</secret>S</secret><y/>", "<secret>***"),
+        ('<user password="S" name="x"/>', '<user password="***" name="x"/>'),
+        ("<user apiKey = 'S>S' name='x'>a</user>", "<user apiKey ='***' name='x'>a</user>"),
         ('<token type="x">S', '<token type="x">***'),
-        ('<a password="S', "<a ***"),
+        ('<a password="S', '<a password="***"'),
         ('<field name="pin" value="S"/>', "<field ***/>"),
         ('<field value="S" name="pin">S</field>', "<field ***>***</field>"),
-        ("<login password=S user='x'/>", "<login ***/>"),
+        ("<login password=S user='x'/>", "<login password=***>"),
         ("<token/><b>1</b>", "<token/><b>1</b>"),
         ("<key>password</key><string>S</string><a>1</a>", "<key>password</key><string>***</string><a>1</a>"),
         ("<name> pin </name><value><i4>S</i4></value>", "<name> pin </name><value>***</value>"),
@@ -421,6 +431,21 @@ def test_hostile_bodies_are_read_in_linear_time(start, unit):
         # Tags that are none.
         "<password><![CDATA[</password>S]]></password>",
         "<password><!-- </password> -->S</password>",
+        '{"id":"password","value":"S"}',
+        '{"NAME":"password","VALUE":"S"}',
+        '<token value="S"/>',
+        '<meta name="csrf-token" content="S">',
+        # Quotes and escapes.
+        'pwd="a&S"',
+        "{'api key': 'S'}",
+        '{\'a\':\'x"y\',"password":"S"}',
+        '{"a":"b\\\\","password":"S"}',
+        '{"b":"password\\\\u003dS"}',
+        "&LT;pin&GT;S",
+        "p%2561ssword=S",
+        '{"dsn":"redis://u:pa,S@h"}',
+        "redis://u:pa'S@h",
+        'x="https:\\/\\/u:S@h"',
         # Heads of parts.
         MULTIPART.replace('name="password"', 'name="a"\r\nx: y; name="password"'),
         MULTIPART.replace('name="password"', 'name=\r\n "password"'),
@@ -428,6 +453,36 @@ def test_hostile_bodies_are_read_in_linear_time(start, unit):
 )
 def test_no_form_hides_a_secret(proxy, body):
     assert SECRET not in shown(proxy, body.replace("S", SECRET))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"text":"a<b and c"}',
+        "a<b and c",
+        "a=b=c=d=e=f",
+        '<form><input type="password"><p>welcome</p></form>x=1',
+        '{"path":"C:\\\\","user":"x"}',
+    ],
+)
+def test_what_only_looks_like_a_secret_is_kept(proxy, body):
+    kept = body.replace(' type="password"', " ***")
+    assert shown(proxy, body) == kept
+
+
+def test_the_rest_of_a_json_text_is_kept_after_a_secret_in_a_string(proxy):
+    body = '{"error":"invalid token: S","url":"/?token=S","user":"jane"}'.replace("S", SECRET)
+    assert shown(proxy, body) == '{"error":"invalid token:***","url":"/?token=***","user":"jane"}'
+
+
+@pytest.mark.parametrize("name", ["host", "origin", "x-forwarded-host"])
+def test_user_information_of_hosts_is_masked(proxy, name):
+    start = "https://" if name == "origin" else ""
+    headers = [line for line in GET if (line[0], name) != (":authority", "host")]
+    line = (":authority" if name == "host" else name, f"{start}jane:{SECRET}@h:80")
+    proxy.exchange([*headers, line])
+    assert proxy.span.headers("request")[name] == f"{start}***@h:80"
+    assert SECRET not in proxy.span["http.host"]
 
 
 @pytest.mark.parametrize(
