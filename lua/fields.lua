@@ -55,26 +55,25 @@ local function scan(text, is_again)
       end
       element, tag, is_hidden = nil, nil, nil
     else
-      local name, quote = tokens.name_before(text, at)
+      local name, name_end = tokens.name_before(text, at)
       local says = kind(name)
       local is_value = says == "value" and (is_named or is_hidden)
-      local ahead = says == "name" and match(sub(text, at + 1, at + 300), "^[%s\\\"']*(.*)")
       if is_value or says == true then
         local value = match(text, "^[=:>%s]*()", at + 1)
         is_named = is_named and not is_value
         if not (is_again and find(text, "^\\*[\"']?%*%*%*", value)) then
           from = at + 1
           local separators = not is_json and (is_xml and (tag and "[&<>]" or "[&<]") or "[&;?#]")
-          to, instead = tokens.masked_value(text, value, code, quote, separators)
+          to, instead = tokens.masked_value(text, value, code, name_end, separators)
         end
-      elseif ahead then
-        boundary = boundary or sub(match(text, "%f[^%zn\n]%-%-[^\r\n\\]+") or "", 1, 72)
-        local line = boundary ~= "" and tokens.decoded(match(ahead, "^[^\r\n]*"))
+      elseif says == "name" then
+        boundary = boundary or is_json and "" or sub(match(text, "%f[^%zn\n]%-%-[^\r\n\\]+") or "", 1, 72)
+        local line = boundary ~= "" and tokens.decoded(match(sub(text, at + 1, at + 300), "^%s*([^\r\n]*)"))
         if line and kind(line) == true then
           to = (find(text, boundary, at, true) or size + 1) - 1
           from = at + (match(sub(text, at, to), "\r?\n\r?\n()") or 2) - 1
           instead = MASK .. "\r\n"
-        elseif names_secret(match(ahead, "^[^\\\"'<>&=:\r\n]*")) then
+        elseif names_secret(match(text, "^[%s\\\"']*([^\\\"'<>&=:\r\n]*)", at + 1)) then
           is_named, is_hidden = is_named or not tag, tag
           if tag then
             from, to, instead = math.max(tag, copied), (find(text, "/?>", at) or size + 1) - 1, " " .. MASK
@@ -92,7 +91,7 @@ local function scan(text, is_again)
     -- What a tag that was cut off would have held, nobody knows.
     return table.concat(out) .. sub(text, copied, tag - 1) .. " " .. MASK
   end
-  return table.concat(out) .. sub(text, copied)
+  return copied == 1 and text or table.concat(out) .. sub(text, copied)
 end
 
 --- Whether a text shows secrets once it is decoded.

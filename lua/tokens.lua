@@ -89,11 +89,9 @@ function M.string_end(text, at)
   repeat
     at = at + 1
     local code = byte(text, at)
-    if code == BACKSLASH then
-      -- It may hide a sign.
-      at, has_signs = at + 1, true
-    end
-    has_signs = has_signs or SIGNS[code]
+    local is_escaped = code == BACKSLASH
+    at = is_escaped and at + 1 or at
+    has_signs = has_signs or SIGNS[is_escaped and byte(text, at) or code]
   until code == QUOTE or not code
   return at, has_signs
 end
@@ -105,7 +103,7 @@ function M.content_end(text, at, element)
   return (find(content, "<!", 1, true) or find(content, "<" .. element, 1, true)) and #text or close - 1
 end
 
---- The name before the sign at `at`, and the quote after it.
+--- The name before the sign at `at`, and where it ends.
 function M.name_before(text, at)
   local stop, quote = at - 1, nil
   local code = byte(text, stop)
@@ -123,15 +121,16 @@ function M.name_before(text, at)
     start = start - 1
   end
   local name = sub(text, start + 1, stop)
-  return M.decoded(name) or name, quote and match(text, "^\\*[\"']", stop + 1) or ""
+  return M.decoded(name) or name, stop
 end
 
 --- Where the value that starts at `at` ends, and what stands for it.
 -- @param sign before it
--- @param quote of its name
+-- @param name_end where its name ends: it is quoted alike
 -- @param separators a pattern, where it may be a parameter's
-function M.masked_value(text, at, sign, quote, separators)
+function M.masked_value(text, at, sign, name_end, separators)
   local opening = match(text, "^\\*[\"'{[]", at)
+  local quote = match(text, "^\\*[\"']", name_end + 1) or ""
   local stop
   if opening then
     quote = find(opening, "[\"']") and opening or quote
