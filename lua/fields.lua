@@ -105,7 +105,7 @@ function M.mask(text)
   local masked = scan(text)
   if find(masked, "%", 1, true) then
     masked = masked:gsub('[^&=%s"<>]+', function(part)
-      return find(part, "%%%x%x") and is_veiled(part) and MASK
+      return is_veiled(part) and MASK
     end)
   end
   return is_veiled(masked) and MASK or masked

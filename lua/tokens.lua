@@ -41,7 +41,7 @@ function M.decoded(text)
     local last = text
     -- C calls that LuaJIT compiles: most texts have none of these.
     if
-      find(text, "%", 1, true)
+      (find(text, "%", 1, true) and find(text, "%%%x%x"))
       or find(text, "&", 1, true)
       or find(text, "\\u00", 1, true)
       or find(text, "\0", 1, true)
