@@ -92,7 +92,7 @@ def _workload(file: str, manifest: Manifest, urls: Mapping[Key, str]) -> tuple[s
     if script is None:
         return "", None
     name = f"{metadata.get('namespace')}/{metadata['name'].removeprefix(FILTER_NAME_PREFIX)}"
-    parsed = [settings_of(text) or {} for text in _scripts(spec)]
+    parsed = [settings_of(text) or {} for text in scripts(spec)]
     capture = {key: value for settings in parsed for key, value in settings.items() if key != "direction"}
     directions = [settings["direction"] for settings in parsed if "direction" in settings]
     settings = {
@@ -116,7 +116,8 @@ def _attachment(spec: Mapping[str, Any]) -> dict[str, str]:
     return {"labels": text or "none: the whole namespace"}
 
 
-def _scripts(spec: Mapping[str, Any]) -> Iterator[str]:
+def scripts(spec: Mapping[str, Any]) -> Iterator[str]:
+    """The scripts in the spec of an EnvoyFilter or a TrafficExtension of ours; none in other objects."""
     if "lua" in spec:
         yield spec["lua"]["inlineCode"]
     for patch in spec.get("configPatches", []):

@@ -34,7 +34,7 @@ def compact(source: str) -> str:
     """
     tokens = [(match[1], match[2]) for match in _TOKEN.finditer(source) if not match[2].startswith("--")]
     words = ["", *(word for _, word in tokens), "", ""]
-    short = _short_names(source)
+    short = _short_names(source, {*_KEYWORDS, *words})
     text = ""
     brackets: list[str] = []
     for at, (space, word) in enumerate(tokens, start=1):
@@ -52,9 +52,8 @@ def compact(source: str) -> str:
     return text.strip() + "\n"
 
 
-def _short_names(source: str) -> dict[str, str]:
-    """A short name for each name that only functions declare."""
-    taken = {*_KEYWORDS, *(match[2] for match in _TOKEN.finditer(source))}
+def _short_names(source: str, taken: set[str]) -> dict[str, str]:
+    """A short name for each name that only functions declare; none of those that are taken."""
     outer = set(_declared(_OUTER, source))
     short: dict[str, str] = {}
     for name in _declared(_INNER, source):

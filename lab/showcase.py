@@ -1,8 +1,6 @@
 """Real traffic through a real Envoy that runs a stack's filter, and the spans it yields, on the screen."""
 
 import asyncio
-import json
-import re
 import secrets
 import signal
 import socket
@@ -17,6 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from components import render
+from components.changes import scripts
+from components.script_settings import settings_of
 
 from . import bootstrap, mesh, rows, stack
 from .collector import Collector
@@ -24,7 +24,6 @@ from .envoy import EnvoyError
 from .otlp import Span
 from .server import LOOPBACK
 
-_SHARES = re.compile(r"(?:sampling_ratio|max_spans_per_second)=([\w.]+),")
 _LOG_WIDTH = 120
 _TIMEOUT_SECONDS = 10
 
@@ -122,8 +121,8 @@ def run(stack_name: str, *, serve: bool, port: int) -> int:
 def _with_every_request(console: Console, stack_name: str) -> Sequence[bootstrap.Json]:
     """The stack's manifests; one that captures a share of the requests would show a share of the demo's."""
     manifests = render.manifests(stack.PROJECT, stack_name)
-    shares = _SHARES.findall(json.dumps(manifests))
-    if {*shares} <= {"1", "false"}:
+    found = [settings_of(script) or {} for manifest in manifests for script in scripts(manifest["spec"])]
+    if all(settings["sampling_ratio"] == 1 and not settings["max_spans_per_second"] for settings in found):
         return manifests
     console.print(
         f"  sampling   {stack_name} captures a share of the requests (samplingRatio, maxSpansPerSecond); "

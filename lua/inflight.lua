@@ -4,7 +4,7 @@
 -- collected is an aborted exchange. There is no timer: `sweep` acts on the VM's next event.
 
 local MAX_ENTRIES = 4096
-local MAX_BYTES = 2 ^ 24
+local MAX_BYTES = 2 ^ 24 -- 16 MiB
 local MAX_AGE = 900e6 -- microseconds; for a handle that something else keeps alive
 local INTERVAL = 1e6 -- microseconds between sweeps
 

@@ -60,8 +60,9 @@ local BY_FORM = {
 
 --- A mask that fails closed, and counts.
 local function guarded(mask)
+  mask = IS_ON and mask or tostring
   return function(text)
-    local done, masked = pcall(IS_ON and mask or tostring, text)
+    local done, masked = pcall(mask, text)
     masked = done and masked or MASK
     if masked ~= text then
       report.count("masked")

@@ -1,4 +1,4 @@
---- Other ways to do what lua/json.lua and lua/json_fields.lua do, to be compared with them: lab/encoding.
+--- Other ways to do what lua/json.lua and lua/fields.lua do, to be compared with them: lab/encoding.
 -- Returns functions text -> text by name. All but `gsub` give the same text as the script.
 
 local is_secret = ...
