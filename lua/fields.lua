@@ -89,7 +89,7 @@ local function scan(text, is_again)
   end
   if is_xml and tag and copied <= tag then
     -- What a tag that was cut off would have held, nobody knows.
-    return table.concat(out) .. sub(text, copied, tag - 1) .. " " .. MASK
+    text = sub(text, 1, tag - 1) .. " " .. MASK
   end
   return copied == 1 and text or table.concat(out) .. sub(text, copied)
 end

@@ -14,7 +14,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import render
+from components import changes, render
+from components.script import MAX_SCRIPT_BYTES
 from components.stack_file import Loader
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,17 @@ def test_every_committed_stack_declares_what_its_golden_file_says(stack: str) ->
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(text, "utf-8")
     assert text == golden.read_text("utf-8")
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_script_of_a_committed_stack_is_within_the_budget(stack: str) -> None:
+    sizes = [
+        len(text.encode())
+        for found in render.manifests(ROOT, stack)
+        for text in changes.scripts(found["spec"])
+    ]
+    assert sizes
+    assert max(sizes) < MAX_SCRIPT_BYTES
 
 
 def test_no_golden_file_is_left_of_a_stack_that_is_gone() -> None:
