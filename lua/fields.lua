@@ -17,9 +17,9 @@ local BETWEEN = tokens.set(" \t\r\n[]{},:+-.0123456789Eaeflnrstu")
 
 local M = {}
 
---- Whether a text names a secret field; a long one is no name.
+--- Whether a text names a secret field. A long one is no name; digits are ids, each another one.
 local function names_secret(text)
-  return #text < 99 and kind(text) == true
+  return #text < 99 and find(text, "%a") and kind(text) == true
 end
 
 --- @param is_again whether the text was masked before
