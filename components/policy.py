@@ -7,9 +7,9 @@ is wrong, a line each. ``policy/`` makes a Pulumi policy pack of them; so may an
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from . import plan
-from .manifests import SCRIPT_HASH
-from .settings import Capture, Location, Redaction, RedactionMode
+from .istio.manifests import SCRIPT_HASH
+from .rules import check
+from .settings.models import Capture, Location, Redaction, RedactionMode
 
 COMPONENTS = "astra-istio:index:"
 """How the type tokens of the package's components begin."""
@@ -76,13 +76,13 @@ def limits(inputs: Inputs, max_sampling_ratio: float, max_body_bytes: float) -> 
 
 
 def _capture(inputs: Inputs) -> Capture:
-    settings, _ = plan.workload_capture(inputs, "workload")
+    settings, _ = check.workload_capture(inputs, "workload")
     return settings.capture
 
 
 def collector(inputs: Inputs) -> Iterator[str]:
     """Captured traffic leaves the mesh encrypted only."""
-    settings, found = plan.collector_egress(
+    settings, found = check.collector_egress(
         {key: inputs[key] for key in ("collector_url", "egress", "common_labels") if key in inputs}
     )
     if found.location is Location.EXTERNAL and not found.tls:

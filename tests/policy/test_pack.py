@@ -11,9 +11,9 @@ from pulumi.runtime.proto import analyzer_pb2
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from components import CollectorEgress, TrafficCapture, WorkloadCapture
-from components.defaults import SECRET_HEADERS
 from components.policy import REASON_LABEL
-from components.settings import Capture
+from components.settings.defaults import SECRET_HEADERS
+from components.settings.models import Capture
 from tests.policy.conftest import Pack, Violation, unknown
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
