@@ -5,7 +5,7 @@ from pulumi.runtime import is_config_secret
 from pulumi.runtime.config import CONFIG
 
 from components import TrafficCapture
-from components.plan import misplaced_keys, stack_config
+from components.rules.check import misplaced_keys, stack_config
 
 # pulumi.Config reads keys that the program knows; a mistyped key shows only in the whole of them.
 namespace = f"{pulumi.get_project()}:"

@@ -1,7 +1,7 @@
 """The components' arguments, as their callers write them.
 
 TypedDicts with a string under each field, as Pulumi's component analyzer reads them; a test holds them
-against the models in ``settings.py``, which check them.
+against the models in ``settings/models.py``, which check them.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from .settings import (
+from .settings.models import (
     BinaryBodies,
     Compatibility,
     Direction,

@@ -2,11 +2,12 @@
 
 import pulumi
 
-from . import manifests, plan
 from .args import CollectorEgressArgs
-from .endpoint import Registry
-from .settings import Namespace, ObjectName
-from .wiring import checked, checked_labels, declare, warn_of_deprecated
+from .istio import manifests
+from .istio.endpoint import Registry
+from .resources import checked, checked_labels, declare, warn_of_deprecated
+from .rules import check
+from .settings.models import Namespace, ObjectName
 
 
 class CollectorEgress(pulumi.ComponentResource):
@@ -34,7 +35,7 @@ class CollectorEgress(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        settings, collector = plan.collector_egress(args)
+        settings, collector = check.collector_egress(args)
         super().__init__("astra-istio:index:CollectorEgress", name, {**args}, opts)
         warn_of_deprecated(settings, opts)
 

@@ -5,9 +5,9 @@ from typing import Any, TypedDict, cast
 
 import pulumi
 
-from . import plan
 from .args import CollectorEgressArgs, TrafficCaptureArgs, WorkloadCaptureArgs
 from .collector_egress import CollectorEgress
+from .rules import check
 from .workload_capture import WorkloadCapture
 
 
@@ -49,7 +49,7 @@ class TrafficCapture(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        settings, collector = plan.traffic_capture(args)
+        settings, collector = check.traffic_capture(args)
         super().__init__("astra-istio:index:TrafficCapture", name, {**args}, opts)
 
         to_collector: dict[str, Any] = {
@@ -78,7 +78,7 @@ class TrafficCapture(pulumi.ComponentResource):
                 cast("WorkloadCaptureArgs", workload_args),
                 pulumi.ResourceOptions(parent=self),
             )
-        for warning in plan.warnings(settings, collector):
+        for warning in check.warnings(settings, collector):
             pulumi.log.warn(warning)
 
         self.collector_host = egress.host

@@ -2,10 +2,11 @@
 
 import pulumi
 
-from . import manifests, plan, script
 from .args import WorkloadCaptureArgs
-from .settings import Capture, Mechanism, Namespace, ObjectName
-from .wiring import checked, checked_labels, declare, warn_of_deprecated
+from .istio import manifests, script
+from .resources import checked, checked_labels, declare, warn_of_deprecated
+from .rules import check
+from .settings.models import Capture, Mechanism, Namespace, ObjectName
 
 
 class WorkloadCapture(pulumi.ComponentResource):
@@ -35,7 +36,7 @@ class WorkloadCapture(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        settings, collector = plan.workload_capture(args, name)
+        settings, collector = check.workload_capture(args, name)
         capture = Capture().overridden_by(settings.capture)
         scripts = {
             direction: script.render(
@@ -47,7 +48,7 @@ class WorkloadCapture(pulumi.ComponentResource):
         warn_of_deprecated(settings, opts)
 
         identity = manifests.Identity(
-            name=checked((name, "filter_name"), plan.filter_name(settings.workload, settings), ObjectName),
+            name=checked((name, "filter_name"), check.filter_name(settings.workload, settings), ObjectName),
             namespace=checked((name, "namespace"), settings.namespace, Namespace),
             labels=checked_labels((name, "common_labels"), settings.common_labels),
         )

@@ -14,8 +14,9 @@ from pulumi.provider.experimental.component import ComponentProvider
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from components import CollectorEgress, SettingsError, TrafficCapture, WorkloadCapture, plan
-from components.validation import Spelling
+from components import CollectorEgress, SettingsError, TrafficCapture, WorkloadCapture
+from components.rules import check
+from components.settings.validation import Spelling
 from components.version import VERSION
 
 NAME = "astra-istio"
@@ -71,10 +72,10 @@ def _read(kind: str, name: str, inputs: Mapping[str, Any]) -> BaseModel:
     """The settings of a component in other languages' spelling, which is also that of stack config."""
     match kind:
         case "CollectorEgress":
-            return plan.collector_egress(inputs, Spelling.CONFIG)[0]
+            return check.collector_egress(inputs, Spelling.CONFIG)[0]
         case "WorkloadCapture":
-            return plan.workload_capture(inputs, name, Spelling.CONFIG)[0]
-    return plan.traffic_capture(inputs, Spelling.CONFIG)[0]
+            return check.workload_capture(inputs, name, Spelling.CONFIG)[0]
+    return check.traffic_capture(inputs, Spelling.CONFIG)[0]
 
 
 def _spelled(workloads: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:

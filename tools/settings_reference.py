@@ -1,6 +1,6 @@
 """The reference of every setting, docs/settings.md: ``python -m tools.settings_reference`` (``make docs``).
 
-What a setting is comes from the models that check it (``components/settings.py``); which test shows what it
+What a setting is comes from the models that check it (``components/settings/``); which test shows what it
 does, from the marks of the tests that run a real Envoy: ``@pytest.mark.setting("capture.maxBodyBytes")``.
 """
 
@@ -17,8 +17,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from components import settings
-from components.validation import Spelling, expected, spelled
+from components.settings import models
+from components.settings.validation import Spelling, expected, spelled
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "settings.md"
@@ -40,7 +40,7 @@ _WIDTH = 116
 _HEAD = """\
 # Settings
 
-<!-- Written by `make docs` from components/settings.py and the tests. Do not edit. -->
+<!-- Written by `make docs` from components/settings/ and the tests. Do not edit. -->
 
 Every setting of a stack, in the spelling of a stack file; Python's is snake_case. `*` stands for a name of
 yours. Keys are those of `config:`, after `astra-istio-instrumentation:`. A value that is not as described is
@@ -101,13 +101,13 @@ class EnvoyTest(NamedTuple):
         return self.name.removeprefix("test_").replace("_", " ")
 
 
-def groups(model: type[BaseModel] = settings.TrafficCaptureSettings, key: str = "") -> Iterator[Group]:
+def groups(model: type[BaseModel] = models.TrafficCaptureSettings, key: str = "") -> Iterator[Group]:
     """Every setting of a stack, by group, outer ones first."""
     own, inner = Group(key, model, []), list[tuple[type[BaseModel], str]]()
     for name, field in model.model_fields.items():
         path = f"{key}.{spelled(name, Spelling.CONFIG)}".removeprefix(".")
         nested, suffix = _nested(field.annotation)
-        described_elsewhere = nested is settings.Capture and key != ""
+        described_elsewhere = nested is models.Capture and key != ""
         can_be_null = nested and field.default is not None and types.NoneType in get_args(field.annotation)
         if nested is None or suffix or described_elsewhere or can_be_null:
             own.settings.append(Setting(path, model, name))
@@ -206,7 +206,7 @@ def _value(setting: Setting) -> str:
     text = expected(setting.model, setting.name)
     nested, suffix = _nested(setting.field.annotation)
     if nested:
-        group = "capture" if nested is settings.Capture else setting.key + suffix
+        group = "capture" if nested is models.Capture else setting.key + suffix
         text += f": see [{_title(group)}](#{_anchor(_title(group))})"
     if "number from" in text:
         key = setting.key.rpartition(".")[2].lower()
@@ -241,14 +241,14 @@ def _long_default(setting: Setting) -> str:
 def _in_python() -> str:
     lines = []
     for model in (
-        settings.TrafficCaptureSettings,
-        settings.WorkloadCaptureSettings,
-        settings.CollectorEgressSettings,
+        models.TrafficCaptureSettings,
+        models.WorkloadCaptureSettings,
+        models.CollectorEgressSettings,
     ):
         keys = ", ".join(f"`{name}`" for name in model.model_fields)
         component = model.__name__.removesuffix("Settings")
         lines.append(_wrapped(f"- `{component}` takes `{_args(model)}`: {keys}.", "  "))
-    own = settings.WorkloadCaptureSettings.model_fields["workload"].description
+    own = models.WorkloadCaptureSettings.model_fields["workload"].description
     lines.append(_wrapped(f"- `workload` is Python's only: {str(own)[0].lower()}{str(own)[1:]}", "  "))
     return "## In Python\n\n" + "\n".join(lines) + "\n"
 

@@ -11,9 +11,9 @@ from lupa.luajit21 import LuaRuntime
 from rich.console import Console
 from rich.table import Table
 
-from components import script
-from components.endpoint import collector
-from components.settings import Capture, Direction, Egress
+from components.istio import script
+from components.istio.endpoint import collector
+from components.settings.models import Capture, Direction, Egress
 from lab.bench.variants import document
 
 SIZES = (250, 4096, 65536)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from lupa.luajit21 import LuaRuntime
 
-from components.compact import compact
+from components.istio.compact import compact
 
 MODULES = sorted((Path(__file__).parents[2] / "lua").glob("*.lua"))
 TOKEN = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|--[^\n]*|(\w+|[^\w\s])""")

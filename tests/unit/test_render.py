@@ -14,9 +14,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import changes, render
-from components.script import MAX_SCRIPT_BYTES
-from components.stack_file import Loader
+from components import render
+from components.istio.script import MAX_SCRIPT_BYTES
+from components.render.stack_file import Loader
+from components.review import changes
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import plan
-from components.defaults import GUIDE_HEADERS
-from components.settings import Capture, Export, Redaction
-from components.validation import SettingsError, Spelling, parse, shown
+from components.rules import check
+from components.settings.defaults import GUIDE_HEADERS
+from components.settings.models import Capture, Export, Redaction
+from components.settings.validation import SettingsError, Spelling, parse, shown
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
 URL = "http://astra-traffic-collector.astra-collector:4318/v1/traces"
@@ -53,7 +53,7 @@ def egress(**changes: Any) -> dict[str, str]:
 
 def problems(stack: dict[str, str], secrets: frozenset[str] = frozenset()) -> list[str]:
     with pytest.raises(SettingsError) as refusal:
-        plan.stack_config(stack, secrets)
+        check.stack_config(stack, secrets)
     return list(refusal.value.problems)
 
 
@@ -399,7 +399,7 @@ def test_in_python_keys_are_told_in_pythons_spelling() -> None:
         "egress": {"tls": {"mode": "SIMPLE"}},
     }
     with pytest.raises(SettingsError) as refusal:
-        plan.traffic_capture(bad)
+        check.traffic_capture(bad)
     assert refusal.value.problems == (
         "workloads.w.capture.max_body_bytes: got -1, expected a whole number from 0 to 262144",
         "workloads.w.capture.samplingRatio: unknown key, did you mean sampling_ratio?",
@@ -410,7 +410,7 @@ def test_in_python_keys_are_told_in_pythons_spelling() -> None:
 def test_arguments_that_are_no_mapping_are_one_problem() -> None:
     nothing: Any = None
     with pytest.raises(SettingsError, match=r"^settings: got None, expected a mapping$"):
-        plan.traffic_capture(nothing)
+        check.traffic_capture(nothing)
 
 
 @pytest.mark.parametrize(
@@ -443,16 +443,16 @@ def test_a_secret_inside_of_an_object_is_refused_where_it_is_if_it_is_not_decryp
 
 def test_a_key_of_ours_in_another_namespace_is_refused_with_the_right_one() -> None:
     keys = ["acme:sensorId", "acne:capture", "kubernetes:context", "acme:kubernetes:egress"]
-    misplaced = plan.misplaced_keys(keys, "acme")
+    misplaced = check.misplaced_keys(keys, "acme")
     assert misplaced == [
         "acne:capture: nobody reads this key, did you mean acme:capture?",
         "acme:kubernetes:egress: nobody reads this key, did you mean acme:egress?",
     ]
     with pytest.raises(SettingsError) as refusal:
-        plan.stack_config(config(), set(), misplaced)
+        check.stack_config(config(), set(), misplaced)
     assert list(refusal.value.problems) == misplaced
     with pytest.raises(SettingsError) as refusal:
-        plan.stack_config(config(sensorId="acme"), set(), misplaced)
+        check.stack_config(config(sensorId="acme"), set(), misplaced)
     assert list(refusal.value.problems) == [*misplaced, f"sensorId: got 'acme', expected {A_UUID}"]
 
 
@@ -484,7 +484,7 @@ def test_the_message_lists_all_problems() -> None:
 
 
 def test_a_sensor_id_may_be_in_upper_case() -> None:
-    assert plan.stack_config(config(sensorId=SENSOR_ID.upper()), set())["sensor_id"] == SENSOR_ID.upper()
+    assert check.stack_config(config(sensorId=SENSOR_ID.upper()), set())["sensor_id"] == SENSOR_ID.upper()
 
 
 def test_whole_numbers_may_come_as_floats_as_they_do_on_pulumis_wire() -> None:
@@ -525,7 +525,7 @@ NAMESPACES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True
 @given(LABEL_VALUES, NAMESPACES)
 def test_every_legal_label_value_and_namespace_is_accepted(value: str, namespace: str) -> None:
     stack = workload(namespace=namespace, labels={"app.kubernetes.io/name": value})
-    accepted: Any = plan.stack_config(stack, set())
+    accepted: Any = check.stack_config(stack, set())
     assert accepted["workloads"]["w"]["labels"] == {"app.kubernetes.io/name": value}
 
 
@@ -535,7 +535,7 @@ def test_no_other_label_value_is_accepted(value: str) -> None:
     legal = len(value) <= 63 and re.fullmatch(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", value)
     stack = workload(labels={"app": value})
     if legal:
-        plan.stack_config(stack, set())
+        check.stack_config(stack, set())
     else:
         assert problems(stack)[0].startswith("workloads.w.labels.app: got ")
 
@@ -569,7 +569,7 @@ def test_whatever_is_configured_is_accepted_or_refused_in_one_line_each(
     stack = config(workloads={"w": workload}, capture=capture, egress=egress, collectorUrl=url)
     told: tuple[str, ...] = ("accepted: fine",)
     try:
-        plan.stack_config(stack, set())
+        check.stack_config(stack, set())
     except SettingsError as refusal:
         told = refusal.problems
     assert told

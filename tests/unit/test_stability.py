@@ -18,8 +18,9 @@ from pulumi.runtime.stack import Stack
 from pydantic import BaseModel, Field
 
 import components
-from components import CollectorEgress, TrafficCapture, WorkloadCapture, args, settings
-from components.validation import Spelling, deprecated
+from components import CollectorEgress, TrafficCapture, WorkloadCapture, args
+from components.settings import models
+from components.settings.validation import Spelling, deprecated
 from components.version import VERSION
 from tests.unit.conftest import Engine
 from tools import settings_reference
@@ -86,7 +87,7 @@ def test_a_deprecated_setting_that_is_given_is_told_with_its_successor() -> None
 @pytest.fixture
 def deprecated_scope(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the scope's name were to go away, and the collector's place."""
-    for model, name in ((settings.Capture, "scope_name"), (settings.Egress, "location")):
+    for model, name in ((models.Capture, "scope_name"), (models.Egress, "location")):
         monkeypatch.setattr(model.model_fields[name], "deprecated", "use another")
 
 
@@ -158,7 +159,7 @@ def contract(engine: Engine) -> dict[str, Any]:
         },
         "choices": {
             name: list(map(str, found))
-            for name, found in vars(settings).items()
+            for name, found in vars(models).items()
             if isinstance(found, type) and issubclass(found, StrEnum) and found is not StrEnum
         },
         "keys of a stack and their defaults": {

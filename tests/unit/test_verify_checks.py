@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from components.manifests import SCRIPT_HASH
+from components.istio.manifests import SCRIPT_HASH
 from components.verify import checks, declared
-from components.verify.checks.objects import differences
+from components.verify.checks.deployed import differences
 from components.verify.declared import HttpFilter
 from components.verify.facts import Cluster, Exports, Facts, Pod, Proxy, Unread
 from components.verify.findings import Finding, Level

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import NamedTuple
 
-from .manifests import is_proxy
-from .settings import Direction, Mechanism, TargetKind, Workload
+from ..istio.manifests import is_proxy
+from ..settings.models import Direction, Mechanism, TargetKind, Workload
+from ..settings.validation import Path, Problem, is_output
 from .targets import captures_at_waypoint
-from .validation import Path, Problem, is_output
 
 
 class _Reach(NamedTuple):

@@ -6,11 +6,11 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from . import plan
-from .manifests import Manifest
+from .istio.manifests import Manifest
 from .policy import COMPONENTS
-from .settings import CollectorEgressSettings, LabelValue, SelectorLabels
-from .validation import Path, is_output, resolved
+from .rules import check
+from .settings.models import CollectorEgressSettings, LabelValue, SelectorLabels
+from .settings.validation import Path, is_output, resolved
 
 
 def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:
@@ -29,7 +29,7 @@ def warn_of_deprecated(settings: CollectorEgressSettings, opts: pulumi.ResourceO
     """Say which of a component's settings will go away, unless the component that it is a part of says so."""
     parent = opts.parent if opts else None
     if parent is None or not parent.pulumi_resource_type.startswith(COMPONENTS):
-        for warning in plan.deprecations(settings):
+        for warning in check.deprecations(settings):
             pulumi.log.warn(warning)
 
 

@@ -13,11 +13,11 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
-from . import endpoint, overlaps, script, targets
-from .args import TrafficCaptureArgs
-from .endpoint import Collector, EndpointError
-from .manifests import MAX_INLINE_CODE_BYTES
-from .settings import (
+from ..args import TrafficCaptureArgs
+from ..istio import endpoint, script
+from ..istio.endpoint import Collector, EndpointError
+from ..istio.manifests import MAX_INLINE_CODE_BYTES
+from ..settings.models import (
     FILTER_NAME_PREFIX,
     Capture,
     CollectorEgressSettings,
@@ -29,7 +29,7 @@ from .settings import (
     Workload,
     WorkloadCaptureSettings,
 )
-from .validation import (
+from ..settings.validation import (
     Path,
     Problem,
     Secret,
@@ -44,6 +44,7 @@ from .validation import (
     parse,
     spelled,
 )
+from . import overlaps, targets
 
 SettingsT = TypeVar("SettingsT", bound=CollectorEgressSettings)
 

@@ -14,10 +14,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from ..settings.models import Capture, Direction
+from ..version import VERSION
 from .compact import compact
 from .endpoint import Collector
-from .settings import Capture, Direction
-from .version import VERSION
 
 MAX_SCRIPT_BYTES = 24 * 1024
 """What the script may grow to, with the default settings. Each byte of its text stays in each Lua VM of a
@@ -124,8 +124,9 @@ def _source(module: str) -> str:
 
 def _lua_folder() -> Path:
     """``lua/`` lies inside the package in a wheel, and beside it in the repository."""
-    inside = Path(__file__).parent / "lua"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "lua"
+    package = Path(__file__).parents[1]
+    inside = package / "lua"
+    return inside if inside.is_dir() else package.parent / "lua"
 
 
 def _local(name: str, source: str) -> str:
