@@ -26,8 +26,8 @@ class TlsArgs(TypedDict):
     """TLS from the proxies to the collector (Istio's ClientTLSSettings)."""
 
     mode: NotRequired[TlsMode]
-    """SIMPLE (the default): the proxy checks the collector's certificate. MUTUAL: it also shows a client
-    certificate. ISTIO_MUTUAL: mTLS with the mesh's own certificates, for a collector in the mesh."""
+    """SIMPLE (the default): the proxy checks the collector's certificate. MUTUAL: the proxy also shows a
+    client certificate. ISTIO_MUTUAL: mTLS with the mesh's own certificates, for a collector in the mesh."""
 
     sni: NotRequired[str]
     """Server name that the proxy asks for (SNI), and that the collector's certificate has to be valid for.
@@ -131,8 +131,8 @@ class CaptureArgs(TypedDict):
     65536."""
 
     max_spans_per_second: NotRequired[int | None]
-    """Spans per second in each Lua VM, of which a proxy has one for each filter chain and worker thread, 1 to
-    1000000. Default: no limit."""
+    """Most spans per second from one Lua VM, 1 to 1000000. A proxy has a VM for each filter chain and worker
+    thread. Default: no limit."""
 
     content_types: NotRequired[list[str]]
     """Content types whose bodies are text, whatever their bytes: type/subtype, type/* or type/*+suffix."""
@@ -195,7 +195,8 @@ class WorkloadArgs(TypedDict):
     and later."""
 
     filter_name: NotRequired[pulumi.Input[str]]
-    """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter-<workload>."""
+    """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's
+    name."""
 
     capture: NotRequired[CaptureArgs]
     """Capture settings of this workload that differ from the stack's."""
@@ -241,7 +242,8 @@ class WorkloadCaptureArgs(TypedDict):
     and later."""
 
     filter_name: NotRequired[pulumi.Input[str]]
-    """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter-<workload>."""
+    """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's
+    name."""
 
     capture: NotRequired[CaptureArgs]
     """Capture settings of this workload that differ from the stack's."""

@@ -246,9 +246,9 @@ class Tls(_Model):
 
     mode: TlsMode = _choice(
         TlsMode.SIMPLE,
-        "SIMPLE (the default): the proxy checks the collector's certificate. MUTUAL: it also "
-        "shows a client certificate. ISTIO_MUTUAL: mTLS with the mesh's own certificates, for "
-        "a collector in the mesh.",
+        "SIMPLE (the default): the proxy checks the collector's certificate. MUTUAL: the "
+        "proxy also shows a client certificate. ISTIO_MUTUAL: mTLS with the mesh's own "
+        "certificates, for a collector in the mesh.",
     )
     sni: DnsName | None = Field(
         default=None,
@@ -402,8 +402,8 @@ class Capture(_Model):
         default=None,
         ge=1,
         le=1_000_000,
-        description="Spans per second in each Lua VM, of which a proxy has one for each filter chain and "
-        "worker thread, 1 to 1000000. Default: no limit.",
+        description="Most spans per second from one Lua VM, 1 to 1000000. A proxy has a VM for each "
+        "filter chain and worker thread. Default: no limit.",
     )
     content_types: list[ContentType] = Field(
         default=TEXT_TYPES,
@@ -506,8 +506,8 @@ class Workload(_Model):
     )
     filter_name: ObjectNameInput | None = Field(
         default=None,
-        description="Name of the EnvoyFilter or TrafficExtension. Default: "
-        "astra-istio-mesh-filter-<workload>.",
+        description="Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and "
+        "the workload's name.",
     )
     capture: Capture = Field(
         default=Capture(), description="Capture settings of this workload that differ from the stack's."
