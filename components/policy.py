@@ -8,8 +8,15 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from .istio.manifests import SCRIPT_HASH
-from .rules import check
-from .settings.models import Capture, Location, Redaction, RedactionMode
+from .rules.check import check
+from .settings.models import (
+    Capture,
+    CollectorEgressSettings,
+    Location,
+    Redaction,
+    RedactionMode,
+    WorkloadCaptureSettings,
+)
 
 COMPONENTS = "astra-istio:index:"
 """How the type tokens of the package's components begin."""
@@ -76,19 +83,17 @@ def limits(inputs: Inputs, max_sampling_ratio: float, max_body_bytes: float) -> 
 
 
 def _capture(inputs: Inputs) -> Capture:
-    settings, _ = check.workload_capture(inputs, "workload")
-    return settings.capture
+    return check(WorkloadCaptureSettings, inputs, workload="workload").settings.capture
 
 
 def collector(inputs: Inputs) -> Iterator[str]:
     """Captured traffic leaves the mesh encrypted only."""
-    settings, found = check.collector_egress(
-        {key: inputs[key] for key in ("collector_url", "egress", "common_labels") if key in inputs}
-    )
-    if found.location is Location.EXTERNAL and not found.tls:
+    own = {key: inputs[key] for key in CollectorEgressSettings.model_fields if key in inputs}
+    checked = check(CollectorEgressSettings, own)
+    if checked.collector.location is Location.EXTERNAL and not checked.collector.tls:
         yield (
-            f"collectorUrl: got {settings.collector_url!r}, which takes captured traffic out of the mesh in "
-            "plain text: use an https URL"
+            f"collectorUrl: got {checked.settings.collector_url!r}, which takes captured traffic out of the "
+            "mesh in plain text: use an https URL"
         )
 
 

@@ -189,7 +189,6 @@ def _section(setting: Setting, tests: Sequence[EnvoyTest]) -> str:
         "Python": f"`{setting.name}` of `{_args(setting.model)}`",
         "Value": _value(setting),
         "Default": _default(setting),
-        "Deprecated": field.deprecation_message,
         "Shown by": "; ".join(
             f"*{test.sentence}* ([{Path(test.file).name}](../{test.file}))" for test in tests
         ),
