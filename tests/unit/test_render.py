@@ -59,7 +59,7 @@ def without_scripts(value: Any) -> Any:
     if isinstance(value, list):
         return [without_scripts(item) for item in value]
     if isinstance(value, str) and value.startswith("-- astra-istio-capture"):
-        [direction] = re.findall(r"direction=\"(\w+)\"", value)
+        [direction] = re.findall(r"direction = \"(\w+)\"", value)
         return f"the script for {direction}"
     return "the hash" if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) else value
 
