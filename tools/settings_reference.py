@@ -192,7 +192,6 @@ def _section(setting: Setting) -> str:
         "Python": f"`{setting.name}` of `{_args(setting.model)}`",
         "Value": _value(setting),
         "Default": _default(setting),
-        "Deprecated": field.deprecation_message,
     }
     lines = [_wrapped(f"- {name}: {fact}", "  ") for name, fact in facts.items() if fact]
     return f"### `{setting.key}`\n\n{_wrapped(str(field.description))}\n\n" + "\n".join(lines) + "\n"

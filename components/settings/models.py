@@ -452,10 +452,9 @@ ModelT = TypeVar("ModelT", bound=_Model)
 
 
 def _overridden(base: ModelT, other: ModelT) -> ModelT:
-    of_base = dict(base)  # not by attribute: pydantic warns of deprecated ones
     return base.model_copy(
         update={
-            name: _overridden(of_base[name], value) if isinstance(value, _Model) else value
+            name: _overridden(getattr(base, name), value) if isinstance(value, _Model) else value
             for name, value in other
             if name in other.model_fields_set
         }
@@ -513,6 +512,10 @@ class Workload(_Model):
         default=Capture(), description="Capture settings of this workload that differ from the stack's."
     )
 
+    def object_name(self, workload: str) -> Any:
+        """The name of the object with a workload's script; an Output if it was given as one."""
+        return f"{FILTER_NAME_PREFIX}{workload}" if self.filter_name is None else self.filter_name
+
 
 class CollectorEgressSettings(_Model):
     """What ``CollectorEgress`` takes."""
@@ -538,6 +541,22 @@ class TrafficCaptureSettings(CollectorEgressSettings):
         description="The workloads whose traffic is captured, each under a name of your choice."
     )
     capture: Capture = Field(default=Capture(), description="Capture settings for all workloads.")
+
+    def of_egress(self) -> CollectorEgressSettings:
+        """The settings of the way to the collector."""
+        return CollectorEgressSettings.model_construct(**self._to_collector())
+
+    def of_workload(self, name: str) -> "WorkloadCaptureSettings":
+        """The settings of one workload, the stack's merged in."""
+        workload = self.workloads[name]
+        given = {field: getattr(workload, field) for field in workload.model_fields_set}
+        given["capture"] = self.capture.overridden_by(workload.capture)
+        return WorkloadCaptureSettings.model_construct(
+            **self._to_collector(), **given, sensor_id=self.sensor_id, workload=name
+        )
+
+    def _to_collector(self) -> dict[str, Any]:
+        return {field: getattr(self, field) for field in CollectorEgressSettings.model_fields}
 
 
 class WorkloadCaptureSettings(CollectorEgressSettings, Workload):

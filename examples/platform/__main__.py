@@ -10,7 +10,8 @@ async def main() -> None:
     """Declare everything, once the collector's URL is known."""
     config = pulumi.Config()
 
-    # The URL becomes part of each script. So it is awaited here: as an Output it would hide the script at preview.
+    # The URL becomes part of each script. It is awaited here, since an Output would hide the script
+    # at preview.
     collector = pulumi.StackReference(config.require("collectorStack"))
     collector_url = (await collector.get_output_details("collectorUrl")).value
     if collector_url is None:

@@ -42,7 +42,7 @@ class TeamNamespace(pulumi.ComponentResource):
             WorkloadCapture(
                 f"{name}-{workload}",
                 {
-                    # An Output, so that Pulumi creates the capture after the namespace, and deletes it before.
+                    # An Output: so Pulumi creates the capture after the namespace, and deletes it first.
                     "namespace": namespace.metadata["name"],
                     "workload": workload,
                     "labels": labels,

@@ -6,7 +6,8 @@ import pytest
 
 from components.istio import script
 from components.istio.script import Script
-from components.rules import check
+from components.rules.check import check
+from components.settings.models import TrafficCaptureSettings
 from components.settings.validation import SettingsError, Spelling
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
@@ -20,10 +21,10 @@ def said_of(workloads: dict[str, Any], url: str = "http://otel.obs:4318", **egre
     }
     values = {"sensorId": SENSOR_ID, "collectorUrl": url, "egress": egress, "workloads": workloads}
     try:
-        settings, collector = check.traffic_capture(values, Spelling.CONFIG)
+        checked = check(TrafficCaptureSettings, values, Spelling.CONFIG)
     except SettingsError as refusal:
         return list(refusal.problems)
-    return check.warnings(settings, collector)
+    return list(checked.warnings)
 
 
 def pair(one: dict[str, Any], two: dict[str, Any]) -> list[str]:
@@ -36,7 +37,7 @@ def test_forgotten_labels_are_warned_of() -> None:
         "collectorUrl": "http://otel.obs:4318",
         "workloads": {"forgotten": {"namespace": "n"}, "meant": {"namespace": "m", "labels": {}}},
     }
-    assert check.warnings(*check.traffic_capture(values, Spelling.CONFIG)) == [
+    assert list(check(TrafficCaptureSettings, values, Spelling.CONFIG).warnings) == [
         (
             "workloads.forgotten: captures every pod of its namespace; say labels, or `labels: {}` if "
             "all are meant"
