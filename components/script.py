@@ -19,7 +19,7 @@ from .endpoint import Collector
 from .settings import Capture, Direction
 from .version import VERSION
 
-MAX_SCRIPT_BYTES = 24 * 1024
+MAX_SCRIPT_BYTES = 48 * 1024
 """What the script may grow to, with the default settings. Each byte of its text stays in each Lua VM of a
 proxy, idle ones too, and an inbound port has four VMs per worker; Istio's TrafficExtension refuses 64 KiB."""
 
@@ -27,6 +27,7 @@ proxy, idle ones too, and an inbound port has four VMs per worker; Istio's Traff
 MODULES = (
     "report",
     "json",
+    "bounds",
     "ids",
     "sampling",
     "secrets",
@@ -81,6 +82,9 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         },
         "sampling_ratio": capture.sampling_ratio,
         "max_body_bytes": capture.max_body_bytes,
+        "max_header_value_bytes": capture.max_header_value_bytes,
+        "max_headers_bytes": capture.max_headers_bytes,
+        "max_path_bytes": capture.max_path_bytes,
         "max_spans_per_second": capture.max_spans_per_second or False,
         "binary_bodies": capture.binary_bodies.value,
         "scheme": capture.scheme.value,
