@@ -13,6 +13,7 @@ local escape = json.escape
 
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
+local MAX_PEER = 256 -- bytes, of a pod's name or an address
 local NO_BODY = body.new({})
 
 local out = require("string.buffer").new()
@@ -29,7 +30,7 @@ local HEAD = '{"traceId":"%s","spanId":"%s"%s,"name":"%s","kind":'
   .. KIND
   .. ',"startTimeUnixNano":"%.0f000","attributes":['
   .. attribute("sensor.id", config.sensor_id)
-for key in ("method target host flavor scheme"):gmatch("%S+") do
+for key in ("method host flavor scheme"):gmatch("%S+") do
   HEAD = HEAD .. attribute("http." .. key, "%s")
 end
 HEAD = HEAD .. attribute("net.sock.peer.addr", "%s")
@@ -76,14 +77,14 @@ function M.begin(header_map, stream, now)
       GUIDE and "example-span" or method ~= "" and method or "HTTP",
       now,
       method,
-      escape(redaction.text(values[":path"] or "")),
       escape(redaction.host(values[":authority"] or "")),
       (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "",
       values["x-forwarded-proto"] == "https" and "https" or escape(scheme),
-      escape(claimed_peer(values, stream)),
+      escape(claimed_peer(values, stream):sub(1, MAX_PEER)),
         -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
       not GUIDE and ip(stream:downstreamDirectRemoteAddress())
     ),
+    target = redaction.text(values[":path"] or ""),
     is_target_cut = is_target_cut,
     request_headers = shown,
     are_request_headers_cut = are_headers_cut,
@@ -127,6 +128,7 @@ end
 -- @return a buffer, until the next call
 function M.render(handle, record, now)
   out:reset():put(record.head)
+  out:put(attribute("http.target", escape(record.target)))
   put_body(handle, "http.request.body", record.request_body)
   put_body(handle, "http.response.body", record.response_body)
   out:put(attribute("http.request.headers", record.request_headers))
