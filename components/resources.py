@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from .istio.manifests import Manifest
+from .istio.names import Manifest
 from .settings.models import LabelValue, SelectorLabels
 from .settings.validation import Path, is_output, resolved
 
