@@ -25,7 +25,7 @@ demo-serve: $(VENV)/.test ## The demo's Envoy, left running for your own request
 test: $(VENV)/.test ## Unit, Lua and Envoy tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-all: $(VENV)/.test ## The same, with the Envoy tests once per Envoy minor, 1.36 to 1.40
+test-all: $(VENV)/.test ## The same, with the Envoy tests once per supported minor of Envoy
 	@$(BIN)/python -m pytest tests/unit tests/lua tests/policy tests/package tests/engine $(ARGS)
 	@versions=$$($(BIN)/python -m lab.versions) && for version in $$versions; do \
 	  ENVOY_VERSION=$$version $(BIN)/python -m pytest tests/envoy $(ARGS) || exit 1; done
@@ -51,7 +51,8 @@ wheel: $(VENV)/.build ## Build the package, to dist/
 verify: $(VENV)/.runtime ## Check in the cluster that STACK captures and that its spans leave
 	@$(BIN)/python -m components.verify --stack $(STACK) $(ARGS)
 
-docs: $(VENV)/.runtime ## Write docs/settings.md anew, from the settings and the tests that show them
+docs: $(VENV)/.runtime ## Write docs/settings.md and components/args.py anew, from the settings and their tests
+	@$(BIN)/python -m tools.arguments
 	@$(BIN)/python -m tools.settings_reference
 
 lint: $(VENV)/.lint ## Check style, types and Lua

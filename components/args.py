@@ -1,7 +1,6 @@
 """The components' arguments, as their callers write them.
 
-TypedDicts with a string under each field, as Pulumi's component analyzer reads them; a test holds them
-against the models in ``settings/models.py``, which check them.
+Written by `make docs` from components/settings/models.py, which checks them. Do not edit.
 """
 
 from collections.abc import Mapping
@@ -28,16 +27,16 @@ class TlsArgs(TypedDict):
     mode: NotRequired[TlsMode]
     """SIMPLE (the default), MUTUAL with a client certificate, or ISTIO_MUTUAL inside the mesh."""
 
-    sni: NotRequired[str]
+    sni: NotRequired[str | None]
     """The server name asked for. Default: the URL's host; needed where that is an IP address."""
 
-    ca_certificates: NotRequired[str]
+    ca_certificates: NotRequired[str | None]
     """Path in the proxy's container of the CA bundle. Default: the system's roots."""
 
-    client_certificate: NotRequired[str]
+    client_certificate: NotRequired[str | None]
     """Path in the proxy's container of the client certificate (MUTUAL)."""
 
-    private_key: NotRequired[str]
+    private_key: NotRequired[str | None]
     """Path in the proxy's container of the client certificate's key (MUTUAL)."""
 
 
@@ -63,13 +62,13 @@ class EgressArgs(TypedDict):
     namespace: NotRequired[pulumi.Input[str]]
     """Their namespace: the mesh's root namespace, default istio-system."""
 
-    location: NotRequired[Location]
+    location: NotRequired[Location | None]
     """mesh or external. Default: mesh for an http URL and for *.svc.cluster.local, else external."""
 
-    export_to: NotRequired[list[str]]
+    export_to: NotRequired[list[str] | None]
     """Namespaces that see the entry: names, '.' or '*'. Default: the mesh's own default, all."""
 
-    tls: NotRequired[TlsArgs]
+    tls: NotRequired[TlsArgs | None]
     """TLS to the collector. Default: SIMPLE for https, none for http."""
 
     limits: NotRequired[LimitsArgs | None]
@@ -168,7 +167,7 @@ class WorkloadArgs(TypedDict):
     labels: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Labels that select the workload's pods. Default: every pod of the namespace."""
 
-    target_refs: NotRequired[list[TargetRefArgs]]
+    target_refs: NotRequired[list[TargetRefArgs] | None]
     """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16."""
 
     directions: NotRequired[list[Direction]]
@@ -178,7 +177,7 @@ class WorkloadArgs(TypedDict):
     mechanism: NotRequired[Mechanism]
     """EnvoyFilter (the default), or TrafficExtension on Istio 1.30 and later."""
 
-    filter_name: NotRequired[pulumi.Input[str]]
+    filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the object with the script. Default: astra-istio-mesh-filter-<workload>."""
 
     capture: NotRequired[CaptureArgs]
@@ -213,7 +212,7 @@ class WorkloadCaptureArgs(TypedDict):
     labels: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Labels that select the workload's pods. Default: every pod of the namespace."""
 
-    target_refs: NotRequired[list[TargetRefArgs]]
+    target_refs: NotRequired[list[TargetRefArgs] | None]
     """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16."""
 
     directions: NotRequired[list[Direction]]
@@ -223,7 +222,7 @@ class WorkloadCaptureArgs(TypedDict):
     mechanism: NotRequired[Mechanism]
     """EnvoyFilter (the default), or TrafficExtension on Istio 1.30 and later."""
 
-    filter_name: NotRequired[pulumi.Input[str]]
+    filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the object with the script. Default: astra-istio-mesh-filter-<workload>."""
 
     capture: NotRequired[CaptureArgs]

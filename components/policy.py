@@ -10,6 +10,7 @@ from typing import Any
 
 from .istio import endpoint
 from .istio.read import script_hash, settings_of, texts
+from .resources import COMPONENTS
 from .rules.check import check
 from .settings.models import (
     BinaryBodies,
@@ -19,9 +20,6 @@ from .settings.models import (
     RedactionMode,
     WorkloadCaptureSettings,
 )
-
-COMPONENTS = "astra-istio:index:"
-"""How the type tokens of the package's components begin."""
 
 REASON_LABEL = "astra.security/redaction-off"
 """The common label that says why a capture masks less than the package does by default."""

@@ -10,6 +10,9 @@ from .istio.names import Manifest
 from .settings.models import LabelValue, SelectorLabels
 from .settings.validation import Path, is_output, resolved
 
+COMPONENTS = "astra-istio:index:"
+"""How the type tokens of the package's components begin: a part of every URN in a user's state."""
+
 
 def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:
     """Declare a manifest as a child of a component, with everything else inherited from that."""
