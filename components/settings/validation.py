@@ -237,7 +237,9 @@ class _Type:
         if self.base is str:
             return "a string"
         size = f" with at least {bounds['min_length']} entry" if "min_length" in bounds else ""
-        size += f" of at most {bounds['max_length']} entries" if "max_length" in bounds else ""
+        if "max_length" in bounds:
+            least = f"{bounds['min_length']} to" if "min_length" in bounds else "at most"
+            size = f" of {least} {bounds['max_length']} entries"
         return f"{'a list' if self.base is list else 'a mapping'}{size}"
 
 

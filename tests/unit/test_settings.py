@@ -20,7 +20,7 @@ URL = "http://astra-traffic-collector.astra-collector:4318/v1/traces"
 A_UUID = "the sensor's UUID, such as 12345678-9abc-4def-8123-456789abcdef"
 A_NAMESPACE = "a namespace: at most 63 of a-z, 0-9 and '-', no '-' at an end"
 A_NAME = "a Kubernetes name: at most 253 of a-z, 0-9, '-' and '.'"
-A_WORKLOAD_NAME = "a name for a Kubernetes name to end with: at most 229 of a-z, 0-9, '-' and '.'"
+A_WORKLOAD_NAME = "a name: at most 229 of a-z, 0-9, '-' and '.'"
 A_LABEL_KEY = (
     "a label key: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.', after an optional DNS prefix and '/'"
 )
