@@ -32,6 +32,7 @@ from pulumi.runtime.rpc import deserialize_properties
 from pulumi.runtime.stack import run_in_stack
 
 from . import stack_file
+from .escaping import write as write_text
 from .manifests import Manifest
 from .validation import SettingsError
 
@@ -327,12 +328,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rendered = render(options.project, options.stack)
         files = write_clusters(rendered.clusters, options.out, stack=options.stack)
     except RenderError as error:
-        sys.stderr.write(f"{error}\n")
+        write_text(sys.stderr, f"{error}\n")
         return 1
     finally:
         del sys.tracebacklimit
-    sys.stderr.writelines(f"warning: {warning}\n" for warning in rendered.warnings)
-    sys.stdout.writelines(f"{file}\n" for file in files)
+    write_text(sys.stderr, "".join(f"warning: {warning}\n" for warning in rendered.warnings))
+    write_text(sys.stdout, "".join(f"{file}\n" for file in files))
     return 0
 
 

@@ -49,7 +49,7 @@ def test_objects_of_others_are_compared_too() -> None:
 
 def test_a_table_is_aligned_and_its_cells_hold_any_text() -> None:
     assert change_report.table("T", ("a", "b"), [("x|y", "1\n2"), ("", "z")]) == (
-        "## T\n\n| a    | b   |\n|------|-----|\n| x\\|y | 1 2 |\n|      | z   |\n"
+        "## T\n\n| a      | b      |\n|--------|--------|\n| `x\\|y` | `1\\n2` |\n|        | z      |\n"
     )
 
 
