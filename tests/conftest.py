@@ -2,7 +2,7 @@
 
 import signal
 
-# A shell starts what runs in its background with SIGINT ignored, and children inherit that: of those that tests
-# start, some are sent it.
+# A shell starts what runs in its background with SIGINT ignored, which children inherit: here too those that
+# are sent it by a test.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
