@@ -10,7 +10,7 @@ from threading import Timer
 from typing import Any
 from urllib.parse import quote
 
-from . import answers, proxy
+from . import bounded, proxy
 from .facts import Exports, Proxy
 
 PORT = 15000
@@ -63,7 +63,7 @@ def _get(address: str, path: str) -> Json:
     if len(answer) > MAX_ANSWER_BYTES:
         raise AdminError(f"the answer has more than {MAX_ANSWER_BYTES >> 20} MiB")
     try:
-        document = answers.parse(answer, MAX_VALUES)
+        document = bounded.parse(answer, MAX_VALUES)
     except ValueError as error:
         raise AdminError(f"what answers there is no admin interface of Envoy: it {error}") from None
     if not isinstance(document, dict):

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from . import answers
+from . import bounded
 from .facts import Unread
 
 REQUEST_SECONDS = 30
@@ -161,7 +161,7 @@ def _items(output: bytes) -> list[dict[str, Any]]:
     Raises:
         ValueError: it is none; the message is the end of a sentence.
     """
-    document = answers.parse(output, MAX_VALUES)
+    document = bounded.parse(output, MAX_VALUES)
     items = document.get("items") if isinstance(document, dict) else None
     if not isinstance(items, list):
         raise ValueError("is no list of objects")  # noqa: TRY004 - of what a value holds

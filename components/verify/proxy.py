@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .answers import count
+from .bounded import count
 from .declared import HttpFilter
 from .facts import Cluster, Exports
 

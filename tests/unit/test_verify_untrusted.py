@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from components.verify import admin, answers, kubectl
+from components.verify import admin, bounded, kubectl
 from components.verify.__main__ import main
 from components.verify.admin import AdminError
 from lab import stack
@@ -195,7 +195,7 @@ def test_answers_of_another_shape_than_envoys_are_told_as_that(path: str, answer
 
 @pytest.mark.parametrize("value", ["0", 0, "18446744073709551615"])
 def test_counters_of_64_bits_are_read(value: str | int) -> None:
-    assert answers.count(value) == int(value)
+    assert bounded.count(value) == int(value)
 
 
 @pytest.fixture
