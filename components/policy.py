@@ -8,10 +8,18 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from . import endpoint, plan
-from .manifests import SCRIPT_HASH
-from .script_settings import settings_of
-from .settings import BinaryBodies, Capture, Location, RedactionMode
+from .istio import endpoint
+from .istio.manifests import SCRIPT_HASH
+from .istio.read import settings_of
+from .rules.check import check
+from .settings.models import (
+    BinaryBodies,
+    Capture,
+    CollectorEgressSettings,
+    Location,
+    RedactionMode,
+    WorkloadCaptureSettings,
+)
 
 COMPONENTS = "astra-istio:index:"
 """How the type tokens of the package's components begin."""
@@ -105,22 +113,20 @@ def limits(inputs: Inputs, max_sampling_ratio: float, max_body_bytes: float) -> 
 
 
 def _capture(inputs: Inputs) -> Capture:
-    settings, _ = plan.workload_capture(inputs, "workload")
-    return settings.capture
+    return check(WorkloadCaptureSettings, inputs, workload="workload").settings.capture
 
 
 def collector(inputs: Inputs) -> Iterator[str]:
     """Captured traffic leaves the mesh encrypted only, by any reading of the URL."""
-    settings, found = plan.collector_egress(
-        {key: inputs[key] for key in ("collector_url", "egress", "common_labels") if key in inputs}
-    )
-    if found.tls or (found.location is Location.MESH and endpoint.is_in_cluster(found.host)):
+    own = {key: inputs[key] for key in CollectorEgressSettings.model_fields if key in inputs}
+    way = check(CollectorEgressSettings, own).collector
+    if way.tls or (way.location is Location.MESH and endpoint.is_in_cluster(way.host)):
         return
     wanted = "an https URL"
-    if found.host.count(".") == 1:
-        wanted += f", or a Service's full name, http://{found.host}.svc.cluster.local:{found.port}"
+    if way.host.count(".") == 1:
+        wanted += f", or a Service's full name, http://{way.host}.svc.cluster.local:{way.port}"
     yield (
-        f"collectorUrl: got {settings.collector_url!r}, which takes captured traffic out of the mesh in "
+        f"collectorUrl: got {inputs['collector_url']!r}, which takes captured traffic out of the mesh in "
         f"plain text: use {wanted}"
     )
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import render
-from ..endpoint import MAX_PORT
 from ..escaping import write
-from ..manifests import Manifest
+from ..istio.endpoint import MAX_PORT
+from ..istio.manifests import Manifest
 from . import declared, report, rights
 from .checks import findings
 from .facts import Facts

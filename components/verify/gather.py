@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Any, TypeVar
 
-from ..manifests import ENVOY_FILTER, NETWORKING, TRAFFIC_EXTENSION, Manifest
+from ..istio.manifests import ENVOY_FILTER, NETWORKING, TRAFFIC_EXTENSION, Manifest
 from . import admin, declared
 from .admin import AdminError
 from .declared import Capture
 from .facts import Facts, Pod, Proxy, Unread
 from .kubectl import ForwardError, Kubectl
-from .pods import pod, sample, selected
+from .selection import pod, sample, selected
 
 RESOURCES = {
     "ServiceEntry": ("serviceentries", NETWORKING),

@@ -12,9 +12,9 @@ from pulumi_kubernetes.apiextensions import CustomResource
 from pydantic import BaseModel
 
 from components import CollectorEgress, TrafficCapture, WorkloadCapture
-from components.defaults import SECRET_FIELDS, SECRET_HEADERS, TEXT_TYPES
 from components.policy import REASON_LABEL
-from components.settings import Capture, Export, Redaction
+from components.settings.defaults import SECRET_FIELDS, SECRET_HEADERS, TEXT_TYPES
+from components.settings.models import Capture, Export, Redaction
 from lab import stack as lab_stack
 from tests.policy.conftest import Pack, Violation, unknown
 
@@ -160,6 +160,9 @@ def test_each_setting_is_judged_by_whether_it_weakens_masking() -> None:
     harmless = {
         "sampling_ratio",  # how much is captured: the policy of limits
         "max_body_bytes",
+        "max_header_bytes",
+        "max_headers_bytes",
+        "max_path_bytes",
         "max_spans_per_second",
         "headers",  # what is recorded is masked by name and by value, whichever it is
         "skip_paths",  # less is captured

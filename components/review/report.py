@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
+from ..escaping import in_markdown
 from .changes import Changes
-from .escaping import in_markdown
 
 _SHOWN_NAMES = 8
 

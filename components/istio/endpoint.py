@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
-from .settings import MAX_NAME, Egress, Location, Tls, TlsMode
-from .validation import Problem, shown
+from ..settings.models import MAX_NAME, Egress, Location, Tls, TlsMode
+from ..settings.validation import Problem, shown
 
 DEFAULT_PATH = "/v1/traces"
 OTLP_HTTP_PORT = 4318
