@@ -19,7 +19,7 @@ import yaml
 from .. import render
 from ..escaping import fence_around, in_markdown, printable, write
 from ..istio.entries import may_hold_entry
-from ..render import stack_file
+from ..render import safe_file, stack_file
 from . import revisions
 from .changes import Manifests, compare
 from .report import summary, without_repeats
@@ -188,13 +188,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
+        if options.out and (
+            options.out.is_symlink() or not (options.out.is_file() or not options.out.exists())
+        ):
+            raise ReviewError(f"{options.out}: is no file of its own. Next: say another OUT")
         with _stopped_cleanly():
             text, differs = review(options.project, options.stack, options.base)
         if options.out is None:
             write(sys.stdout, text)
         else:
             options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(printable(text), "utf-8")
+            safe_file.replace(options.out, printable(text))
     except (ReviewError, revisions.RevisionError) as error:
         write(sys.stderr, f"review: {error}\n")
         return _FAILED

@@ -373,6 +373,18 @@ def test_the_exit_status_tells_of_changes_where_it_is_asked_to(
     assert (tmp_path / "new" / "review.md").read_text("utf-8") == printed[printed.rindex("# Stack dev:") :]
 
 
+@pytest.mark.parametrize("target", ["victim", "missing", "/dev/null"])
+def test_a_review_is_not_written_through_a_link(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    (tmp_path / "victim").write_text("mine", "utf-8")
+    link = tmp_path / "review.md"
+    link.symlink_to(tmp_path / target)
+    told = f"review: {link}: is no file of its own. Next: say another OUT"
+    assert refused(project, capsys, "--out", str(link)) == [told]
+    assert (tmp_path / "victim").read_text("utf-8") == "mine"
+
+
 def test_nothing_is_left_behind(project: Path, temporary: Path) -> None:
     def records() -> list[str]:
         return [git(project, *command.split()) for command in ("status -s", "worktree list", "stash list")]
