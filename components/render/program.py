@@ -308,7 +308,7 @@ class _Folder:
 
 
 def write(manifests: Sequence[Manifest], out: Path, *, stack: str) -> list[Path]:
-    """:func:`write_clusters` with what :func:`manifests` returned: all in one folder, whatever its provider."""
+    """Write what :func:`manifests` returned as :func:`write_clusters` does, all of it into one folder."""
     return write_clusters({"": manifests}, out, stack=stack)
 
 

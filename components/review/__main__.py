@@ -149,6 +149,12 @@ def _read_changed(before: Path, after: Path) -> tuple[Manifests, Manifests]:
     return parsed(*texts), parsed(*reversed(texts))
 
 
+def _check_out(out: Path | None) -> None:
+    """The review takes the place of what is there, which must not be a link or a device."""
+    if out and (out.is_symlink() or (out.exists() and not out.is_file())):
+        raise ReviewError(f"{out}: is no file of its own. Next: say another OUT")
+
+
 @contextmanager
 def _stopped_cleanly() -> Iterator[None]:
     """SIGTERM ends the command as ctrl-C does: what was written for it is removed."""
@@ -188,10 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        if options.out and (
-            options.out.is_symlink() or not (options.out.is_file() or not options.out.exists())
-        ):
-            raise ReviewError(f"{options.out}: is no file of its own. Next: say another OUT")
+        _check_out(options.out)
         with _stopped_cleanly():
             text, differs = review(options.project, options.stack, options.base)
         if options.out is None:

@@ -172,8 +172,8 @@ def test_a_folder_belongs_to_the_stack_that_was_rendered_to_it(
     capsys.readouterr()
     assert run(project, out, stack="prod") == 1
     assert capsys.readouterr().err == (
-        f"{out}: holds what was rendered from stack astra-istio-instrumentation/dev: render to another folder, "
-        "or remove those files first\n"
+        f"{out}: holds what was rendered from stack astra-istio-instrumentation/dev: "
+        "render to another folder, or remove those files first\n"
     )
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
@@ -215,9 +215,8 @@ def test_a_rendering_leaves_no_other_file_and_its_files_can_be_read_by_whom_the_
     assert {path.stat().st_mode for path in files} == {(tmp_path / "usual").stat().st_mode}
 
 
-@pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped"])
-def test_no_name_of_an_object_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
-    config_map = {"kind": "ConfigMap", "metadata": {"name": name, "namespace": "n"}}
+def test_no_name_of_an_object_leads_out_of_the_folder(tmp_path: Path) -> None:
+    config_map = {"kind": "ConfigMap", "metadata": {"name": "../../escaped", "namespace": "n"}}
     with pytest.raises(render.RenderError, match=r"cannot name a file, expected no '/'$"):
         render.write([config_map], tmp_path / "out", stack="dev")
     assert list(tmp_path.iterdir()) == []
