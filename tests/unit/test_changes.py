@@ -121,8 +121,12 @@ MUTUAL = {"mode": "MUTUAL", "clientCertificate": "/c.pem", "privateKey": "/k.pem
         ({"exportTo": ["shop", "a"]}, {"exportTo": ["shop", "b"]}, {"exportTo": ("-a", "+b")}),
         ({}, {"location": "external"}, {"location": ("mesh", "external")}),
         (
-            {"url": OUTSIDE},
-            {"url": OUTSIDE, "tls": {**MUTUAL, "sni": "otel", "caCertificates": "/ca.pem"}},
+            {"url": OUTSIDE, "exportTo": ["shop"]},
+            {
+                "url": OUTSIDE,
+                "exportTo": ["shop"],
+                "tls": {**MUTUAL, "sni": "otel", "caCertificates": "/ca.pem"},
+            },
             {
                 "tls.mode": ("SIMPLE", "MUTUAL"),
                 "tls.sni": ("otel.example.com", "otel"),
