@@ -395,16 +395,19 @@ class Capture(_Model):
         default=4096,
         ge=64,
         le=65536,
-        description="Bytes kept of a header's value, 64 to 65536, default 4096.",
+        description="Bytes that are kept of one header's value, 64 to 65536, default 4096.",
     )
     max_headers_bytes: Whole = Field(
         default=32768,
         ge=1024,
         le=65536,
-        description="Bytes kept of all header values of a message, 1024 to 65536, default 32768.",
+        description="Bytes that are kept of all header values of one message, 1024 to 65536, default 32768.",
     )
     max_path_bytes: Whole = Field(
-        default=8192, ge=64, le=65536, description="Bytes kept of the path, 64 to 65536, default 8192."
+        default=8192,
+        ge=64,
+        le=65536,
+        description="Bytes that are kept of the path with its query, 64 to 65536, default 8192.",
     )
     max_spans_per_second: Whole | None = Field(
         default=None,
