@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from .otlp import RefusedError, Span, decode
+from .otlp import JSON, PROTOBUF, RefusedError, Span, decode
 
 MAX_REQUEST_BYTES = 20 * 1024 * 1024  # the OpenTelemetry Collector's default, config/confighttp
 
@@ -73,7 +73,7 @@ class Collector:
         if (request.method, request.path) != ("POST", "/v1/traces"):
             self.refused.append(f"{request.method} {request.path}")
             raise web.HTTPNotFound
-        if request.content_type != "application/json":
+        if request.content_type not in (JSON, PROTOBUF):
             self.refused.append(f"content-type {request.content_type}")
             raise web.HTTPUnsupportedMediaType
         try:
@@ -83,7 +83,7 @@ class Collector:
             raise
         self.requests.append(len(payload))
         try:
-            spans = decode(payload)
+            spans = decode(payload, request.content_type)
         except RefusedError as reason:
             self.refused.append(str(reason))
             return web.json_response({"message": str(reason)}, status=400)
