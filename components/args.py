@@ -130,6 +130,15 @@ class CaptureArgs(TypedDict):
     """Bytes that are kept of the request's body, and of the response's body, 0 to 262144 each, default
     65536."""
 
+    max_header_value_bytes: NotRequired[int]
+    """Bytes kept of a header's value, 64 to 65536, default 4096."""
+
+    max_headers_bytes: NotRequired[int]
+    """Bytes kept of all header values of a message, 1024 to 65536, default 32768."""
+
+    max_path_bytes: NotRequired[int]
+    """Bytes kept of the path, 64 to 65536, default 8192."""
+
     max_spans_per_second: NotRequired[int | None]
     """Most spans per second from one Lua VM, 1 to 1000000. A proxy has a VM for each filter chain and worker
     thread. Default: no limit."""

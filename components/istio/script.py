@@ -29,6 +29,7 @@ its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. Istio's TrafficE
 MODULES = (
     "report",
     "json",
+    "bounds",
     "ids",
     "sampling",
     "secrets",
@@ -85,6 +86,9 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         },
         "sampling_ratio": capture.sampling_ratio,
         "max_body_bytes": capture.max_body_bytes,
+        "max_header_value_bytes": capture.max_header_value_bytes,
+        "max_headers_bytes": capture.max_headers_bytes,
+        "max_path_bytes": capture.max_path_bytes,
         "max_spans_per_second": capture.max_spans_per_second or False,
         "binary_bodies": capture.binary_bodies.value,
         "scheme": capture.scheme.value,

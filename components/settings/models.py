@@ -398,6 +398,21 @@ class Capture(_Model):
         description="Bytes that are kept of the request's body, and of the response's body, 0 to 262144 "
         "each, default 65536.",
     )
+    max_header_value_bytes: Whole = Field(
+        default=4096,
+        ge=64,
+        le=65536,
+        description="Bytes kept of a header's value, 64 to 65536, default 4096.",
+    )
+    max_headers_bytes: Whole = Field(
+        default=32768,
+        ge=1024,
+        le=65536,
+        description="Bytes kept of all header values of a message, 1024 to 65536, default 32768.",
+    )
+    max_path_bytes: Whole = Field(
+        default=8192, ge=64, le=65536, description="Bytes kept of the path, 64 to 65536, default 8192."
+    )
     max_spans_per_second: Whole | None = Field(
         default=None,
         ge=1,
