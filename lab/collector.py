@@ -21,6 +21,7 @@ class Collector:
 
     Attributes:
         requests: the size in bytes of each body that arrived whole, refused or not.
+        content_types: the content type of each of these.
         refused: why requests were refused.
         behaviour: awaited before the body is read (it may read it). What it returns is the answer, and
             nothing is recorded; on None the request is handled as usual. A fault is a behaviour that sleeps,
@@ -35,6 +36,7 @@ class Collector:
     def clear(self) -> None:
         """Forget what arrived so far."""
         self.requests: list[int] = []
+        self.content_types: list[str] = []
         self.refused: list[str] = []
         self._spans: list[Span] = []
 
@@ -82,6 +84,7 @@ class Collector:
             self.refused.append(f"more than {MAX_REQUEST_BYTES} bytes")
             raise
         self.requests.append(len(payload))
+        self.content_types.append(request.content_type)
         try:
             spans = decode(payload, request.content_type)
         except RefusedError as reason:
