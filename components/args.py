@@ -12,6 +12,7 @@ from .settings.models import (
     BinaryBodies,
     Compatibility,
     Direction,
+    Encoding,
     Location,
     Mechanism,
     RedactionMode,
@@ -104,6 +105,10 @@ class RedactionArgs(TypedDict):
 
 class ExportArgs(TypedDict):
     """How spans are sent to the collector."""
+
+    encoding: NotRequired[Encoding | None]
+    """Encoding of spans on their way to the collector: protobuf or json, both of OTLP/HTTP. Default:
+    protobuf; json with `compatibility: guide`, which allows no other."""
 
     timeout_ms: NotRequired[int]
     """How long an export may take before Envoy gives it up, in milliseconds, 1 to 60000, default 5000."""

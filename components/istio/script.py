@@ -26,7 +26,11 @@ its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. Istio's TrafficE
 # Each requires only modules before it; `main` makes the hooks, and the loader calls them.
 MODULES = (
     "report",
+    "utf8",
     "json",
+    "otlp_json",
+    "otlp_protobuf",
+    "otlp",
     "bounds",
     "ids",
     "sampling",
@@ -92,6 +96,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         "scope_name": capture.scope_name,
         "compatibility": capture.compatibility.value,
         "export": {
+            "encoding": capture.export.encoding.value if capture.export.encoding else False,
             "timeout_ms": capture.export.timeout_ms,
             "max_batch_spans": capture.export.max_batch_spans,
             "max_batch_bytes": capture.export.max_batch_bytes,

@@ -213,6 +213,13 @@ class Compatibility(StrEnum):
     GUIDE = "guide"
 
 
+class Encoding(StrEnum):
+    """An encoding of OTLP/HTTP."""
+
+    PROTOBUF = "protobuf"
+    JSON = "json"
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -349,6 +356,11 @@ class Redaction(_Model):
 class Export(_Model):
     """How spans are sent to the collector."""
 
+    encoding: Encoding | None = _choice(
+        None,
+        "Encoding of spans on their way to the collector: protobuf or json, both of OTLP/HTTP. Default: "
+        "protobuf; json with `compatibility: guide`, which allows no other.",
+    )
     timeout_ms: Whole = Field(
         default=5000,
         ge=1,
