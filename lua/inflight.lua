@@ -44,7 +44,7 @@ local function size_of_head(record)
   return OVERHEAD + #record.head + #record.target + #record.request_headers + #record.response_headers
 end
 
---- Releases a record's bodies; if it holds more than `enough` even so, its headers and most of its path.
+--- Releases a record's bodies; and where it still holds more than `enough`, its headers and most of its path.
 local function give_way(record, enough)
   record.gave_way = true
   empty(record.request_body)
@@ -61,7 +61,7 @@ local function give_way(record, enough)
 end
 
 --- Counts what a record holds from now on, and makes room for it.
---- Releases a record's bodies; if it still holds more than `enough`, its headers and most of its path, too.
+-- From the oldest on, who holds more than half of what all hold on average gives way, until enough is free. So
 -- one pass is enough, and the newest are reached last: half of the bytes are held above half of the average.
 local function hold(record, size)
   record.size, bytes = record.size + size, bytes + size
