@@ -44,7 +44,7 @@ local function size_of_head(record)
   return OVERHEAD + #record.head + #record.target + #record.request_headers + #record.response_headers
 end
 
---- Releases a record's bodies; and where it still holds more than `enough`, its headers and most of its path.
+--- Releases a record's bodies; where the rest is more than `enough`, its headers and most of its path too.
 local function give_way(record, enough)
   record.gave_way = true
   empty(record.request_body)
