@@ -61,8 +61,8 @@ local function give_way(record, enough)
 end
 
 --- Counts what a record holds from now on, and makes room for it.
--- From the oldest on, who holds more than half of what all hold on average gives way, until enough is free. So
--- one pass is enough, and the newest are reached last: half of the bytes are held above half of the average.
+-- From the oldest on, who holds more than half of the average gives way, until enough is free. One pass is
+-- enough, and the newest are reached last: half of all bytes are held above half of the average.
 local function hold(record, size)
   record.size, bytes = record.size + size, bytes + size
   if bytes <= MAX_BYTES then
