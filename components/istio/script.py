@@ -163,7 +163,7 @@ def uncommented(source: str) -> str:
     Args:
         source: Lua without long strings and long comments: ``lua/``'s.
     """
-    code = _STRING_OR_COMMENT.sub(lambda found: found[1] or "", _COMMENT_LINE.sub("", source))
+    code = _STRING_OR_COMMENT.sub(lambda match: match[1] or "", _COMMENT_LINE.sub("", source))
     return re.sub("\n{3,}", "\n\n", code)
 
 

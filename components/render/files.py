@@ -77,8 +77,8 @@ class _Folder:
                 yield f"{file}: not written by render and left alone: move it, or render to another folder"
         others = [file for file in sorted(self.rendered) if not _begins_with(file, self.first_line)]
         if others:
-            found = others[0].read_text("utf-8", "replace").partition("\n")[0]
-            owner = found.removeprefix(f"{MARK} from ").partition(": ")[0]
+            line = others[0].read_text("utf-8", "replace").partition("\n")[0]
+            owner = line.removeprefix(f"{MARK} from ").partition(": ")[0]
             yield (
                 f"{self.path}: holds what was rendered from {owner}: render to another folder, or remove "
                 "those files first"
