@@ -71,7 +71,6 @@ def _class(model: type[BaseModel]) -> str:
     fields = sorted(model.model_fields.items(), key=lambda item: not item[1].is_required())
     lines = [f"class {name}Args(TypedDict):", _doc(doc)]
     for field, info in fields:
-        # The annotation without what pydantic takes out of it would say nothing of Outputs.
         text = _type(info.annotation)
         lines += ["", f"    {field}: {text if info.is_required() else f'NotRequired[{text}]'}"]
         lines += [_doc(str(info.description))]

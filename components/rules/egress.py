@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 
 from ..istio.endpoint import Collector
 from ..settings.models import Direction, Egress, Location, Workload
-from ..settings.validation import Path, Problem, is_output
+from ..settings.validation import Path, Problem
+from ..settings.value_types import is_output
 
 
 def problems(

@@ -6,12 +6,13 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from ..settings.models import Direction, Mechanism, TargetKind, Workload
-from ..settings.validation import Path, Problem, is_output
+from ..settings.validation import Path, Problem
+from ..settings.value_types import is_output
 from .targets import captures_at_waypoint
 
 
 class _Reach(NamedTuple):
-    """A workload of which it is known what it selects.
+    """A workload whose selection is known.
 
     Attributes:
         path: its place in the settings.
@@ -36,7 +37,7 @@ class _Reach(NamedTuple):
 def problems(workloads: Mapping[tuple[Path, str], Workload], root_namespace: str | None) -> Iterator[Problem]:
     """Workloads that select what others select, or whose objects have one name.
 
-    One that selects a part of what another selects as a whole is none of them: its filter comes first, and
+    It is allowed that one selects a part of what another selects as a whole: its filter comes first, and
     the later one skips what is marked as captured.
 
     Args:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from ..istio.endpoint import Collector
 from ..istio.names import WAYPOINT_CLASS
 from ..settings.models import Direction, Egress, Mechanism, TargetKind, TargetRef, Workload
-from ..settings.validation import Path, Problem, is_output, shown
+from ..settings.validation import Path, Problem, shown
+from ..settings.value_types import is_output
 
 
 def problems(
