@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.text import Text as Line
 
 from components import render
-from components.changes import scripts
-from components.script_settings import settings_of
+from components.istio.read import settings_of
+from components.review.changes import scripts
 
 from . import bootstrap, mesh, rows, server, stack, tap
 from .calls import Call, Calls
