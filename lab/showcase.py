@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import IO, Any
 
 import httpx
 from rich.console import Console
@@ -25,6 +25,7 @@ from components.review.changes import scripts
 
 from . import bootstrap, mesh, rows, server, stack, tap
 from .calls import Call, Calls
+from .collector import Collector
 from .envoy import EnvoyError
 from .mesh import Lab
 from .page import site
@@ -289,7 +290,8 @@ async def _serve(console: Console, shown: _Shown, serving: Serving) -> None:
                 # Some browsers keep their command waiting until they are closed.
                 threading.Thread(target=webbrowser.open, args=(page,), daemon=True).start()
             await _first_to_end(
-                _show_spans(console, lab, calls, in_full=serving.in_full),
+                _take_spans(lab.collector, calls),
+                _print_calls(console, calls, in_full=serving.in_full),
                 lab.envoy.ended(),
             )
         last_line = (lab.envoy.log().splitlines() or ["nothing"])[-1]
@@ -312,15 +314,50 @@ async def _sender(lab: Lab, listener: str) -> AsyncIterator[Callable[..., Awaita
         yield send
 
 
-async def _show_spans(console: Console, lab: Lab, calls: Calls, *, in_full: bool) -> None:
+async def _take_spans(collector: Collector, calls: Calls) -> None:
     while True:
-        spans = await lab.collector.spans(1, timeout=None)
-        lab.collector.clear()
-        numbers = [calls.add_span(span) for span in spans]
+        spans = await collector.spans(1, timeout=None)
+        collector.clear()
+        for span in spans:
+            calls.add_span(span)
+
+
+async def _print_calls(console: Console, calls: Calls, *, in_full: bool) -> None:
+    """Print calls as they come; those that a slow or stopped terminal has no room for are counted instead."""
+    version = printed = 0
+    while True:
+        await calls.change(version)
+        version, changed = calls.since(version)
+        numbers = sorted(call.number for call in changed if call.number > printed)
         await _compared(calls, numbers)
-        for call in filter(None, map(calls.get, numbers)):
-            for line in rows.row(call, console.width) + (rows.in_full(call) if in_full else []):
+        for number in numbers:
+            await _room(console.file)
+            call = calls.get(number)
+            if not call:
+                continue  # it is not kept any more
+            if number > printed + 1:
+                console.print(f"({number - printed - 1:,} calls came too fast to be shown here)")
+            printed = number
+            for line in rows.row(call, console.width):
                 console.print(line, soft_wrap=True)
+            if in_full:
+                for line in [*rows.in_full(call), Line()]:
+                    await _room(console.file)
+                    console.print(line, soft_wrap=True)
+
+
+async def _room(output: IO[str]) -> None:
+    """Wait until a terminal or pipe has room for a line: a write would hold up Envoy's upstreams, too."""
+    loop = asyncio.get_running_loop()
+    is_free = asyncio.Event()
+    try:
+        loop.add_writer(output, is_free.set)
+    except PermissionError:
+        return  # a file has room
+    try:
+        await is_free.wait()
+    finally:
+        loop.remove_writer(output)
 
 
 async def _first_to_end(*coroutines: Coroutine[Any, Any, None]) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from tests.envoy.demo import Demo, serving
+from lab.served import Demo, serving
 
 pytest.importorskip("selenium")
 
@@ -17,7 +17,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
-from lab import browser
+from lab import browser, raw
+from lab.calls import KEPT
 
 pytestmark = [
     pytest.mark.skipif(bool(browser.missing()), reason=browser.missing()),
@@ -178,3 +179,20 @@ def test_the_page_says_when_the_demo_is_gone() -> None:
         shown.until("return document.querySelector('#live').textContent === 'cut off'")
         shown.press("Login")
         shown.until("return document.querySelector('#told').textContent.includes('does not answer')")
+
+
+async def test_more_calls_than_are_kept_arrive_at_full_speed_and_what_is_dropped_is_said() -> None:
+    count = 2_000
+    with page() as shown:
+        async with raw.connect(int(shown.demo.address.rpartition(":")[2])) as connection:
+            await connection.send(b"GET /api/products/1?token=abc HTTP/1.1\r\nhost: a\r\n\r\n" * count)
+            for _ in range(count):
+                await connection.response()
+        shown.until(f"return document.querySelector('#captured').textContent === '{count:,}'")
+
+        assert shown.texts("#dropped") == [f"{count - KEPT:,}"]
+        assert len(shown.calls(KEPT)) == KEPT
+        shown.open(shown.calls(KEPT)[0])
+        assert shown.visible(".fates .sent") == ["abc"]
+        # Nobody has read what the demo printed meanwhile; it goes on where there is room again.
+        assert any("calls came too fast to be shown here" in line for line in shown.demo.output)

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from lab import raw, stack
+from lab.served import COMMAND, serving
 from lab.stack import PROJECT
-from tests.envoy.demo import COMMAND, serving
 
 
 def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -146,10 +146,9 @@ def test_serving_can_show_all_of_each_call() -> None:
     with serving("--show") as running:
         body = {"user": "ada", "password": "correct horse"}
         httpx.post(f"http://{running.address}/api/login", json=body, trust_env=False)
-        first = running.output.readline()
-        shown = running.rest().splitlines()
+        first, *shown = running.call().splitlines()
 
-    assert first.endswith("masked password, set-cookie, token\n")
+    assert first.endswith("masked password, set-cookie, token")
     assert '      "password": "***"' in shown
     assert "    set-cookie: session=***; HttpOnly,theme=***" in shown
     assert "  request body: masked for its name, password" in shown
@@ -167,7 +166,7 @@ async def test_a_terminal_obeys_nothing_of_a_call() -> None:
                 head + b"content-type: text/plain\r\ncontent-length: %d\r\n\r\n" % len(body) + body
             )
             await connection.response()
-        shown = running.output.readline() + running.rest()
+        shown = running.call()
 
     assert "\\x1b]0;owned\\x07\\x1b[2J" in shown
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", shown)

@@ -1,16 +1,15 @@
-"""`make demo-serve`, running."""
+"""`make demo-serve` as a child process, for the page's tests and pictures."""
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, cast
 
-from lab.stack import PROJECT
+from .stack import PROJECT
 
 COMMAND = [sys.executable, "-m", "lab.demo"]
 
@@ -31,10 +30,14 @@ class Demo:
     address: str
     page: str
 
-    def rest(self) -> str:
-        """What it prints until it ends, which it is told to."""
-        self.process.send_signal(signal.SIGINT)
-        return self.output.read()
+    def call(self) -> str:
+        """What it prints of the next call with ``--show``."""
+        shown = ""
+        for line in self.output:
+            shown += line
+            if line == "\n":
+                break
+        return shown
 
 
 @contextmanager
@@ -49,16 +52,16 @@ def serving(*arguments: str, **environment: str) -> Iterator[Demo]:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdout
+        output = cast("IO[str]", process.stdout)  # it is piped
         try:
             said = ""
-            for line in process.stdout:
+            for line in output:
                 said += line
                 if line.startswith("STATUS"):
                     break
             [page] = re.findall(r"in a browser: (http://127\.0\.0\.1:\d+/)$", said, re.MULTILINE)
             [address] = set(re.findall(r"curl -i http://(127\.0\.0\.1:\d+)", said))
-            yield Demo(process, process.stdout, address, page)
+            yield Demo(process, output, address, page)
         finally:
             process.kill()
 
