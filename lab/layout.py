@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
+from components.escaping import printable
+
 from .compare import Mark
 
 _HEX_BYTES = 4096  # shown of bytes
 _BYTES_PER_LINE = 16
 _DEPTH = 20  # levels of JSON that get lines of their own
 
-# What a screen would obey or hide instead of showing it: controls, and marks of writing direction.
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _JSON = re.compile(r'"(?:[^"\\]|\\.)*"?|[{}\[\],:]|\s+|[^\s"{}\[\],:]+|.', re.DOTALL)
 _JSON_START = re.compile(r"\ufeff?\s*[\[{]")
 _COLON = re.compile(r"\s*:")
@@ -51,16 +51,6 @@ class Layout:
 
     form: str
     runs: list[Run]
-
-
-def visible(text: str) -> str:
-    """A text with its control characters spelled out; line feeds and tabs stay."""
-    return _UNSEEN.sub(_spelled, text)
-
-
-def _spelled(character: re.Match[str]) -> str:
-    code = ord(character[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004
 
 
 def plain(text: str, marks: Sequence[Mark] = (), first: int = 0) -> list[Run]:
@@ -127,7 +117,7 @@ class _Pen:
             piece = self.text[start:stop]
             if decode:
                 piece = unquote_plus(piece)
-            yield Run(visible(piece.replace("\r\n", "\n")), style, index)
+            yield Run(printable(piece.replace("\r\n", "\n")), style, index)
             start = stop
 
 

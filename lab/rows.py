@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from rich.style import Style
 from rich.text import Text as Line
 
+from components.escaping import printable
+
 from . import layout
 from .calls import Call, Side
 from .compare import Text
-from .layout import Run, visible
+from .layout import Run
 from .page.view import WHY_OMITTED, size
 
 _COLUMNS = (("STATUS", 6), ("HTTP", 4), ("TIME", 9), ("REQUEST", 8), ("RESPONSE", 8))
@@ -53,12 +55,12 @@ def not_captured(request: str, why_not: str, width: int, style: str) -> list[Lin
 
 def request(call: Call) -> str:
     """Method and target."""
-    return visible(f"{call.method} {call.target.text}")
+    return printable(f"{call.method} {call.target.text}")
 
 
 def told(call: Call) -> list[str]:
     """What of a call is not in its span as it was sent."""
-    masked = [visible(name) for name in call.masked()]
+    masked = [printable(name) for name in call.masked()]
     notes = [f"masked {', '.join(masked)}"] if masked else []
     return notes + call.notes()
 
@@ -89,10 +91,10 @@ def in_full(call: Call) -> list[Line]:
     for name, side in (("Request", call.request), ("Response", call.response)):
         lines.append(Line(f"  {name}", style="bold"))
         for header, text in side.headers.items():
-            lines.append(Line(f"    {visible(header)}: ", style="cyan").append_text(_runs(_plain(text))))
+            lines.append(Line(f"    {printable(header)}: ", style="cyan").append_text(_runs(_plain(text))))
         lines += _body(side)
     lines += [
-        Line(f"  {visible(where)}: masked for its {mark.why}, {visible(mark.name)}", style="dim")
+        Line(f"  {printable(where)}: masked for its {mark.why}, {printable(mark.name)}", style="dim")
         for where, _, text in call.texts()
         for mark in text.marks
     ]

@@ -20,8 +20,7 @@ from rich.console import Console
 from rich.text import Text as Line
 
 from components import render
-from components.istio.read import settings_of
-from components.review.changes import scripts
+from components.istio.read import captures, settings_of
 
 from . import bootstrap, mesh, rows, server, stack, tap
 from .calls import Call, Calls
@@ -141,8 +140,8 @@ def _shown(console: Console, stack_name: str) -> _Shown:
 def _with_every_request(console: Console, stack_name: str) -> Sequence[bootstrap.Json]:
     """The stack's manifests; one that captures a share of the requests would show a share of the demo's."""
     manifests = render.manifests(stack.PROJECT, stack_name)
-    found = [settings_of(script) or {} for manifest in manifests for script in scripts(manifest["spec"])]
-    if all(settings["sampling_ratio"] == 1 and not settings["max_spans_per_second"] for settings in found):
+    scripts = [settings for capture in captures(manifests) for settings in capture.settings]
+    if all(settings["sampling_ratio"] == 1 and not settings["max_spans_per_second"] for settings in scripts):
         return manifests
     _say(
         console,
@@ -241,7 +240,7 @@ def left_out(settings: Mapping[str, Any], sample: Sample) -> str:
     """The setting by which a script leaves a request out; empty if it does not.
 
     Args:
-        settings: the script's, as ``script_settings.settings_of`` reads them.
+        settings: the script's, as ``settings_of`` reads them.
         sample: a request whose path is nothing that a server might resolve to another path.
     """
     path = sample.target.partition("?")[0]

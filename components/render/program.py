@@ -16,7 +16,7 @@ import re
 import runpy
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +31,10 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.rpc import deserialize_properties
 from pulumi.runtime.stack import run_in_stack
 
-from ..istio.manifests import Manifest
+from ..escaping import write as write_text
+from ..istio.names import Manifest
 from ..settings.validation import SettingsError
-from . import stack_file
+from . import safe_file, stack_file
 
 MARK = "# Rendered by astra_istio.render"
 """How the first line of a rendered file begins: such files may be replaced and removed, others may not."""
@@ -48,11 +49,13 @@ class Rendered:
     """What a stack declares.
 
     Attributes:
+        stack: the stack as Pulumi names it, ``PROJECT/STACK``.
         clusters: the Kubernetes objects, ordered by kind, namespace and name, by the logical name of their
             provider, which is "" for the default provider.
         warnings: what the program warned of, and what was left out, one line each.
     """
 
+    stack: str
     clusters: dict[str, list[Manifest]]
     warnings: list[str]
 
@@ -95,7 +98,9 @@ def render(project: Path, stack: str) -> Rendered:
     clusters = {
         provider: sorted(objects, key=_identity) for provider, objects in sorted(recorder.objects.items())
     }
-    return Rendered(clusters, [*configuration.warnings, *recorder.warnings])
+    return Rendered(
+        f"{configuration.project}/{stack}", clusters, [*configuration.warnings, *recorder.warnings]
+    )
 
 
 def silence_abandoned_tasks() -> None:
@@ -216,16 +221,26 @@ def _identity(manifest: Manifest) -> tuple[str, ...]:
         raise RenderError(
             f"{manifest['kind']}: metadata.name is missing, and only the engine makes up names: set it"
         )
-    return tuple(part for part in (manifest["kind"], metadata.get("namespace"), metadata["name"]) if part)
+    identity = tuple(part for part in (manifest["kind"], metadata.get("namespace"), metadata["name"]) if part)
+    if any("/" in part or "\0" in part for part in identity):
+        raise RenderError(f"{identity}: cannot name a file, expected no '/'")
+    return identity
 
 
 def write_clusters(clusters: Mapping[str, Sequence[Manifest]], out: Path, *, stack: str) -> list[Path]:
     """Write the manifests of each provider by :func:`write`, those of the default provider to ``out`` itself.
 
-    Folders that an earlier call made for a provider of this stack which is gone are emptied too.
+    Folders that an earlier call made for a provider of this stack which is gone are emptied too. Nothing is
+    written where a folder belongs to another stack.
+
+    Args:
+        clusters: what :func:`render` returned.
+        out: the folder; made if it does not exist.
+        stack: the stack, ``PROJECT/STACK``, for the first line of the files.
 
     Raises:
-        RenderError: a file of that name was not written by this function, or a folder cannot be written to.
+        RenderError: there are files that this function did not write for the same stack and provider, or a
+            folder cannot be written to.
     """
     try:
         gone = {
@@ -233,11 +248,14 @@ def write_clusters(clusters: Mapping[str, Sequence[Manifest]], out: Path, *, sta
             for path in out.glob("*/*.yaml")
             if _begins_with(path, _first_line(stack, path.parent.name))
         }
-        return [
-            file
+        folders = [
+            _Folder(clusters.get(provider, []), out / provider, stack, provider)
             for provider in sorted(gone | clusters.keys())
-            for file in write(clusters.get(provider, []), out / provider, stack=stack, provider=provider)
         ]
+        problems = [problem for folder in folders for problem in folder.problems()]
+        if problems:
+            raise RenderError("\n".join(problems))
+        return [file for folder in folders for file in folder.write()]
     except OSError as error:
         raise RenderError(f"{error.filename}: {error.strerror}") from None
 
@@ -247,46 +265,51 @@ def _first_line(stack: str, provider: str) -> str:
     return f"{MARK} from stack {stack}{of_provider}: change its configuration, not this file.\n"
 
 
-def write(manifests: Sequence[Manifest], out: Path, *, stack: str, provider: str = "") -> list[Path]:
-    """Write a file per manifest, and remove what an earlier call wrote and is no longer declared.
+class _Folder:
+    """The folder of one provider's manifests."""
 
-    Args:
-        manifests: what :func:`manifests` returned.
-        out: the folder; made if it does not exist.
-        stack: the stack's name, for the first line of the files.
-        provider: the Kubernetes provider's name, likewise.
+    def __init__(self, manifests: Sequence[Manifest], path: Path, stack: str, provider: str) -> None:
+        self.path = path
+        self.is_of_provider = bool(provider)
+        self.first_line = _first_line(stack, provider)
+        # A namespace has no dot, and a kind has a namespace or has none, so no two objects share a file.
+        self.texts = {
+            path / f"{'.'.join(_identity(manifest))}.yaml": self.first_line + to_yaml(manifest)
+            for manifest in manifests
+        }
+        self.existing = sorted(path.glob("*.yaml"))
+        self.rendered = {file for file in self.existing if _begins_with(file, MARK)}
 
-    Returns:
-        The files that now hold the manifests.
-
-    Raises:
-        RenderError: a file of that name was not written by this function.
-        OSError: the folder cannot be written to.
-    """
-    first_line = _first_line(stack, provider)
-    # A namespace has no dot, and a kind has a namespace or has none, so no two objects share a file.
-    files = {
-        out / f"{'.'.join(_identity(manifest))}.yaml": first_line + to_yaml(manifest)
-        for manifest in manifests
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    existing = set(out.glob("*.yaml"))
-    ours = {path for path in existing if _begins_with(path, MARK)}
-    foreign = sorted((existing - ours) & files.keys())
-    if foreign:
-        raise RenderError(
-            "\n".join(
-                f"{path}: not written by render and left alone: move it, or render to another folder"
-                for path in foreign
+    def problems(self) -> Iterator[str]:
+        """Why it may not be written to, a line each."""
+        if self.is_of_provider and self.path.is_symlink():
+            yield f"{self.path}: is a link, expected a folder: remove it, or render to another folder"
+            return
+        for file in self.existing:
+            if file not in self.rendered and file in self.texts:
+                yield f"{file}: not written by render and left alone: move it, or render to another folder"
+        others = [file for file in sorted(self.rendered) if not _begins_with(file, self.first_line)]
+        if others:
+            found = others[0].read_text("utf-8", "replace").partition("\n")[0]
+            owner = found.removeprefix(f"{MARK} from ").partition(": ")[0]
+            yield (
+                f"{self.path}: holds what was rendered from {owner}: render to another folder, or remove "
+                "those files first"
             )
-        )
-    for path, text in files.items():
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(text, "utf-8")
-        temporary.replace(path)
-    for path in ours - files.keys():
-        path.unlink()
-    return list(files)
+
+    def write(self) -> list[Path]:
+        """Write a file per manifest, and remove what an earlier call wrote and is no longer declared."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        for file, text in self.texts.items():
+            safe_file.replace(file, text)
+        for file in self.rendered - self.texts.keys():
+            file.unlink()
+        return list(self.texts)
+
+
+def write(manifests: Sequence[Manifest], out: Path, *, stack: str) -> list[Path]:
+    """Write what :func:`manifests` returned as :func:`write_clusters` does, all of it into one folder."""
+    return write_clusters({"": manifests}, out, stack=stack)
 
 
 def _begins_with(path: Path, text: str) -> bool:
@@ -325,12 +348,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.tracebacklimit = 1  # and Pulumi takes down the whole stack of calls for each resource, for displays
     try:
         rendered = render(options.project, options.stack)
-        files = write_clusters(rendered.clusters, options.out, stack=options.stack)
+        files = write_clusters(rendered.clusters, options.out, stack=rendered.stack)
     except RenderError as error:
-        sys.stderr.write(f"{error}\n")
+        write_text(sys.stderr, f"{error}\n")
         return 1
     finally:
         del sys.tracebacklimit
-    sys.stderr.writelines(f"warning: {warning}\n" for warning in rendered.warnings)
-    sys.stdout.writelines(f"{file}\n" for file in files)
+    write_text(sys.stderr, "".join(f"warning: {warning}\n" for warning in rendered.warnings))
+    write_text(sys.stdout, "".join(f"{file}\n" for file in files))
     return 0

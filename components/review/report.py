@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from ..escaping import in_markdown
 from .changes import Changes
 
 _SHOWN_NAMES = 8
@@ -41,7 +42,7 @@ def summary(changes: Changes) -> str:
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table with aligned columns, under a heading."""
-    cells = [header, *([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)]
+    cells = [header, *([in_markdown(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"

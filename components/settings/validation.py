@@ -19,6 +19,12 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
 _SHOWN_CHARACTERS = 80
+_USER_INFORMATION = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*(?:@|%40)", re.DOTALL)
+_TOKEN = re.compile(
+    r"(-----BEGIN |\beyJ|(?i:\b(?:bearer|basic) )|\b[spr]k_(?:live|test)_|\bgh[opsu]_|\bxox[bp]-|\bAKIA).*",
+    re.DOTALL,
+)
+_SECRET_KEY = re.compile(r"pass|pwd|secret|token|credential|private|api.?key", re.IGNORECASE)
 _IN_YAML = {"None": "nothing", "True": "true", "False": "false"}
 _WHY_PLAIN = {
     "a secret": "in plain text: one secret in the script hides the whole script from review",
@@ -322,9 +328,34 @@ def nearest(key: str, known: list[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as an error message shows it: without the user-info of URLs, and not too long."""
-    text = re.sub(r"//.*@", "//***@", repr(value), flags=re.DOTALL)
+    """A value as an error message shows it: without what may be a secret, and not too long."""
+    text = repr(_masked(value))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, list):
+        return [_masked(item) for item in value[:_SHOWN_CHARACTERS]]
+    if isinstance(value, dict):
+        return {
+            _masked(key): "***" if _SECRET_KEY.search(str(key)) and isinstance(item, str) else _masked(item)
+            for key, item in list(value.items())[:_SHOWN_CHARACTERS]
+        }
+    return value
+
+
+def without_secrets(text: str) -> str:
+    """A text without what may be a secret, by its form or its place in a URL.
+
+    Masked are the user information of a URL, which is all before the last ``@``, however it is written (a
+    password may hold any of ``/?#``); its query and fragment; tokens and keys that say what they are.
+    """
+    text = _USER_INFORMATION.sub(r"\1***@", text)
+    if "://" in text:
+        text = re.sub(r"[?#].*", "?***", text, flags=re.DOTALL)
+    return _TOKEN.sub(r"\1***", text)
 
 
 def resolved(path: Path, value: Any, annotation: Any) -> Any:

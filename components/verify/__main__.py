@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import render
-from ..istio.manifests import Manifest
-from . import declared, report, rights
+from ..escaping import write
+from ..istio import read
+from ..istio.endpoint import MAX_PORT
+from ..istio.names import Manifest
+from . import report, rights
 from .checks import findings
 from .facts import Facts
 from .gather import AT_ONCE, Source, gather
@@ -32,17 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         facts = _facts(options)
     except (render.RenderError, ClusterError) as error:
-        sys.stderr.write(f"{error}\n")
+        write(sys.stderr, f"{error}\n")
         if options.output == "json":
-            sys.stdout.write(report.unchecked_as_json(options.stack, str(error)))
+            write(sys.stdout, report.unchecked_as_json(options.stack, str(error)))
         return report.UNCHECKED
     except (asyncio.CancelledError, KeyboardInterrupt):
         return _INTERRUPTED
     found = list(findings(facts))
     if options.output == "json":
-        sys.stdout.write(report.as_json(options.stack, found))
+        write(sys.stdout, report.as_json(options.stack, found))
     else:
-        sys.stdout.write(report.as_table(options.stack, found, shutil.get_terminal_size((120, 0)).columns))
+        write(sys.stdout, report.as_table(options.stack, found, shutil.get_terminal_size((120, 0)).columns))
     return report.exit_status(found)
 
 
@@ -53,7 +56,7 @@ class _Rights(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, **options)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        sys.stdout.write(rights.CLUSTER_ROLE)
+        write(sys.stdout, rights.CLUSTER_ROLE)
         parser.exit()
 
 
@@ -127,7 +130,7 @@ def _pods(text: str) -> int | None:
 
 def _admin_address(text: str) -> tuple[str, str]:
     found = _ADDRESS.fullmatch(text)
-    if found is None:
+    if found is None or int(found["address"].rpartition(":")[2]) > MAX_PORT:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected POD.NAMESPACE=HOST:PORT")
     return found["pod"], found["address"]
 
@@ -169,7 +172,7 @@ def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]
     clusters = {
         name: objects
         for name, found in render.render(project, stack).clusters.items()
-        if (objects := declared.own(found))
+        if (objects := read.own(found))
     }
     if not clusters:
         raise render.RenderError(f"stack {stack}: declares nothing of this package")
@@ -184,7 +187,7 @@ def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]
 
 
 def _progress(text: str) -> None:
-    sys.stderr.write(f"{text} ...\n")
+    write(sys.stderr, f"{text} ...\n")
 
 
 if __name__ == "__main__":

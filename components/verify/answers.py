@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .declared import HttpFilter
+from ..istio.names import STAT_PREFIX
+from ..istio.read import HttpFilter
+from .bounded import count
 from .facts import Cluster, Exports
 
 Json = dict[str, Any]
 
-LUA_STATS = r"^http\..*\.lua\.(astra_capture\.)?\w+$"
+LUA_STATS = rf"^http\..*\.lua\.({STAT_PREFIX}\.)?\w+$"
 """Which statistics `lua_counters` reads."""
 
 _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"
@@ -51,12 +53,19 @@ def kind(server_info: Json) -> str:
 def lua_filters(listeners: Iterable[Json]) -> frozenset[HttpFilter]:
     """The HTTP filters that run Lua, in any filter chain of listeners (of a config dump)."""
     return frozenset(
-        HttpFilter(http_filter["name"], source.get("inline_string", config.get("inline_code", "")))
+        HttpFilter(_text(http_filter["name"]), _text(script))
         for http_filter in _http_filters(listeners)
         for config in [http_filter.get("typed_config", {})]
         if config.get("@type") == _LUA
         for source in [config.get("default_source_code", {})]
+        for script in [source.get("inline_string", config.get("inline_code", ""))]
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("expected a string")
+    return value
 
 
 def _http_filters(listeners: Iterable[Json]) -> Iterator[Json]:
@@ -105,14 +114,14 @@ def clusters(
 
 
 def _port(host: Json) -> int:
-    return int(host["address"].get("socket_address", {}).get("port_value", 0))
+    return count(host["address"].get("socket_address", {}).get("port_value", 0))
 
 
 def exports(cluster: str, hosts: Sequence[Json], stats: Mapping[str, int]) -> Exports:
     """What became of the requests to a cluster: by its endpoints' counters, which no stats matcher hides."""
     counted: Counter[str] = Counter()
     for host in hosts:
-        counted.update({stat["name"]: int(stat.get("value", 0)) for stat in host.get("stats", [])})
+        counted.update({stat["name"]: count(stat.get("value", 0)) for stat in host.get("stats", [])})
 
     def stat(counter: str) -> int | None:
         names = [f"cluster.{cluster}{end}.upstream_rq_{counter}" for end in (";", "")]
@@ -132,7 +141,7 @@ def exports(cluster: str, hosts: Sequence[Json], stats: Mapping[str, int]) -> Ex
 
 def stats(answer: Json) -> dict[str, int]:
     """Counters and gauges by name. Histograms have no name there."""
-    return {stat["name"]: int(stat["value"]) for stat in answer["stats"] if "name" in stat}
+    return {stat["name"]: count(stat["value"]) for stat in answer["stats"] if "name" in stat}
 
 
 def lua_counters(values: Mapping[str, int]) -> Counter[str]:

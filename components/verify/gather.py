@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from threading import Thread
 from typing import Any, TypeVar
 
-from ..istio.manifests import ENVOY_FILTER, NETWORKING, TRAFFIC_EXTENSION, Manifest
-from . import admin, declared
+from ..istio import read
+from ..istio.names import ENVOY_FILTER, NETWORKING, TRAFFIC_EXTENSION, Manifest
+from ..istio.read import Capture
+from . import admin
 from .admin import AdminError
-from .declared import Capture
 from .facts import Facts, Pod, Proxy, Unread
 from .kubectl import ForwardError, Kubectl
 from .selection import pod, sample, selected
@@ -66,7 +68,7 @@ async def gather(source: Source, manifests: Sequence[Manifest]) -> Facts:
         ClusterError: the cluster cannot be read at all.
     """
     limit = asyncio.Semaphore(AT_ONCE)
-    captures = declared.captures(manifests)
+    captures = read.captures(manifests)
     objects = await _objects(source, manifests, captures, limit)
     pods = await _pods(source, captures, limit)
     known = [found for group in pods.values() if not isinstance(group, Unread) for found in group]
@@ -134,7 +136,7 @@ async def _proxies(
         try:
             async with limit, asyncio.timeout(_PROXY_SECONDS), _address(source, pods[key]) as address:
                 source.progress(f"reading proxies: {key}")
-                return await asyncio.to_thread(question, admin.client(address), clusters)
+                return await _in_background(lambda: question(admin.client(address), clusters))
         except (AdminError, ForwardError) as error:
             return Unread(str(error))
         except TimeoutError:
@@ -157,6 +159,32 @@ async def _proxies(
             exports = later[key]
             proxies[key] = found if isinstance(exports, Unread) else replace(found, later=exports)
     return proxies
+
+
+async def _in_background(work: Callable[[], Answer]) -> Answer:
+    """What blocking work returns, done in a thread that no one waits for once this is cancelled.
+
+    ``asyncio.to_thread`` would have the end of the program wait for a peer that does not answer.
+    """
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[Answer] = loop.create_future()
+
+    def settle(set_: Callable[[Any], None], outcome: Any) -> None:
+        if not result.done():  # else nobody waits any more
+            set_(outcome)
+
+    def run() -> None:
+        set_: Callable[[Any], None] = result.set_result
+        outcome: Any = None
+        try:
+            outcome = work()
+        except Exception as error:  # noqa: BLE001 - is raised where the result is waited for
+            set_, outcome = result.set_exception, error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, set_, outcome)
+
+    Thread(target=run, daemon=True).start()
+    return await result
 
 
 @asynccontextmanager

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
+from components.escaping import printable
 from lab import layout
 from lab.calls import Call, Side
 from lab.compare import Mark, Text
-from lab.layout import Run, visible
+from lab.layout import Run
 from lab.otlp import Span, Value
 
 Json = dict[str, Any]
@@ -28,12 +29,12 @@ def row(call: Call) -> Json:
     """What the list shows of a call."""
     return {
         "number": call.number,
-        "method": visible(call.method),
-        "target": visible(call.target.text),
+        "method": printable(call.method),
+        "target": printable(call.target.text),
         "status": call.status,
         "milliseconds": round(call.milliseconds, 1),
         "sizes": [size(call.request.size), size(call.response.size)],
-        "masked": [visible(name) for name in call.masked()],
+        "masked": [printable(name) for name in call.masked()],
         "notes": call.notes(),
     }
 
@@ -58,7 +59,7 @@ def detail(call: Call) -> Json:
         return {
             "title": name.capitalize(),
             "headers": [
-                [visible(header), shown(f"{name} header {header}", text)]
+                [printable(header), shown(f"{name} header {header}", text)]
                 for header, text in of.headers.items()
             ],
             "body": {
@@ -75,7 +76,7 @@ def detail(call: Call) -> Json:
         "targetRuns": shown("path", call.target),
         "facts": [
             ["Host", shown("host", call.host)],
-            *([name, [[visible(str(value))]]] for name, value in _facts(call)),
+            *([name, [[printable(str(value))]]] for name, value in _facts(call)),
         ],
         "sides": [side("request", call.request), side("response", call.response)],
         "marks": [_mark(where, text, mark) for where, text, mark in marks],
@@ -163,15 +164,15 @@ def _body_notes(side: Side) -> list[str]:
 
 
 def _mark(where: str, text: Text, mark: Mark) -> Json:
-    sent = None if mark.sent is None else visible(mark.sent)
+    sent = None if mark.sent is None else printable(mark.sent)
     if sent is not None and mark.sent_length > len(mark.sent or ""):
         sent += f" … ({mark.sent_length:,} characters)"
     return {
-        "where": visible(where),
+        "where": printable(where),
         "sent": sent,
-        "arrived": visible(text.text[mark.start : mark.end]),
+        "arrived": printable(text.text[mark.start : mark.end]),
         "kind": mark.why,
-        "name": visible(mark.name),
+        "name": printable(mark.name),
     }
 
 

@@ -21,7 +21,7 @@ OUTSIDE = "https://collector.example.com"
 MUTUAL = {"mode": "MUTUAL", "clientCertificate": "/c/cert.pem", "privateKey": "/c/key.pem"}
 VARIANTS: dict[str, Json] = {
     "outside": {"collectorUrl": OUTSIDE},
-    "outside, mutual TLS": {"collectorUrl": OUTSIDE, "egress": {"tls": MUTUAL}},
+    "outside, mutual TLS": {"collectorUrl": OUTSIDE, "egress": {"tls": MUTUAL, "exportTo": ["*"]}},
     "an address": {"collectorUrl": "http://10.0.0.7:4318"},
     "https to a Service": {"collectorUrl": "https://otel.obs.svc.cluster.local:4318"},
     "no limits": {"collectorUrl": OUTSIDE, "egress": {"limits": None}},

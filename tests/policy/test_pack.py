@@ -160,6 +160,9 @@ def test_each_setting_is_judged_by_whether_it_weakens_masking() -> None:
     harmless = {
         "sampling_ratio",  # how much is captured: the policy of limits
         "max_body_bytes",
+        "max_header_value_bytes",
+        "max_headers_bytes",
+        "max_path_bytes",
         "max_spans_per_second",
         "headers",  # what is recorded is masked by name and by value, whichever it is
         "skip_paths",  # less is captured

@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from components.istio import endpoint, manifests, script
-from components.istio.entries import may_hold_entry
-from components.istio.manifests import SCRIPT_HASH
+from components.istio.names import SCRIPT_HASH, Manifest
 from components.review import report
-from components.review.changes import compare
+from components.review.changes import compare, may_hold_entry
 from components.settings.models import Capture, Direction, Egress
 
 ENTRY = "istio-system/allow-otel-collector-endpoint"
@@ -50,7 +49,7 @@ def test_objects_of_others_are_compared_too() -> None:
 
 def test_a_table_is_aligned_and_its_cells_hold_any_text() -> None:
     assert report.table("T", ("a", "b"), [("x|y", "1\n2"), ("", "z")]) == (
-        "## T\n\n| a    | b   |\n|------|-----|\n| x\\|y | 1 2 |\n|      | z   |\n"
+        "## T\n\n| a      | b      |\n|--------|--------|\n| `x\\|y` | `1\\n2` |\n|        | z      |\n"
     )
 
 
@@ -63,7 +62,7 @@ def test_many_workloads_are_counted() -> None:
     assert " and 992 more |" in text
 
 
-def stack(url: str = URL, **egress: Any) -> dict[str, manifests.Manifest]:
+def stack(url: str = URL, **egress: Any) -> dict[str, Manifest]:
     """What a stack with the workload `shop/w` declares, by file."""
     settings = Egress.model_validate(egress, by_alias=True, by_name=False)
     collector = endpoint.collector(url, settings)
@@ -121,8 +120,12 @@ MUTUAL = {"mode": "MUTUAL", "clientCertificate": "/c.pem", "privateKey": "/k.pem
         ({"exportTo": ["shop", "a"]}, {"exportTo": ["shop", "b"]}, {"exportTo": ("-a", "+b")}),
         ({}, {"location": "external"}, {"location": ("mesh", "external")}),
         (
-            {"url": OUTSIDE},
-            {"url": OUTSIDE, "tls": {**MUTUAL, "sni": "otel", "caCertificates": "/ca.pem"}},
+            {"url": OUTSIDE, "exportTo": ["shop"]},
+            {
+                "url": OUTSIDE,
+                "exportTo": ["shop"],
+                "tls": {**MUTUAL, "sni": "otel", "caCertificates": "/ca.pem"},
+            },
             {
                 "tls.mode": ("SIMPLE", "MUTUAL"),
                 "tls.sni": ("otel.example.com", "otel"),

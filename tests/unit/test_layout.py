@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.escaping import printable
 from lab.compare import Mark
-from lab.layout import Run, hexadecimal, joined, lay_out, plain, visible
+from lab.layout import Run, hexadecimal, joined, lay_out, plain
 
 FORM = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data; boundary=b"
@@ -74,8 +75,10 @@ def test_bytes_are_a_dump_that_says_what_it_leaves_out() -> None:
     assert shown.endswith("and 909 bytes more\n")
 
 
-def test_control_characters_and_marks_of_direction_are_spelled_out() -> None:
-    assert visible("\x1b[31m\x07a\tb\nc\x9b\u202e\u200b") == "\\x1b[31m\\x07a\tb\nc\\x9b\\u202e\\u200b"
+def test_what_a_screen_would_obey_is_spelled_out() -> None:
+    shown = joined(lay_out("\x1b[31m\x07a\tb\nc\x9b\u202e\u200b", "text/plain").runs)
+
+    assert shown == "\\x1b[31m\\x07a\tb\nc\\x9b\\u202e\\u200b"
 
 
 def test_a_mark_is_kept_apart_from_the_text_around_it() -> None:
@@ -99,7 +102,7 @@ def test_nothing_of_any_body_is_lost_or_obeyed(text: str, content_type: str) -> 
     shown = joined(layout.runs)
     assert not UNSEEN.search(shown)
     if layout.form in ("JSON", "Text", "Multipart") and "=" not in text:
-        assert "".join(shown.split()) == "".join(visible(text.replace("\r\n", "\n")).split())
+        assert "".join(shown.split()) == "".join(printable(text.replace("\r\n", "\n")).split())
 
 
 @given(BODIES, TYPES, st.data())

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import render
+from components.istio.read import captures
 from components.istio.script import MAX_SCRIPT_BYTES
 from components.render.stack_file import Loader
-from components.review import changes
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -76,9 +76,7 @@ def test_every_committed_stack_declares_what_its_golden_file_says(stack: str) ->
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_script_of_a_committed_stack_is_within_the_budget(stack: str) -> None:
     sizes = [
-        len(text.encode())
-        for found in render.manifests(ROOT, stack)
-        for text in changes.scripts(found["spec"])
+        len(text.encode()) for capture in captures(render.manifests(ROOT, stack)) for text in capture.scripts
     ]
     assert sizes
     assert max(sizes) < MAX_SCRIPT_BYTES
@@ -160,6 +158,66 @@ def test_a_file_of_somebody_else_is_not_overwritten(
     told = f"{mine}: not written by render and left alone: move it, or render to another folder\n"
     assert capsys.readouterr().err == told
     assert [path.name for path in tmp_path.glob("*.yaml")] == [mine.name]
+
+
+def test_a_folder_belongs_to_the_stack_that_was_rendered_to_it(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(project, out) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    shutil.copy(project / "stacks" / "Pulumi.dev.yaml", project / "stacks" / "Pulumi.prod.yaml")
+    capsys.readouterr()
+    assert run(project, out, stack="prod") == 1
+    assert capsys.readouterr().err == (
+        f"{out}: holds what was rendered from stack astra-istio-instrumentation/dev: "
+        "render to another folder, or remove those files first\n"
+    )
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_folder_belongs_to_the_project_of_the_stack_too(project: Path, tmp_path: Path) -> None:
+    out, pulumi_yaml = tmp_path / "out", project / "Pulumi.yaml"
+    assert run(project, out) == 0
+    pulumi_yaml.write_text(pulumi_yaml.read_text("utf-8").replace("name: astra-", "name: other-"), "utf-8")
+    configure(project, SOUND.replace("{w:", "{v:"))
+    assert run(project, out) == 1
+    assert len(list(out.glob("*-w.yaml"))) == 1
+
+
+@pytest.mark.parametrize("name", [".{}.tmp", "{}"])
+def test_a_planted_link_is_not_written_through(project: Path, tmp_path: Path, name: str) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    assert run(project, out) == 0
+    for path in [*out.iterdir()]:
+        elsewhere.write_bytes(path.read_bytes())
+        link = out / name.format(path.name)
+        link.unlink(missing_ok=True)
+        link.symlink_to(elsewhere)
+    configure(project, SOUND.replace("app: w", "app: other"))
+    before = elsewhere.read_bytes()
+    assert run(project, out) == 0
+    assert elsewhere.read_bytes() == before
+    rendered = list(out.glob("[A-Z]*.yaml"))
+    assert len(rendered) == 3
+    assert not any(path.is_symlink() for path in rendered)
+
+
+def test_a_rendering_leaves_no_other_file_and_its_files_can_be_read_by_whom_the_umask_lets(
+    project: Path, tmp_path: Path
+) -> None:
+    assert run(project, tmp_path / "out") == 0
+    (tmp_path / "usual").touch()
+    files = list((tmp_path / "out").iterdir())
+    assert {path.suffix for path in files} == {".yaml"}
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "usual").stat().st_mode}
+
+
+def test_no_name_of_an_object_leads_out_of_the_folder(tmp_path: Path) -> None:
+    config_map = {"kind": "ConfigMap", "metadata": {"name": "../../escaped", "namespace": "n"}}
+    with pytest.raises(render.RenderError, match=r"cannot name a file, expected no '/'$"):
+        render.write([config_map], tmp_path / "out", stack="dev")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_the_program_refuses_is_refused_with_its_words_and_nothing_is_written(
