@@ -66,8 +66,8 @@ class EgressArgs(TypedDict):
     """Name of the ServiceEntry and the DestinationRule. Default: allow-otel-collector-endpoint."""
 
     namespace: NotRequired[pulumi.Input[str]]
-    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default: istio-
-    system."""
+    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default:
+    istio-system."""
 
     location: NotRequired[Location | None]
     """Where the collector is: mesh or external. Default: mesh for an http URL and for *.svc.cluster.local,

@@ -183,6 +183,11 @@ class TargetKind(StrEnum):
     SERVICE = "Service"
     SERVICE_ENTRY = "ServiceEntry"
 
+    @property
+    def is_proxy(self) -> bool:
+        """Whether it is a gateway or waypoint, and not a service behind one."""
+        return self in {TargetKind.GATEWAY, TargetKind.GATEWAY_CLASS}
+
 
 class BinaryBodies(StrEnum):
     """What becomes of a body that is not text."""
