@@ -1,7 +1,8 @@
 """Every setting of the package, its type, its bounds and its default: the one source of them.
 
-The components' TypedDicts (``args.py``) and docs/settings.md are written from these models, and a test holds
-``Pulumi.yaml``'s schema against them.
+The components' TypedDicts (``args.py``) and the reference of settings are written from these models. A test
+holds ``Pulumi.yaml``'s schema against them.
+
 A setting has two spellings, and a place accepts one of them: camelCase in stack config, snake_case in Python.
 
 Names, namespaces and labels may be Outputs; everything else decides what is declared, or is part of the
