@@ -439,6 +439,11 @@ class Workload(_Model):
         default=Capture(), description="Capture settings of this workload that differ from the stack's."
     )
 
+    @property
+    def is_at_waypoint(self) -> bool:
+        """Whether a waypoint's requests are captured."""
+        return self.target_refs is not None and Direction.INBOUND in self.directions
+
     def object_name(self, workload: str) -> Any:
         """The name of the object with a workload's script; an Output if it was given as one."""
         return f"{FILTER_NAME_PREFIX}{workload}" if self.filter_name is None else self.filter_name

@@ -69,10 +69,12 @@ class Problem(NamedTuple):
     Attributes:
         path: where it is.
         text: what is wrong there.
+        is_warning: it is allowed, and the user should know.
     """
 
     path: Path
     text: str
+    is_warning: bool = False
 
 
 class Secret:
