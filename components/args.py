@@ -1,7 +1,6 @@
 """The components' arguments, as their callers write them.
 
-TypedDicts with a string under each field, as Pulumi's component analyzer reads them; a test holds them
-against the models in ``settings/models.py``, which check them.
+Written by `make docs` from components/settings/models.py, which checks them. Do not edit.
 """
 
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from .settings.models import (
     BinaryBodies,
     Compatibility,
     Direction,
+    Encoding,
     Location,
     Mechanism,
     RedactionMode,
@@ -29,18 +29,18 @@ class TlsArgs(TypedDict):
     """SIMPLE (the default): the proxy checks the collector's certificate. MUTUAL: the proxy also shows a
     client certificate. ISTIO_MUTUAL: mTLS with the mesh's own certificates, for a collector in the mesh."""
 
-    sni: NotRequired[str]
+    sni: NotRequired[str | None]
     """Server name that the proxy asks for (SNI), and that the collector's certificate has to be valid for.
     Default: the URL's host. Required where the URL has an IP address."""
 
-    ca_certificates: NotRequired[str]
+    ca_certificates: NotRequired[str | None]
     """CA certificates that the proxy trusts: the path of a file in the proxy's container. Default: the
     system's root certificates."""
 
-    client_certificate: NotRequired[str]
+    client_certificate: NotRequired[str | None]
     """Client certificate for mode MUTUAL: the path of a file in the proxy's container."""
 
-    private_key: NotRequired[str]
+    private_key: NotRequired[str | None]
     """Private key of the client certificate, for mode MUTUAL: the path of a file in the proxy's container."""
 
 
@@ -66,18 +66,18 @@ class EgressArgs(TypedDict):
     """Name of the ServiceEntry and the DestinationRule. Default: allow-otel-collector-endpoint."""
 
     namespace: NotRequired[pulumi.Input[str]]
-    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default:
-    istio-system."""
+    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default: istio-
+    system."""
 
-    location: NotRequired[Location]
+    location: NotRequired[Location | None]
     """Where the collector is: mesh or external. Default: mesh for an http URL and for *.svc.cluster.local,
     else external."""
 
-    export_to: NotRequired[list[str]]
+    export_to: NotRequired[list[str] | None]
     """Namespaces that see the entry: names, '.' for the entry's own namespace, or '*' for all. Default: the
     mesh's own default, which is all."""
 
-    tls: NotRequired[TlsArgs]
+    tls: NotRequired[TlsArgs | None]
     """TLS to the collector. Default: SIMPLE for https, none for http."""
 
     limits: NotRequired[LimitsArgs | None]
@@ -106,6 +106,10 @@ class RedactionArgs(TypedDict):
 class ExportArgs(TypedDict):
     """How spans are sent to the collector."""
 
+    encoding: NotRequired[Encoding | None]
+    """Encoding of spans on their way to the collector: protobuf or json, both of OTLP/HTTP. Default:
+    protobuf; json with `compatibility: guide`, which allows no other."""
+
     timeout_ms: NotRequired[int]
     """How long an export may take before Envoy gives it up, in milliseconds, 1 to 60000, default 5000."""
 
@@ -131,13 +135,13 @@ class CaptureArgs(TypedDict):
     65536."""
 
     max_header_value_bytes: NotRequired[int]
-    """Bytes kept of a header's value, 64 to 65536, default 4096."""
+    """Bytes that are kept of one header's value, 64 to 65536, default 4096."""
 
     max_headers_bytes: NotRequired[int]
-    """Bytes kept of all header values of a message, 1024 to 65536, default 32768."""
+    """Bytes that are kept of all header values of one message, 1024 to 65536, default 32768."""
 
     max_path_bytes: NotRequired[int]
-    """Bytes kept of the path, 64 to 65536, default 8192."""
+    """Bytes that are kept of the path with its query, 64 to 65536, default 8192."""
 
     max_spans_per_second: NotRequired[int | None]
     """Most spans per second from one Lua VM, 1 to 1000000. A proxy has a VM for each filter chain and worker
@@ -192,7 +196,7 @@ class WorkloadArgs(TypedDict):
     labels: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Labels that select the workload's pods. Default: all pods of the namespace."""
 
-    target_refs: NotRequired[list[TargetRefArgs]]
+    target_refs: NotRequired[list[TargetRefArgs] | None]
     """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16 of them."""
 
     directions: NotRequired[list[Direction]]
@@ -203,7 +207,7 @@ class WorkloadArgs(TypedDict):
     """Kind of the object that holds the script: EnvoyFilter (the default), or TrafficExtension on Istio 1.30
     and later."""
 
-    filter_name: NotRequired[pulumi.Input[str]]
+    filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's
     name."""
 
@@ -239,7 +243,7 @@ class WorkloadCaptureArgs(TypedDict):
     labels: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Labels that select the workload's pods. Default: all pods of the namespace."""
 
-    target_refs: NotRequired[list[TargetRefArgs]]
+    target_refs: NotRequired[list[TargetRefArgs] | None]
     """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16 of them."""
 
     directions: NotRequired[list[Direction]]
@@ -250,7 +254,7 @@ class WorkloadCaptureArgs(TypedDict):
     """Kind of the object that holds the script: EnvoyFilter (the default), or TrafficExtension on Istio 1.30
     and later."""
 
-    filter_name: NotRequired[pulumi.Input[str]]
+    filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's
     name."""
 

@@ -4,11 +4,13 @@
 local config = require("config")
 local bounds = require("bounds")
 local json = require("json")
+local otlp = require("otlp")
 local redaction = require("redaction")
+local utf8 = require("utf8")
 
 local clear = require("table.clear")
 
-local cut, escape = bounds.cut, json.escape
+local cut, escape, repair = bounds.cut, json.escape, utf8.repair
 
 local MAX_CACHED, MAX_VALUE = 256, 160
 
@@ -38,10 +40,10 @@ local cache, cached = {}, 0
 
 local members, values, masked = {}, {}, {}
 
---- A member of a JSON object that stands inside a JSON string: quotes and escapes are escaped once more.
+--- A member of a JSON object that stands in a text.
 local function member(name, value)
   local key = name == ":authority" and "host" or name
-  local text = ('\\"%s\\":\\"%s\\"'):format(escape(escape(key)), escape(escape(value)))
+  local text = otlp.content(('"%s":"%s"'):format(escape(repair(key)), escape(repair(value))))
   if #value <= MAX_VALUE and name ~= "x-request-id" then
     if cached >= MAX_CACHED then
       cache, cached = {}, 0
@@ -59,7 +61,7 @@ local M = {}
 -- on its own.
 -- @param headers Envoy's header map
 -- @return the values that the filter uses by name, not masked, until the next call
--- @return the allowlisted headers: a JSON object, escaped for a string
+-- @return the allowlisted headers: a JSON object, as it stands in a text (see otlp.content)
 -- @return whether values of these were cut, or left out, for one is too long or all are
 -- @return whether the path was cut
 function M.read(headers)

@@ -32,7 +32,7 @@ from pulumi.runtime.rpc import deserialize_properties
 from pulumi.runtime.stack import run_in_stack
 
 from ..escaping import write as write_text
-from ..istio.manifests import Manifest
+from ..istio.names import Manifest
 from ..settings.validation import SettingsError
 from . import safe_file, stack_file
 

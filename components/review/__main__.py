@@ -18,11 +18,10 @@ import yaml
 
 from .. import render
 from ..escaping import fence_around, in_markdown, printable, write
-from ..istio.entries import may_hold_entry
-from ..istio.manifests import Manifest
+from ..istio.names import Manifest
 from ..render import bounded_yaml, safe_file, stack_file
 from . import revisions
-from .changes import Manifests, compare
+from .changes import Manifests, compare, may_hold_entry
 from .report import summary, without_repeats
 
 _FAILED = 2

@@ -8,8 +8,8 @@ from pathlib import Path
 
 _USUAL_BASE = "origin/main"
 
-# A user's settings, or a hook that this is called from, change what git answers, or have it run something. Where
-# it finds settings stays: they say which repositories of other users it may read (safe.directory).
+# A user's settings, or a hook that this is called from, change what git answers, or have it run something.
+# Where it finds settings stays: they say which repositories of other users it may read (safe.directory).
 _WHERE_SETTINGS_ARE = {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"}
 _PLAIN = {"core.fsmonitor": "false", "core.hooksPath": os.devnull, "core.attributesFile": os.devnull}
 _NO_SETTINGS = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}

@@ -40,7 +40,7 @@ def others(default: Any) -> list[Any]:
             return [[*default, text] for text in OTHER_TEXTS]
         case str():
             return list(OTHER_TEXTS)
-    return [1] if default is None else [default - 1, default + 1]
+    return [1, "json"] if default is None else [default - 1, default + 1]
 
 
 def nested(path: Setting, value: Any) -> dict[str, Any]:
