@@ -33,7 +33,7 @@ RUN = set -f; $(BIN)/python -m
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test test-all test-mesh bench render verify lint format lock clean docs review wheel
+.PHONY: help demo demo-serve screenshots test test-all test-mesh bench render verify lint format lock clean docs review wheel
 
 help: ## Print this list
 	@echo "Usage: make TARGET [STACK=dev] [PROJECT=DIR] [OUT=DIR] [ARGS='...']"
@@ -44,6 +44,9 @@ demo: $(VENV)/.test ## Capture real traffic through a real Envoy and show the sp
 
 demo-serve: $(VENV)/.test ## The demo's Envoy, left running for your own requests
 	@$(RUN) lab.demo --stack="$$ASTRA_STACK" --serve $$ASTRA_ARGS
+
+screenshots: $(VENV)/.test ## Take the pictures of the demo's page in docs/ anew, with Chromium
+	@$(BIN)/python -m tools.screenshots $(ARGS)
 
 test: $(VENV)/.test ## Unit, Lua and Envoy tests
 	@$(PYTEST)
