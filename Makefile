@@ -86,13 +86,16 @@ lint: $(VENV)/.lint ## Check style, types and Lua
 format: $(VENV)/.lint ## Format Python and Lua in place
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/lint.sh format
 
-lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
-	@uv pip compile -q --universal --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.txt
-	@uv pip compile -q --universal --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url --group test -c requirements.txt pyproject.toml -o requirements-test.txt
-	@uv pip compile -q --universal --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url --group build -c requirements-test.txt -o requirements-build.txt
-	@uv pip compile -q --universal --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url --group test --group lint -c requirements-test.txt pyproject.toml -o requirements-lint.txt
-	@uv pip compile -q --universal --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url --group test --group bench -c requirements-test.txt pyproject.toml -o requirements-bench.txt
-	@uv pip compile -q --universal --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url --group policy -c requirements-test.txt pyproject.toml -o policy/requirements.txt
+COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url
+
+lock: $(VENV)/.runtime ## Pin the dependencies of pyproject.toml, and uv, anew
+	@echo uv | $(COMPILE) - -o tools/uv.txt
+	@$(COMPILE) pyproject.toml -o requirements.txt
+	@$(COMPILE) --group test -c requirements.txt pyproject.toml -o requirements-test.txt
+	@$(COMPILE) --group build -c requirements-test.txt -o requirements-build.txt
+	@$(COMPILE) --group test --group lint -c requirements-test.txt pyproject.toml -o requirements-lint.txt
+	@$(COMPILE) --group test --group bench -c requirements-test.txt pyproject.toml -o requirements-bench.txt
+	@$(COMPILE) --group policy -c requirements-test.txt pyproject.toml -o policy/requirements.txt
 
 clean: ## Remove everything that was installed or written
 	rm -rf $(VENV) .cache rendered dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -105,9 +108,11 @@ $(VENV)/.runtime: requirements.txt
 	@$(INSTALL) $(VENV) $< $@
 
 # The package of this source, built and installed, for programs that import it.
-$(VENV)/.package: $(VENV)/.runtime pyproject.toml $(wildcard components/*.py components/*/*.py lua/*.lua)
+$(VENV)/.package: $(VENV)/.runtime $(BUILD)/.stamp pyproject.toml $(wildcard components/*.py components/*/*.py lua/*.lua)
 	@echo "Installing the package into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	@rm -rf $(BUILD)/wheel
+	@$(BUILD)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(BUILD)/wheel .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(BUILD)/wheel/*.whl
 	@touch $@
 
 # What builds the wheel has an environment of its own: `pulumi` takes the other one for filled if it is there.

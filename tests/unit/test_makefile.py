@@ -15,7 +15,7 @@ TARGETS = {
     "render": ["--stack", "--project", "--out"],
 }
 VARIABLES = {"--stack": "STACK", "--base": "BASE", "--out": "OUT", "--project": "PROJECT"}
-STAMPS = (".runtime", ".test", ".package")
+STAMPS = (".runtime", ".stamp", ".test", ".package")
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def make(venv: Path, *arguments: str, **environment: str) -> list[str]:
     own = {
         name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", *VARIABLES.values()}
     }
-    command = ["make", "--no-print-directory", f"VENV={venv}", *arguments]
+    command = ["make", "--no-print-directory", f"VENV={venv}", f"BUILD={venv}", *arguments]
     done = subprocess.run(
         command,
         cwd=ROOT,

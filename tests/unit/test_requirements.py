@@ -22,6 +22,14 @@ def test_every_requirement_is_a_version_with_its_hashes(file: Path) -> None:
 
 def test_make_pins_with_hashes_and_names_no_registry() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    commands = [line for line in makefile.splitlines() if "uv pip compile" in line]
-    assert commands
-    assert all("--generate-hashes" in line and "--no-emit-index-url" in line for line in commands)
+    [command] = re.findall(r"^COMPILE = (.*)$", makefile, re.MULTILINE)
+    assert "uv pip compile" not in makefile.replace(command, "")
+    assert {"--generate-hashes", "--no-emit-index-url"} <= set(command.split())
+
+
+def test_nothing_is_built_with_what_was_not_pinned() -> None:
+    """Unless it is told not to, pip builds with the newest of what is asked for."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    lines = [line for line in makefile.splitlines() if re.search(r"pip (wheel|install)\b", line)]
+    assert lines
+    assert all("--no-build-isolation" in line or "--no-index" in line for line in lines)
