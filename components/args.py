@@ -66,8 +66,8 @@ class EgressArgs(TypedDict):
     """Name of the ServiceEntry and the DestinationRule. Default: allow-otel-collector-endpoint."""
 
     namespace: NotRequired[pulumi.Input[str]]
-    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default: istio-
-    system."""
+    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default:
+    istio-system."""
 
     location: NotRequired[Location | None]
     """Where the collector is: mesh or external. Default: mesh for an http URL and for *.svc.cluster.local,
@@ -75,7 +75,7 @@ class EgressArgs(TypedDict):
 
     export_to: NotRequired[list[str] | None]
     """Namespaces that see the entry: names, '.' for the entry's own namespace, or '*' for all. Default: the
-    mesh's own default, which is all."""
+    mesh's own default, which is all. Required with tls.mode MUTUAL."""
 
     tls: NotRequired[TlsArgs | None]
     """TLS to the collector. Default: SIMPLE for https, none for http."""
@@ -107,8 +107,8 @@ class ExportArgs(TypedDict):
     """How spans are sent to the collector."""
 
     encoding: NotRequired[Encoding | None]
-    """Encoding of spans on their way to the collector: protobuf or json, both of OTLP/HTTP. Default:
-    protobuf; json with `compatibility: guide`, which allows no other."""
+    """Encoding of the exports: protobuf or json, the two encodings of OTLP/HTTP. Default: protobuf. With
+    compatibility: guide it is json, and protobuf is refused."""
 
     timeout_ms: NotRequired[int]
     """How long an export may take before Envoy gives it up, in milliseconds, 1 to 60000, default 5000."""

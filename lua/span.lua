@@ -14,6 +14,7 @@ local repair = utf8.repair
 
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
+local MAX_PEER = 256 -- bytes, of a pod's name or an address
 local NO_BODY = body.new({})
 
 local UNSET, ERROR = nil, 2 -- Status.StatusCode
@@ -48,11 +49,10 @@ local function head(identity, values, stream, now)
   local name = GUIDE and "example-span" or method ~= "" and method or "HTTP"
   otlp.put_start(out:reset(), identity, name, KIND, now, config.sensor_id)
   otlp.put_text(out, "http.method", method)
-  otlp.put_text(out, "http.target", repair(redaction.text(values[":path"] or "")))
   otlp.put_text(out, "http.host", repair(redaction.host(values[":authority"] or "")))
   otlp.put_text(out, "http.flavor", (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "")
   otlp.put_text(out, "http.scheme", values["x-forwarded-proto"] == "https" and "https" or repair(scheme))
-  otlp.put_text(out, "net.sock.peer.addr", repair(claimed_peer(values, stream)))
+  otlp.put_text(out, "net.sock.peer.addr", repair(claimed_peer(values, stream):sub(1, MAX_PEER)))
   if not GUIDE then
     -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
     otlp.put_text(out, "network.peer.address", ip(stream:downstreamDirectRemoteAddress()))
@@ -75,6 +75,7 @@ function M.begin(header_map, stream, now)
     method = values[":method"] or "",
     started = now,
     head = head(identity, values, stream, now),
+    target = redaction.text(values[":path"] or ""),
     is_target_cut = is_target_cut,
     request_headers = shown,
     are_request_headers_cut = are_headers_cut,
@@ -132,6 +133,7 @@ end
 -- @return a buffer, until the next call
 function M.render(handle, record, now)
   out:reset():put(record.head)
+  otlp.put_text(out, "http.target", repair(record.target))
   put_body(handle, "http.request.body", record.request_body)
   put_body(handle, "http.response.body", record.response_body)
   otlp.put_content(out, "http.request.headers", record.request_headers)

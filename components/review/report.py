@@ -19,7 +19,7 @@ def summary(changes: Changes) -> str:
             table(
                 "Settings",
                 ("setting", "from", "to", "of"),
-                [(*key, _names(found)) for key, found in changes.settings.items()],
+                [(*key, _names(names)) for key, names in changes.settings.items()],
             )
         )
     if changes.scripts:
@@ -27,13 +27,13 @@ def summary(changes: Changes) -> str:
             table(
                 "Script",
                 ("from", "to", "workloads"),
-                [(*key, _names(found)) for key, found in changes.scripts.items()],
+                [(*key, _names(names)) for key, names in changes.scripts.items()],
             )
         )
     objects = [
-        (kind, what, _names(found))
+        (kind, what, _names(names))
         for kind, by_what in sorted(changes.objects.items())
-        for what, found in by_what.items()
+        for what, names in by_what.items()
     ]
     if objects:
         tables.append(table("Objects", ("kind", "", "namespace/name"), objects))
@@ -55,6 +55,6 @@ def without_repeats(diff: str) -> str:
     return "".join(shown)
 
 
-def _names(found: Sequence[str]) -> str:
-    more = len(found) - _SHOWN_NAMES
-    return ", ".join(found[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")

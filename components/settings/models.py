@@ -183,6 +183,11 @@ class TargetKind(StrEnum):
     SERVICE = "Service"
     SERVICE_ENTRY = "ServiceEntry"
 
+    @property
+    def is_proxy(self) -> bool:
+        """Whether it is a gateway or waypoint, and not a service behind one."""
+        return self in {TargetKind.GATEWAY, TargetKind.GATEWAY_CLASS}
+
 
 class BinaryBodies(StrEnum):
     """What becomes of a body that is not text."""
@@ -317,7 +322,7 @@ class Egress(_Model):
         default=None,
         min_length=1,
         description="Namespaces that see the entry: names, '.' for the entry's own namespace, or '*' for "
-        "all. Default: the mesh's own default, which is all.",
+        "all. Default: the mesh's own default, which is all. Required with tls.mode MUTUAL.",
     )
     tls: Tls | None = Field(
         default=None, description="TLS to the collector. Default: SIMPLE for https, none for http."
@@ -358,8 +363,8 @@ class Export(_Model):
 
     encoding: Encoding | None = _choice(
         None,
-        "Encoding of spans on their way to the collector: protobuf or json, both of OTLP/HTTP. Default: "
-        "protobuf; json with `compatibility: guide`, which allows no other.",
+        "Encoding of the exports: protobuf or json, the two encodings of OTLP/HTTP. Default: protobuf. With "
+        "compatibility: guide it is json, and protobuf is refused.",
     )
     timeout_ms: Whole = Field(
         default=5000,

@@ -43,12 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return report.UNCHECKED
     except (asyncio.CancelledError, KeyboardInterrupt):
         return _INTERRUPTED
-    found = list(findings(facts))
+    results = list(findings(facts))
     if options.output == "table":
-        write(sys.stdout, report.as_table(options.stack, found, shutil.get_terminal_size((120, 0)).columns))
+        width = shutil.get_terminal_size((120, 0)).columns
+        write(sys.stdout, report.as_table(options.stack, results, width))
     else:
-        write(sys.stdout, _CHECKED[options.output](options.stack, found))
-    return report.exit_status(found)
+        write(sys.stdout, _CHECKED[options.output](options.stack, results))
+    return report.exit_status(results)
 
 
 class _Rights(argparse.Action):
@@ -136,10 +137,10 @@ def _pods(text: str) -> int | None:
 
 
 def _admin_address(text: str) -> tuple[str, str]:
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found["address"].rpartition(":")[2]) > MAX_PORT:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["address"].rpartition(":")[2]) > MAX_PORT:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected POD.NAMESPACE=HOST:PORT")
-    return found["pod"], found["address"]
+    return match["pod"], match["address"]
 
 
 def _seconds(text: str) -> float:
@@ -178,8 +179,8 @@ def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]
     """The package's own objects in the cluster of a provider; of the only one if None."""
     clusters = {
         name: objects
-        for name, found in render.render(project, stack).clusters.items()
-        if (objects := read.own(found))
+        for name, manifests in render.render(project, stack).clusters.items()
+        if (objects := read.own(manifests))
     }
     if not clusters:
         raise render.RenderError(f"stack {stack}: declares nothing of this package")

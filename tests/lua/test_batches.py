@@ -131,7 +131,7 @@ def test_a_slow_exchange_is_not_taken_for_an_aborted_one(proxy):
 
 def test_aborted_exchanges_do_not_pile_up(proxy):
     for _ in range(10_000):
-        proxy.stream().request(GET, b"x" * 1000, ended=False).destroy()
+        proxy.stream().request(GET, b"x" * 100, ended=False).destroy()
     # The oldest left for want of room, each as a span; a batch may wait.
     assert 10_000 - 4096 - 32 <= len(proxy.spans) < 10_000
     proxy.advance(2)
@@ -217,13 +217,39 @@ def test_headers_of_requests_in_flight_are_bounded_together(start):
     assert 200 < len(held) < 400  # of 40 KiB each, as they stand in a span
 
 
-def test_requests_whose_paths_are_too_much_together_leave_the_oldest_first(proxy):
-    path = "/" + "x" * 8000
-    streams = [proxy.stream().request([GET[0], (":path", path), *GET[2:]], ended=False) for _ in range(2000)]
-    assert 500 < len(proxy.spans) < 1000
-    assert {span["error.type"] for span in proxy.spans} == {"aborted"}
-    streams[-1].response()
-    assert proxy.errors == []
+WIDE = [
+    (":path", "/" + "x" * 9000),
+    (":method", "M" * 100),
+    (":authority", "h" * 500),
+    ("x-forwarded-for", "f" * 4000),
+]
+
+
+def test_no_number_of_large_requests_that_wait_hides_a_body_of_others(start):
+    proxy = start(**AT_ONCE)
+    waiting = [proxy.stream().request(WIDE, b"z" * KIB, ended=False) for _ in range(3000)]
+    body = b"y" * 64 * KIB
+    for _ in range(9):
+        proxy.exchange([*GET, ("user-agent", "other")], sent=[body], answered=[body])
+    found = by_agent(proxy, "other")
+    assert {len(span["http.request.body"]) for span in found} == {len(body)}
+    assert {len(span["http.response.body"]) for span in found} == {len(body)}
+    waiting[0].response()
+    assert proxy.spans[-1]["http.target.truncated"] is True
+    assert proxy.spans[-1]["http.target"] == WIDE[0][1][:256]
+    assert all("error.type" not in span.attributes for span in proxy.spans)
+
+
+def test_who_holds_just_a_fair_share_leaves_others_no_less(start):
+    proxy = start(**AT_ONCE)
+    # Together a little less than what is left when some give way.
+    waiting = [proxy.stream().request(GET, b"x" * 20 * KIB, ended=False) for _ in range(500)]
+    body = b"y" * 64 * KIB
+    streams = [proxy.stream().request(SLOW, body) for _ in range(60)]
+    for stream in streams:
+        stream.response()
+    assert {len(span["http.request.body"]) for span in by_agent(proxy, "slow")} == {len(body)}
+    assert len(waiting) == 500
 
 
 def test_a_body_that_comes_byte_by_byte_is_kept_as_it_came(proxy):
