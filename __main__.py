@@ -1,21 +1,20 @@
 """The Pulumi program: an adapter from a stack's configuration to the components, and on to its outputs."""
 
+from typing import Any
+
 import pulumi
 from pulumi.runtime import is_config_secret
 from pulumi.runtime.config import CONFIG
 
 from components import TrafficCapture
-from components.plan import misplaced_keys, stack_config
+from components.stack_config import stack_config
 
 # pulumi.Config reads keys that the program knows; a mistyped key shows only in the whole of them.
-namespace = f"{pulumi.get_project()}:"
-config = {
-    key.removeprefix(namespace): value for key, value in CONFIG.get().items() if key.startswith(namespace)
-}
-secrets = {key for key in config if is_config_secret(namespace + key)}
-misplaced = misplaced_keys(CONFIG.get(), pulumi.get_project())
+config = CONFIG.get()
+secrets = {key for key in config if is_config_secret(key)}
+settings: Any = stack_config(config, secrets, pulumi.get_project())
 
-capture = TrafficCapture("astra", stack_config(config, secrets, misplaced))
+capture = TrafficCapture("astra", settings)
 
 pulumi.export("collectorHost", capture.collector_host)
 pulumi.export("collectorPort", capture.collector_port)

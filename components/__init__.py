@@ -14,7 +14,7 @@ from .args import (
     WorkloadCaptureArgs,
 )
 from .collector_egress import CollectorEgress
-from .settings import (
+from .settings.models import (
     BinaryBodies,
     Compatibility,
     Direction,
@@ -25,8 +25,8 @@ from .settings import (
     TargetKind,
     TlsMode,
 )
+from .settings.validation import SettingsError
 from .traffic_capture import CapturedWorkload, TrafficCapture
-from .validation import SettingsError
 from .workload_capture import WorkloadCapture
 
 __all__ = [

@@ -1,7 +1,7 @@
 """The components' arguments, as their callers write them.
 
 TypedDicts with a string under each field, as Pulumi's component analyzer reads them; a test holds them
-against the models in ``settings.py``, which check them.
+against the models in ``settings/models.py``, which check them.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from .settings import (
+from .settings.models import (
     BinaryBodies,
     Compatibility,
     Direction,
@@ -23,166 +23,183 @@ from .settings import (
 
 
 class TlsArgs(TypedDict):
-    """How TLS to the collector is originated (Istio's ClientTLSSettings)."""
+    """TLS from the proxies to the collector (Istio's ClientTLSSettings)."""
 
     mode: NotRequired[TlsMode]
-    """SIMPLE (the default), MUTUAL with a client certificate, or ISTIO_MUTUAL inside the mesh."""
+    """SIMPLE (the default): the proxy checks the collector's certificate. MUTUAL: the proxy also shows a
+    client certificate. ISTIO_MUTUAL: mTLS with the mesh's own certificates, for a collector in the mesh."""
 
     sni: NotRequired[str]
-    """The server name asked for. Default: the URL's host; needed where that is an IP address."""
+    """Server name that the proxy asks for (SNI), and that the collector's certificate has to be valid for.
+    Default: the URL's host. Required where the URL has an IP address."""
 
     ca_certificates: NotRequired[str]
-    """Path in the proxy's container of the CA bundle. Default: the system's roots."""
+    """CA certificates that the proxy trusts: the path of a file in the proxy's container. Default: the
+    system's root certificates."""
 
     client_certificate: NotRequired[str]
-    """Path in the proxy's container of the client certificate (MUTUAL)."""
+    """Client certificate for mode MUTUAL: the path of a file in the proxy's container."""
 
     private_key: NotRequired[str]
-    """Path in the proxy's container of the client certificate's key (MUTUAL)."""
+    """Private key of the client certificate, for mode MUTUAL: the path of a file in the proxy's container."""
 
 
 class LimitsArgs(TypedDict):
-    """What a proxy holds back for a slow or dead collector; beyond it Envoy drops spans."""
+    """What each proxy may hold for a slow collector. Envoy drops further exports."""
 
     max_connections: NotRequired[int]
-    """Connections to the collector per proxy worker, 1 to 1024, default 8."""
+    """Connections of one proxy to the collector, over all of its worker threads, 1 to 1024, default 8."""
 
     max_pending_requests: NotRequired[int]
-    """Export requests that wait for a connection, 1 to 65536, default 32."""
+    """Exports of one proxy that wait for a connection, over all of its worker threads, 1 to 65536, default
+    32."""
 
 
 class EgressArgs(TypedDict):
-    """The mesh's way to the collector."""
+    """The way from the proxies to the collector."""
 
     create: NotRequired[bool]
-    """Declare the entry (the default); false where another stack of the cluster does."""
+    """Whether this stack declares the entry: the ServiceEntry and the DestinationRule. false: another stack
+    of the cluster declares it. Default: true."""
 
     name: NotRequired[pulumi.Input[str]]
-    """Name of the ServiceEntry and DestinationRule, default allow-otel-collector-endpoint."""
+    """Name of the ServiceEntry and the DestinationRule. Default: allow-otel-collector-endpoint."""
 
     namespace: NotRequired[pulumi.Input[str]]
-    """Their namespace: the mesh's root namespace, default istio-system."""
+    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default:
+    istio-system."""
 
     location: NotRequired[Location]
-    """mesh or external. Default: mesh for an http URL and for *.svc.cluster.local, else external."""
+    """Where the collector is: mesh or external. Default: mesh for an http URL and for *.svc.cluster.local,
+    else external."""
 
     export_to: NotRequired[list[str]]
-    """Namespaces that see the entry: names, '.' or '*'. Default: the mesh's own default, all."""
+    """Namespaces that see the entry: names, '.' for the entry's own namespace, or '*' for all. Default: the
+    mesh's own default, which is all."""
 
     tls: NotRequired[TlsArgs]
     """TLS to the collector. Default: SIMPLE for https, none for http."""
 
     limits: NotRequired[LimitsArgs | None]
-    """Bounds of what waits for the collector; null declares none."""
+    """What each proxy may hold for a slow collector. null: no limits."""
 
     waypoints: NotRequired[bool]
-    """Make the collector known to every waypoint too, as TrafficExtension on one needs it: by an EnvoyFilter
-    that patches nothing. Default: false."""
+    """Whether every waypoint gets the cluster of the collector too, as a TrafficExtension at a waypoint needs
+    it. true declares an EnvoyFilter that has no patch and asks for this cluster. Default: false."""
 
 
 class RedactionArgs(TypedDict):
     """What is masked in captured traffic."""
 
     mode: NotRequired[RedactionMode]
-    """mask secrets in the proxy (the default), or none."""
+    """mask (the default): secrets are replaced by *** before anything leaves the proxy. none: they are sent
+    as they are."""
 
     headers: NotRequired[list[str]]
-    """Headers whose values are masked, in lower case."""
+    """Names of headers whose values are masked, in lower case."""
 
     fields: NotRequired[list[str]]
-    """Words that make a field, parameter or header secret; 'api key' is two in a row."""
+    """Secret words. A value is masked where the name of its field, parameter or header contains one of them.
+    'api key' stands for these two words in a row, as in apiKey or x-api-key."""
 
 
 class ExportArgs(TypedDict):
-    """How spans are sent."""
+    """How spans are sent to the collector."""
 
     timeout_ms: NotRequired[int]
-    """Timeout of an export call in milliseconds, 1 to 60000, default 5000."""
+    """How long an export may take before Envoy gives it up, in milliseconds, 1 to 60000, default 5000."""
 
     max_batch_spans: NotRequired[int]
-    """Spans per export call, 1 to 512, default 32."""
+    """Most spans in one export, 1 to 512, default 32."""
 
     max_batch_bytes: NotRequired[int]
-    """Bytes per export call, 1024 to 8388608, default 262144."""
+    """Most bytes in one export, 1024 to 8388608, default 262144. A single span that is larger is sent
+    alone."""
 
     max_delay_ms: NotRequired[int]
-    """How long a span may wait for others in milliseconds, 0 to 60000, default 1000."""
+    """How long a span may wait for other spans, in milliseconds, 0 to 60000, default 1000."""
 
 
 class CaptureArgs(TypedDict):
     """What is captured of a request, and how it is sent."""
 
     sampling_ratio: NotRequired[float]
-    """Share of requests to capture, 0 to 1, default 1."""
+    """Share of the requests that are captured, 0 to 1, default 1."""
 
     max_body_bytes: NotRequired[int]
-    """Bytes kept of each body, request and response apart, 0 to 262144, default 65536."""
+    """Bytes that are kept of the request's body, and of the response's body, 0 to 262144 each, default
+    65536."""
 
     max_spans_per_second: NotRequired[int | None]
-    """Spans per second and Lua VM, 1 to 1000000. Default: no limit."""
+    """Most spans per second from one Lua VM, 1 to 1000000. A proxy has a VM for each filter chain and worker
+    thread. Default: no limit."""
 
     content_types: NotRequired[list[str]]
-    """Content types that are text: type/subtype, type/* or type/*+suffix."""
+    """Content types whose bodies are text, whatever their bytes: type/subtype, type/* or type/*+suffix."""
 
     binary_bodies: NotRequired[BinaryBodies]
-    """omit the bytes of bodies that are not text (the default), or send them as bytes."""
+    """What is sent of a body that is not text. omit (the default): its size only. bytes: the body itself."""
 
     headers: NotRequired[list[str]]
-    """Headers to record, in lower case. Default: the guide's allowlist."""
+    """Names of headers that are recorded, in lower case. Default: the list of the setup guide."""
 
     redaction: NotRequired[RedactionArgs]
     """What is masked before it leaves the proxy."""
 
     skip_paths: NotRequired[list[str]]
-    """Paths not to capture; '*' at the end matches any rest."""
+    """Paths whose requests are not captured. '*' at the end matches any rest."""
 
     scheme: NotRequired[Scheme]
-    """What spans say in http.scheme: auto (the default), http or https."""
+    """Value of http.scheme in spans: http, https, or auto (the default), which takes it from the request."""
 
     export: NotRequired[ExportArgs]
-    """Timeout and batches of the calls to the collector."""
+    """How spans are sent: timeout and batches."""
 
     scope_name: NotRequired[str]
-    """Instrumentation scope of the spans, default astra-istio-servicemesh."""
+    """Name of the instrumentation scope in spans. Default: astra-istio-servicemesh."""
 
     compatibility: NotRequired[Compatibility]
-    """otel (the default), or guide: the exact payload of the manual procedure."""
+    """Form of the spans: otel (the default), or guide, which is exactly what the setup guide's script
+    sends."""
 
 
 class TargetRefArgs(TypedDict):
-    """A gateway, or what a waypoint serves (Istio's PolicyTargetReference; the kind says the group)."""
+    """A gateway, a waypoint, or a service behind a waypoint (Istio's PolicyTargetReference)."""
 
     kind: TargetKind
-    """Gateway, GatewayClass (istio-waypoint, in the mesh's root namespace), Service or ServiceEntry."""
+    """Kind of the target: Gateway, Service or ServiceEntry; or GatewayClass, which stands for all waypoints
+    (istio-waypoint, in the mesh's root namespace)."""
 
     name: pulumi.Input[str]
-    """Its name, in the workload's namespace unless it is a GatewayClass."""
+    """Name of the target. It is in the workload's namespace, unless it is a GatewayClass."""
 
 
 class WorkloadArgs(TypedDict):
-    """The pods, or the gateway or waypoint, whose traffic is captured."""
+    """The pods, the gateway or the waypoint whose traffic is captured."""
 
     namespace: pulumi.Input[str]
-    """The workload's namespace; the mesh's root namespace means all."""
+    """Namespace of the workload. The mesh's root namespace stands for all namespaces."""
 
     labels: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
-    """Labels that select the workload's pods. Default: every pod of the namespace."""
+    """Labels that select the workload's pods. Default: all pods of the namespace."""
 
     target_refs: NotRequired[list[TargetRefArgs]]
-    """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16."""
+    """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16 of them."""
 
     directions: NotRequired[list[Direction]]
-    """inbound (the default) and outbound requests of a sidecar, inbound ones of a waypoint, or gateway for a
-    gateway's."""
+    """Which requests are captured. inbound (the default): those that a sidecar or waypoint receives.
+    outbound: those that a sidecar sends. gateway: those that pass a gateway."""
 
     mechanism: NotRequired[Mechanism]
-    """EnvoyFilter (the default), or TrafficExtension on Istio 1.30 and later."""
+    """Kind of the object that holds the script: EnvoyFilter (the default), or TrafficExtension on Istio 1.30
+    and later."""
 
     filter_name: NotRequired[pulumi.Input[str]]
-    """Name of the object with the script. Default: astra-istio-mesh-filter-<workload>."""
+    """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's
+    name."""
 
     capture: NotRequired[CaptureArgs]
-    """Capture settings that differ from the stack's."""
+    """Capture settings of this workload that differ from the stack's."""
 
 
 class CollectorEgressArgs(TypedDict):
@@ -192,51 +209,53 @@ class CollectorEgressArgs(TypedDict):
     """OTLP/HTTP endpoint of the Astra Traffic Collector; an empty path means /v1/traces."""
 
     egress: NotRequired[EgressArgs]
-    """The mesh's way to the collector."""
+    """The way from the proxies to the collector."""
 
     common_labels: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Labels on every object, such as istio.io/rev for one control plane of several."""
+    """Labels on every object. For example, istio.io/rev names the control plane that reads the objects."""
 
 
 class WorkloadCaptureArgs(TypedDict):
     """Arguments of ``WorkloadCapture``."""
 
     namespace: pulumi.Input[str]
-    """The workload's namespace; the mesh's root namespace means all."""
+    """Namespace of the workload. The mesh's root namespace stands for all namespaces."""
 
     collector_url: str
     """OTLP/HTTP endpoint of the Astra Traffic Collector; an empty path means /v1/traces."""
 
     sensor_id: str
-    """Sensor ID from the Astra dashboard: a UUID, in plain text, never a secret."""
+    """The sensor's UUID, from the Astra dashboard. It is plain text; a secret is refused."""
 
     labels: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
-    """Labels that select the workload's pods. Default: every pod of the namespace."""
+    """Labels that select the workload's pods. Default: all pods of the namespace."""
 
     target_refs: NotRequired[list[TargetRefArgs]]
-    """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16."""
+    """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16 of them."""
 
     directions: NotRequired[list[Direction]]
-    """inbound (the default) and outbound requests of a sidecar, inbound ones of a waypoint, or gateway for a
-    gateway's."""
+    """Which requests are captured. inbound (the default): those that a sidecar or waypoint receives.
+    outbound: those that a sidecar sends. gateway: those that pass a gateway."""
 
     mechanism: NotRequired[Mechanism]
-    """EnvoyFilter (the default), or TrafficExtension on Istio 1.30 and later."""
+    """Kind of the object that holds the script: EnvoyFilter (the default), or TrafficExtension on Istio 1.30
+    and later."""
 
     filter_name: NotRequired[pulumi.Input[str]]
-    """Name of the object with the script. Default: astra-istio-mesh-filter-<workload>."""
+    """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's
+    name."""
 
     capture: NotRequired[CaptureArgs]
-    """Capture settings that differ from the stack's."""
+    """Capture settings of this workload that differ from the stack's."""
 
     egress: NotRequired[EgressArgs]
-    """The mesh's way to the collector."""
+    """The way from the proxies to the collector."""
 
     common_labels: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Labels on every object, such as istio.io/rev for one control plane of several."""
+    """Labels on every object. For example, istio.io/rev names the control plane that reads the objects."""
 
     workload: NotRequired[str]
-    """The workload's name, which the filter is named after. Default: the component's name."""
+    """The workload's name, with which the filter's name ends. Default: the component's name."""
 
 
 class TrafficCaptureArgs(TypedDict):
@@ -246,16 +265,16 @@ class TrafficCaptureArgs(TypedDict):
     """OTLP/HTTP endpoint of the Astra Traffic Collector; an empty path means /v1/traces."""
 
     sensor_id: str
-    """Sensor ID from the Astra dashboard: a UUID, in plain text, never a secret."""
+    """The sensor's UUID, from the Astra dashboard. It is plain text; a secret is refused."""
 
     workloads: Mapping[str, WorkloadArgs]
-    """The workloads to capture, by a name of your choice."""
+    """The workloads whose traffic is captured, each under a name of your choice."""
 
     egress: NotRequired[EgressArgs]
-    """The mesh's way to the collector."""
+    """The way from the proxies to the collector."""
 
     common_labels: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Labels on every object, such as istio.io/rev for one control plane of several."""
+    """Labels on every object. For example, istio.io/rev names the control plane that reads the objects."""
 
     capture: NotRequired[CaptureArgs]
-    """Capture settings of all workloads."""
+    """Capture settings for all workloads."""

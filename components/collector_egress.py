@@ -2,11 +2,12 @@
 
 import pulumi
 
-from . import manifests, plan
 from .args import CollectorEgressArgs
-from .endpoint import Registry
-from .settings import Namespace, ObjectName
-from .wiring import checked, checked_labels, declare, warn_of_deprecated
+from .istio import manifests
+from .istio.endpoint import Registry
+from .resources import declare, sound, sound_labels
+from .rules.check import Checked, check
+from .settings.models import CollectorEgressSettings, Namespace, ObjectName
 
 
 class CollectorEgress(pulumi.ComponentResource):
@@ -34,15 +35,15 @@ class CollectorEgress(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        settings, collector = plan.collector_egress(args)
-        super().__init__("astra-istio:index:CollectorEgress", name, {**args}, opts)
-        warn_of_deprecated(settings, opts)
+        checked = args if isinstance(args, Checked) else check(CollectorEgressSettings, args)
+        super().__init__("astra-istio:index:CollectorEgress", name, checked.inputs, opts)
 
+        settings, collector = checked.settings, checked.collector
         egress = settings.egress
         identity = manifests.Identity(
-            name=checked((name, "egress", "name"), egress.name, ObjectName),
-            namespace=checked((name, "egress", "namespace"), egress.namespace, Namespace),
-            labels=checked_labels((name, "common_labels"), settings.common_labels),
+            name=sound((name, "egress", "name"), egress.name, ObjectName),
+            namespace=sound((name, "egress", "namespace"), egress.namespace, Namespace),
+            labels=sound_labels((name, "common_labels"), settings.common_labels),
         )
         if egress.create and collector.registry is not Registry.KUBERNETES:
             declare(

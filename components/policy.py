@@ -4,12 +4,22 @@ Each rule takes what a component was given (its inputs in Pulumi's state, in Pyt
 is wrong, a line each. ``policy/`` makes a Pulumi policy pack of them; so may an organisation's own pack.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from . import plan
-from .manifests import SCRIPT_HASH
-from .settings import Capture, Location, Redaction, RedactionMode
+from .istio import endpoint
+from .istio.manifests import SCRIPT_HASH
+from .istio.read import settings_of
+from .rules.check import check
+from .settings.models import (
+    BinaryBodies,
+    Capture,
+    CollectorEgressSettings,
+    Location,
+    RedactionMode,
+    WorkloadCaptureSettings,
+)
 
 COMPONENTS = "astra-istio:index:"
 """How the type tokens of the package's components begin."""
@@ -27,8 +37,17 @@ def components_in(urn: str) -> list[str]:
 
 def handmade(manifest: Inputs) -> Iterator[str]:
     """A capture script is in a component, or none of the other rules sees its settings."""
-    if SCRIPT_HASH in (manifest["metadata"].get("annotations") or {}):
+    annotations = manifest["metadata"].get("annotations") or {}
+    if SCRIPT_HASH in annotations or any(settings_of(text) for text in _texts(manifest.get("spec"))):
         yield "holds a capture script outside of WorkloadCapture, where nothing checks it: use the component"
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def selector(inputs: Inputs) -> Iterator[str]:
@@ -42,7 +61,7 @@ def selector(inputs: Inputs) -> Iterator[str]:
 
 def redaction(inputs: Inputs, reasons: Collection[str]) -> Iterator[str]:
     """What the package masks by default is masked, or the label says an accepted reason why not."""
-    weaker = list(_weaker(_capture(inputs).redaction))
+    weaker = list(_weaker(_capture(inputs)))
     reason = inputs.get("common_labels", {}).get(REASON_LABEL)
     if weaker and reason not in reasons:
         expected = f"one of {', '.join(sorted(reasons))}" if reasons else "none: no reason is accepted"
@@ -50,18 +69,36 @@ def redaction(inputs: Inputs, reasons: Collection[str]) -> Iterator[str]:
         yield f"{'; '.join(weaker)}: got {given} in the common label {REASON_LABEL}, expected {expected}"
 
 
-def _weaker(settings: Redaction) -> Iterator[str]:
-    if settings.mode is RedactionMode.NONE:
+def _weaker(capture: Capture) -> Iterator[str]:
+    """Each setting that lets out what is masked or omitted by default.
+
+    A test asks for a decision about every new setting; one that weakens masking is told here.
+    """
+    redaction, usual = capture.redaction, Capture()
+    if redaction.mode is RedactionMode.NONE:
         yield "redaction.mode is none"
         return
-    usual = Redaction()
     for name, ours, defaults in (
-        ("headers", settings.headers, usual.headers),
-        ("fields", settings.fields, usual.fields),
+        ("headers", redaction.headers, usual.redaction.headers),
+        ("fields", redaction.fields, usual.redaction.fields),
     ):
         missing = [value for value in defaults if value not in ours]
         if missing:
             yield f"redaction.{name} lacks {', '.join(missing)}"
+    if capture.binary_bodies is BinaryBodies.BYTES:
+        yield "binaryBodies is bytes, which nothing masks"
+    # A type matters for bodies that are no UTF-8 only: sent as text, names in them may not be found.
+    more = [name for name in capture.content_types if not _is_covered(name, usual.content_types)]
+    if more:
+        yield f"contentTypes has {', '.join(more)}, which masking may not read"
+
+
+def _is_covered(content_type: str, patterns: Collection[str]) -> bool:
+    """Whether content types match all that one of them matches."""
+    return any(
+        re.fullmatch(re.escape(pattern).replace(r"\*", ".+"), content_type.replace("*", "-"))
+        for pattern in patterns
+    )
 
 
 def limits(inputs: Inputs, max_sampling_ratio: float, max_body_bytes: float) -> Iterator[str]:
@@ -76,20 +113,22 @@ def limits(inputs: Inputs, max_sampling_ratio: float, max_body_bytes: float) -> 
 
 
 def _capture(inputs: Inputs) -> Capture:
-    settings, _ = plan.workload_capture(inputs, "workload")
-    return settings.capture
+    return check(WorkloadCaptureSettings, inputs, workload="workload").settings.capture
 
 
 def collector(inputs: Inputs) -> Iterator[str]:
-    """Captured traffic leaves the mesh encrypted only."""
-    settings, found = plan.collector_egress(
-        {key: inputs[key] for key in ("collector_url", "egress", "common_labels") if key in inputs}
+    """Captured traffic leaves the mesh encrypted only, by any reading of the URL."""
+    own = {key: inputs[key] for key in CollectorEgressSettings.model_fields if key in inputs}
+    way = check(CollectorEgressSettings, own).collector
+    if way.tls or (way.location is Location.MESH and endpoint.is_in_cluster(way.host)):
+        return
+    wanted = "an https URL"
+    if way.host.count(".") == 1:
+        wanted += f", or a Service's full name, http://{way.host}.svc.cluster.local:{way.port}"
+    yield (
+        f"collectorUrl: got {inputs['collector_url']!r}, which takes captured traffic out of the mesh in "
+        f"plain text: use {wanted}"
     )
-    if found.location is Location.EXTERNAL and not found.tls:
-        yield (
-            f"collectorUrl: got {settings.collector_url!r}, which takes captured traffic out of the mesh in "
-            "plain text: use an https URL"
-        )
 
 
 def sensor(inputs: Inputs, sensor_ids: Collection[str]) -> Iterator[str]:

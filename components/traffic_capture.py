@@ -1,13 +1,14 @@
 """The capture of many workloads, and their way to one collector."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import pulumi
 
-from . import plan
-from .args import CollectorEgressArgs, TrafficCaptureArgs, WorkloadCaptureArgs
+from .args import TrafficCaptureArgs
 from .collector_egress import CollectorEgress
+from .rules.check import Checked, check
+from .settings.models import TrafficCaptureSettings
 from .workload_capture import WorkloadCapture
 
 
@@ -49,36 +50,21 @@ class TrafficCapture(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        settings, collector = plan.traffic_capture(args)
-        super().__init__("astra-istio:index:TrafficCapture", name, {**args}, opts)
+        checked = args if isinstance(args, Checked) else check(TrafficCaptureSettings, args)
+        super().__init__("astra-istio:index:TrafficCapture", name, checked.inputs, opts)
 
-        to_collector: dict[str, Any] = {
-            "collector_url": settings.collector_url,
-            "egress": settings.egress.model_dump(exclude_unset=True),
-            "common_labels": settings.common_labels,
-        }
-        egress = CollectorEgress(
-            f"{name}-egress",
-            cast("CollectorEgressArgs", to_collector),
-            pulumi.ResourceOptions(parent=self),
-        )
+        # The children take what is checked already. Their `args` do not say so, as Pulumi's analyzer reads
+        # that annotation and knows no unions.
+        settings, collector = checked.settings, checked.collector
+        of_egress: Any = Checked(settings.of_egress(), collector)
+        egress = CollectorEgress(f"{name}-egress", of_egress, pulumi.ResourceOptions(parent=self))
         workloads = {}
-        for key, workload in settings.workloads.items():
-            of_workload = workload.model_dump(exclude_unset=True, exclude={"capture"})
-            capture = settings.capture.overridden_by(workload.capture).model_dump(exclude_unset=True)
-            workload_args = {
-                **to_collector,
-                **of_workload,
-                "capture": capture,
-                "sensor_id": settings.sensor_id,
-                "workload": key,
-            }
+        for key in settings.workloads:
+            of_workload: Any = Checked(settings.of_workload(key), collector)
             workloads[key] = WorkloadCapture(
-                f"{name}-{key}",
-                cast("WorkloadCaptureArgs", workload_args),
-                pulumi.ResourceOptions(parent=self),
+                f"{name}-{key}", of_workload, pulumi.ResourceOptions(parent=self)
             )
-        for warning in plan.warnings(settings, collector):
+        for warning in checked.warnings:
             pulumi.log.warn(warning)
 
         self.collector_host = egress.host

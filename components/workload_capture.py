@@ -2,10 +2,11 @@
 
 import pulumi
 
-from . import manifests, plan, script
 from .args import WorkloadCaptureArgs
-from .settings import Capture, Mechanism, Namespace, ObjectName
-from .wiring import checked, checked_labels, declare, warn_of_deprecated
+from .istio import manifests, script
+from .resources import declare, sound, sound_labels
+from .rules.check import Checked, check
+from .settings.models import Mechanism, Namespace, ObjectName, WorkloadCaptureSettings
 
 
 class WorkloadCapture(pulumi.ComponentResource):
@@ -35,29 +36,28 @@ class WorkloadCapture(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        settings, collector = plan.workload_capture(args, name)
-        capture = Capture().overridden_by(settings.capture)
+        checked = args if isinstance(args, Checked) else check(WorkloadCaptureSettings, args, workload=name)
+        settings, collector = checked.settings, checked.collector
         scripts = {
             direction: script.render(
-                capture, sensor_id=settings.sensor_id, collector=collector, direction=direction
+                settings.capture, sensor_id=settings.sensor_id, collector=collector, direction=direction
             )
             for direction in settings.directions
         }
-        super().__init__("astra-istio:index:WorkloadCapture", name, {**args}, opts)
-        warn_of_deprecated(settings, opts)
+        super().__init__("astra-istio:index:WorkloadCapture", name, checked.inputs, opts)
 
         identity = manifests.Identity(
-            name=checked((name, "filter_name"), plan.filter_name(settings.workload, settings), ObjectName),
-            namespace=checked((name, "namespace"), settings.namespace, Namespace),
-            labels=checked_labels((name, "common_labels"), settings.common_labels),
+            name=sound((name, "filter_name"), settings.object_name(settings.workload), ObjectName),
+            namespace=sound((name, "namespace"), settings.namespace, Namespace),
+            labels=sound_labels((name, "common_labels"), settings.common_labels),
         )
         targets = [
             target.model_copy(
-                update={"name": checked((name, "target_refs", index, "name"), target.name, ObjectName)}
+                update={"name": sound((name, "target_refs", index, "name"), target.name, ObjectName)}
             )
             for index, target in enumerate(settings.target_refs or [])
         ]
-        attachment = manifests.Attachment(checked_labels((name, "labels"), settings.labels), targets)
+        attachment = manifests.Attachment(sound_labels((name, "labels"), settings.labels), targets)
         if settings.mechanism is Mechanism.TRAFFIC_EXTENSION:
             [(direction, text)] = scripts.items()
             declare(

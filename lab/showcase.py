@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from components import render
-from components.changes import scripts
-from components.script_settings import settings_of
+from components.istio.read import settings_of
+from components.review.changes import scripts
 
 from . import bootstrap, mesh, rows, stack
 from .collector import Collector

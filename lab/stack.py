@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from components import render
-from components.stack_file import Loader
+from components.render.stack_file import Loader
 
 from .bootstrap import Json
 

@@ -11,11 +11,16 @@ import pulumi
 from pulumi.provider import ConstructResult, main
 from pulumi.provider.experimental.analyzer import ComponentDefinition
 from pulumi.provider.experimental.component import ComponentProvider
-from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from components import CollectorEgress, SettingsError, TrafficCapture, WorkloadCapture, plan
-from components.validation import Spelling
+from components import CollectorEgress, SettingsError, TrafficCapture, WorkloadCapture
+from components.rules.check import check
+from components.settings.models import (
+    CollectorEgressSettings,
+    TrafficCaptureSettings,
+    WorkloadCaptureSettings,
+)
+from components.settings.validation import Spelling
 from components.version import VERSION
 
 NAME = "astra-istio"
@@ -23,6 +28,11 @@ COMPONENTS: dict[str, Any] = {
     "CollectorEgress": CollectorEgress,
     "TrafficCapture": TrafficCapture,
     "WorkloadCapture": WorkloadCapture,
+}
+SETTINGS: dict[str, type[CollectorEgressSettings]] = {
+    "CollectorEgress": CollectorEgressSettings,
+    "TrafficCapture": TrafficCaptureSettings,
+    "WorkloadCapture": WorkloadCaptureSettings,
 }
 
 
@@ -50,9 +60,11 @@ class AstraIstio(ComponentProvider):
         """
         self.validate_resource_type(NAME, resource_type)
         kind = resource_type.rpartition(":")[2]
+        workload = name if kind == "WorkloadCapture" else None
         try:
-            settings = _read(kind, name, inputs)
-            component = COMPONENTS[kind](name, settings.model_dump(exclude_unset=True), options)
+            # Other languages spell keys as a stack's configuration does.
+            settings = check(SETTINGS[kind], inputs, Spelling.CONFIG, workload=workload)
+            component = COMPONENTS[kind](name, settings, options)
         except SettingsError as error:
             raise pulumi.InputPropertiesError(str(error), []) from None
         return ConstructResult(component.urn, self.get_state(component, self._component_defs[kind]))
@@ -65,16 +77,6 @@ class AstraIstio(ComponentProvider):
         if "capturedWorkloads" in state:
             state["capturedWorkloads"] = state["capturedWorkloads"].apply(_spelled)
         return state
-
-
-def _read(kind: str, name: str, inputs: Mapping[str, Any]) -> BaseModel:
-    """The settings of a component in other languages' spelling, which is also that of stack config."""
-    match kind:
-        case "CollectorEgress":
-            return plan.collector_egress(inputs, Spelling.CONFIG)[0]
-        case "WorkloadCapture":
-            return plan.workload_capture(inputs, name, Spelling.CONFIG)[0]
-    return plan.traffic_capture(inputs, Spelling.CONFIG)[0]
 
 
 def _spelled(workloads: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:

@@ -1,6 +1,6 @@
 """The reference of every setting, docs/settings.md: ``python -m tools.settings_reference`` (``make docs``).
 
-What a setting is comes from the models that check it (``components/settings.py``); which test shows what it
+What a setting is comes from the models that check it (``components/settings/``); which test shows what it
 does, from the marks of the tests that run a real Envoy: ``@pytest.mark.setting("capture.maxBodyBytes")``.
 """
 
@@ -17,8 +17,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from components import settings
-from components.validation import Spelling, expected, spelled
+from components.settings import models
+from components.settings.validation import Spelling, expected, spelled
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "settings.md"
@@ -40,14 +40,14 @@ _WIDTH = 116
 _HEAD = """\
 # Settings
 
-<!-- Written by `make docs` from components/settings.py and the tests. Do not edit. -->
+<!-- Written by `make docs` from components/settings/ and the tests. Do not edit. -->
 
-Every setting of a stack, in the spelling of a stack file; Python's is snake_case. `*` stands for a name of
-yours. Keys are those of `config:`, after `astra-istio-instrumentation:`. A value that is not as described is
-refused before anything is declared, with the key, the value and what was expected.
+Every setting of a stack, as a stack file spells it; in Python the names are in snake_case. `*` stands for a
+name of your choice. Write the keys below `config:`, each with `astra-istio-instrumentation:` before it, as in
+`astra-istio-instrumentation:capture`. A value that does not fit is refused before anything is declared. The
+message names the key, the value, and what was expected.
 
-Each setting names the test that shows what it does: those of tests/envoy in a real Envoy, those of tests/mesh
-also with a real Istio control plane.
+Each setting has a test that shows its effect in a real Envoy: see [Tests](#tests).
 """
 
 
@@ -101,13 +101,13 @@ class EnvoyTest(NamedTuple):
         return self.name.removeprefix("test_").replace("_", " ")
 
 
-def groups(model: type[BaseModel] = settings.TrafficCaptureSettings, key: str = "") -> Iterator[Group]:
+def groups(model: type[BaseModel] = models.TrafficCaptureSettings, key: str = "") -> Iterator[Group]:
     """Every setting of a stack, by group, outer ones first."""
     own, inner = Group(key, model, []), list[tuple[type[BaseModel], str]]()
     for name, field in model.model_fields.items():
         path = f"{key}.{spelled(name, Spelling.CONFIG)}".removeprefix(".")
         nested, suffix = _nested(field.annotation)
-        described_elsewhere = nested is settings.Capture and key != ""
+        described_elsewhere = nested is models.Capture and key != ""
         can_be_null = nested and field.default is not None and types.NoneType in get_args(field.annotation)
         if nested is None or suffix or described_elsewhere or can_be_null:
             own.settings.append(Setting(path, model, name))
@@ -153,17 +153,18 @@ def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
 
 def page() -> str:
     """The whole page."""
-    found, tests = list(groups()), shown_by()
+    found = list(groups())
     overview = ["| setting | default |", "|---|---|"]
     sections, lists = list[str](), list[str]()
     for group in found:
         sections.append(_heading(group))
         for setting in group.settings:
             overview.append(f"| [`{setting.key}`](#{_anchor(setting.key)}) | {_default(setting)} |")
-            sections.append(_section(setting, tests.get(setting.key, [])))
+            sections.append(_section(setting))
             if _is_long(setting.field.default):
                 lists.append(_long_default(setting))
-    parts = [_HEAD, "\n".join(overview) + "\n", *sections, _in_python(), "## Long defaults\n", *lists]
+    long_defaults = ["## Long defaults\n", *lists]
+    parts = [_HEAD, "\n".join(overview) + "\n", *sections, _in_python(), *long_defaults, _tests(found)]
     return "\n".join(parts)
 
 
@@ -171,11 +172,13 @@ def _heading(group: Group) -> str:
     title = _title(group.key) if group.key else "The stack"
     text = str(group.model.__doc__).replace("``", "`")
     if group.key == "capture":
-        text += " Said for the whole stack; a workload's own `capture` overrides it field by field."
+        text += (
+            " These settings are for all workloads; a workload's own `capture` replaces single ones of them."
+        )
     elif group.key == "egress":
-        text += " Of the stack: workloads have none of their own."
+        text += " These settings are for the whole stack."
     elif group.key == "workloads.*":
-        text += " Each workload has its own."
+        text += " Each workload has its own settings."
     return f"## {title}\n\n{_wrapped(text)}\n"
 
 
@@ -183,16 +186,12 @@ def _title(group_key: str) -> str:
     return f"Settings of `{group_key}`"
 
 
-def _section(setting: Setting, tests: Sequence[EnvoyTest]) -> str:
+def _section(setting: Setting) -> str:
     field = setting.field
     facts = {
         "Python": f"`{setting.name}` of `{_args(setting.model)}`",
         "Value": _value(setting),
         "Default": _default(setting),
-        "Deprecated": field.deprecation_message,
-        "Shown by": "; ".join(
-            f"*{test.sentence}* ([{Path(test.file).name}](../{test.file}))" for test in tests
-        ),
     }
     lines = [_wrapped(f"- {name}: {fact}", "  ") for name, fact in facts.items() if fact]
     return f"### `{setting.key}`\n\n{_wrapped(str(field.description))}\n\n" + "\n".join(lines) + "\n"
@@ -206,7 +205,7 @@ def _value(setting: Setting) -> str:
     text = expected(setting.model, setting.name)
     nested, suffix = _nested(setting.field.annotation)
     if nested:
-        group = "capture" if nested is settings.Capture else setting.key + suffix
+        group = "capture" if nested is models.Capture else setting.key + suffix
         text += f": see [{_title(group)}](#{_anchor(_title(group))})"
     if "number from" in text:
         key = setting.key.rpartition(".")[2].lower()
@@ -217,11 +216,11 @@ def _value(setting: Setting) -> str:
 def _default(setting: Setting) -> str:
     default = setting.field.default
     if setting.field.is_required():
-        return "none, it is required"
+        return "required"
     if default is None:
         return "not set"
     if isinstance(default, BaseModel):
-        return "as below" if setting.name != "capture" else "the stack's"
+        return "the defaults of its settings" if setting.name != "capture" else "the stack's"
     if _is_long(default):
         return f"[{len(default)} entries](#{_anchor(f'Default of {setting.key}')})"
     if isinstance(default, float):
@@ -241,16 +240,31 @@ def _long_default(setting: Setting) -> str:
 def _in_python() -> str:
     lines = []
     for model in (
-        settings.TrafficCaptureSettings,
-        settings.WorkloadCaptureSettings,
-        settings.CollectorEgressSettings,
+        models.TrafficCaptureSettings,
+        models.WorkloadCaptureSettings,
+        models.CollectorEgressSettings,
     ):
         keys = ", ".join(f"`{name}`" for name in model.model_fields)
         component = model.__name__.removesuffix("Settings")
         lines.append(_wrapped(f"- `{component}` takes `{_args(model)}`: {keys}.", "  "))
-    own = settings.WorkloadCaptureSettings.model_fields["workload"].description
+    own = models.WorkloadCaptureSettings.model_fields["workload"].description
     lines.append(_wrapped(f"- `workload` is Python's only: {str(own)[0].lower()}{str(own)[1:]}", "  "))
     return "## In Python\n\n" + "\n".join(lines) + "\n"
+
+
+def _tests(found: Sequence[Group]) -> str:
+    tests = shown_by()
+    rows = ["| setting | what its tests show |", "|---|---|"]
+    for setting in (setting for group in found for setting in group.settings):
+        shown = "; ".join(
+            f"{test.sentence} ([{Path(test.file).name}](../{test.file}))"
+            for test in tests.get(setting.key, [])
+        )
+        rows.append(f"| [`{setting.key}`](#{_anchor(setting.key)}) | {shown} |")
+    head = (
+        "## Tests\n\nTests of tests/envoy run in a real Envoy, those of tests/mesh also with a real istiod.\n"
+    )
+    return "\n".join([head, *rows]) + "\n"
 
 
 def _anchor(heading: str) -> str:

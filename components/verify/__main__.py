@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import render
-from ..manifests import Manifest
+from ..istio.manifests import Manifest
 from . import declared, report, rights
 from .checks import findings
 from .facts import Facts

@@ -9,7 +9,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import OpenerDirector, ProxyHandler, build_opener
 
-from . import proxy
+from . import answers
 from .facts import Exports, Proxy
 
 PORT = 15000
@@ -67,26 +67,26 @@ def read(get: Get, clusters: Collection[str]) -> Proxy:
         info = get("server_info")
         listeners = _dump(get, "dynamic_listeners") + _dump(get, "static_listeners")
         return Proxy(
-            kind=proxy.kind(info),
-            version=proxy.version(info),
-            filters=proxy.lua_filters(listeners),
-            rejected=proxy.rejections(listeners),
-            clusters=proxy.clusters(
+            kind=answers.kind(info),
+            version=answers.version(info),
+            filters=answers.lua_filters(listeners),
+            rejected=answers.rejections(listeners),
+            clusters=answers.clusters(
                 _dump(get, "dynamic_active_clusters", clusters) + _dump(get, "static_clusters", clusters),
                 _dump(get, "dynamic_warming_clusters", clusters),
                 _statuses(get, clusters),
-                _stats(get, proxy.export_stats(clusters)),
+                _stats(get, answers.export_stats(clusters)),
             ),
-            counters=proxy.lua_counters(_stats(get, proxy.LUA_STATS)),
+            counters=answers.lua_counters(_stats(get, answers.LUA_STATS)),
         )
 
 
 def read_exports(get: Get, clusters: Collection[str]) -> dict[str, Exports]:
     """What became of the requests to clusters, by their names; errors as of `read`."""
     with _answers_of_envoy():
-        stats = _stats(get, proxy.export_stats(clusters))
+        stats = _stats(get, answers.export_stats(clusters))
         return {
-            status["name"]: proxy.exports(status["name"], status.get("host_statuses", []), stats)
+            status["name"]: answers.exports(status["name"], status.get("host_statuses", []), stats)
             for status in _statuses(get, clusters)
         }
 
@@ -102,15 +102,15 @@ def _answers_of_envoy() -> Iterator[None]:
 
 def _dump(get: Get, resource: str, names: Collection[str] = ()) -> list[Json]:
     """A part of the config dump. The names narrow it down."""
-    by_name = f"&name_regex={quote(proxy.any_of(names))}" if names else ""
+    by_name = f"&name_regex={quote(answers.any_of(names))}" if names else ""
     return list(get(f"config_dump?resource={resource}{by_name}").get("configs", []))
 
 
 def _statuses(get: Get, clusters: Collection[str]) -> list[Json]:
     # Envoy knows this filter from 1.38 on, and answers with all clusters before.
-    answer = get(f"clusters?format=json&filter={quote(f'^({proxy.any_of(clusters)})$')}")
+    answer = get(f"clusters?format=json&filter={quote(f'^({answers.any_of(clusters)})$')}")
     return [status for status in answer.get("cluster_statuses", []) if status["name"] in clusters]
 
 
 def _stats(get: Get, pattern: str) -> dict[str, int]:
-    return proxy.stats(get(f"stats?format=json&filter={quote(pattern)}"))
+    return answers.stats(get(f"stats?format=json&filter={quote(pattern)}"))

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..manifests import SCRIPT_HASH, Manifest
-from ..script_settings import settings_of
-from ..settings import PART_OF
+from ..istio.manifests import SCRIPT_HASH, Manifest
+from ..istio.read import settings_of
+from ..settings.models import PART_OF
 
 GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 """The label of the pods that Istio runs for a ``Gateway`` of the Gateway API, waypoints included."""

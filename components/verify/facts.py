@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..manifests import Manifest
+from ..istio.manifests import Manifest
 from .declared import Capture, HttpFilter
 
 

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ..manifests import ENVOY_FILTER, NETWORKING, TRAFFIC_EXTENSION, Manifest
+from ..istio.manifests import ENVOY_FILTER, NETWORKING, TRAFFIC_EXTENSION, Manifest
 from . import admin, declared
 from .admin import AdminError
 from .declared import Capture
 from .facts import Facts, Pod, Proxy, Unread
 from .kubectl import ForwardError, Kubectl
-from .pods import pod, sample, selected
+from .selection import pod, sample, selected
 
 RESOURCES = {
     "ServiceEntry": ("serviceentries", NETWORKING),

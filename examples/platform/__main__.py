@@ -10,7 +10,8 @@ async def main() -> None:
     """Declare everything, once the collector's URL is known."""
     config = pulumi.Config()
 
-    # The URL becomes a part of each script, so it is awaited: an Output would hide the script at preview.
+    # The URL becomes part of each script. It is awaited here, since an Output would hide the script
+    # at preview.
     collector = pulumi.StackReference(config.require("collectorStack"))
     collector_url = (await collector.get_output_details("collectorUrl")).value
     if collector_url is None:
@@ -21,7 +22,7 @@ async def main() -> None:
         provider = kubernetes.Provider(cluster, context=settings["context"])
         options = pulumi.ResourceOptions(providers=[provider])
 
-        # One way to the collector per cluster; the captures of all teams use it.
+        # Each cluster has one way to the collector, which the captures of all teams use.
         CollectorEgress(f"{cluster}-collector", {"collector_url": collector_url}, options)
         for namespace, workloads in teams.items():
             TeamNamespace(

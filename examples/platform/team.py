@@ -42,7 +42,7 @@ class TeamNamespace(pulumi.ComponentResource):
             WorkloadCapture(
                 f"{name}-{workload}",
                 {
-                    # The name as an Output: the capture comes after the namespace, and goes before it.
+                    # An Output: so Pulumi creates the capture after the namespace, and deletes it first.
                     "namespace": namespace.metadata["name"],
                     "workload": workload,
                     "labels": labels,

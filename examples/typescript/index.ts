@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 export = async () => {
   const config = new pulumi.Config();
 
-  // The URL becomes a part of each script, so it is awaited: the type is string, not Input<string>.
+  // The URL becomes part of each script. So it is awaited here: the type is string, not Input<string>.
   const collector = new pulumi.StackReference(config.require("collectorStack"));
   const collectorUrl = (await collector.getOutputDetails("collectorUrl")).value;
   if (collectorUrl === undefined) {

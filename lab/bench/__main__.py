@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from components.render import RenderError
+from components.render.program import RenderError
 from lab.envoy import EnvoyError
 from lab.stack import PROJECT
 

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from . import api_server, build, etcd, istiod, resolver
 from .certificates import Authority
+from .control_plane import Mesh
 from .error import ClusterError
 from .istiod import Istiod
 from .kubectl import Kubectl, KubectlError
-from .mesh import Mesh
 from .otel import OpenTelemetryCollector, Pair
 from .proxy import Proxy
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from lab.server import LOOPBACK
 
 from . import build, process
-from .mesh import Mesh
+from .control_plane import Mesh
 
 
 @contextmanager

@@ -11,15 +11,15 @@ from lupa.luajit21 import LuaRuntime
 from rich.console import Console
 from rich.table import Table
 
-from components import script
-from components.endpoint import collector
-from components.settings import Capture, Direction, Egress
+from components.istio import script
+from components.istio.endpoint import collector
+from components.settings.models import Capture, Direction, Egress
 from lab.bench.variants import document
 
 SIZES = (250, 4096, 65536)
 ROUNDS = 7
 _BYTES_PER_ROUND = 4_000_000
-_MODULES_END = "local headers={}do"  # what encodes and masks stands before it
+_MODULES_END = "local headers = (function()"  # what encodes and masks stands before it
 _TIMED = """
 local run, text, times = ...
 local started = os.clock()
@@ -51,7 +51,7 @@ class Lua:
             collector=collector("http://collector.example:4318", Egress()),
             direction=Direction.INBOUND,
         ).text
-        modules = rendered[rendered.index("local config={") : rendered.index(_MODULES_END)]
+        modules = rendered[rendered.index("local config = {") : rendered.index(_MODULES_END)]
         own = self._lua.execute(f"{modules}{_OWN}".encode())
         encode, mask, is_secret = own
         others = self._lua.eval(b"loadstring")(Path(__file__).with_name("alternatives.lua").read_bytes())(

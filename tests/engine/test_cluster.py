@@ -116,7 +116,7 @@ def test_a_changed_setting_updates_the_object_in_place(
     assert steps.changed[FILTER_RESOURCE] == "update"
     after = live(cluster, namespace)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
-    assert "sampling_ratio=0.5," in str(after["spec"])
+    assert "sampling_ratio = 0.5," in str(after["spec"])
 
 
 def test_an_object_that_was_deleted_by_hand_is_missed_by_a_refresh_and_made_again(

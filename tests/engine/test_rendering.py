@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(300)
 BOTH: dict[str, Any] = {
     name: {"namespace": "shop", "labels": {"app": name}} for name in ("checkout", "catalog")
 }
-ONE_LINE = ["- sampling_ratio=1,", "+ sampling_ratio=0.5,"]
+ONE_LINE = ["- sampling_ratio = 1,", "+ sampling_ratio = 0.5,"]
 
 
 def rendered(project: Project) -> dict[tuple[str, ...], Any]:

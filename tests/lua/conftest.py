@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components.settings import Direction
+from components.settings.models import Direction
 from tests.lua.fake_envoy import Proxy, render
 
 

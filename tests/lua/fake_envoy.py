@@ -7,10 +7,10 @@ from typing import Any
 
 from lupa.luajit21 import LuaRuntime
 
-from components import script
-from components.endpoint import collector
-from components.settings import Capture, Direction, Egress
-from components.validation import Spelling, parse
+from components.istio import script
+from components.istio.endpoint import collector
+from components.settings.models import Capture, Direction, Egress
+from components.settings.validation import Spelling, parse
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
 COLLECTOR = collector("http://astra-traffic-collector.astra-collector:4318/v1/traces", Egress())

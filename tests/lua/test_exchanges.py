@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.settings import Direction
+from components.settings.models import Direction
 from tests.lua.fake_envoy import GET, OK, Proxy
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components import stack_file
+from components.render import stack_file
 from tests.package.conftest import ROOT, Installed
 from tests.package.engine import RecordingEngine
 

@@ -8,14 +8,14 @@ import pytest
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from components import settings
-from components.validation import OrOutput
+from components.settings import models
+from components.settings.validation import OrOutput
 from components.version import VERSION
 
 COMPONENTS: dict[str, type[BaseModel]] = {
-    "CollectorEgress": settings.CollectorEgressSettings,
-    "TrafficCapture": settings.TrafficCaptureSettings,
-    "WorkloadCapture": settings.WorkloadCaptureSettings,
+    "CollectorEgress": models.CollectorEgressSettings,
+    "TrafficCapture": models.TrafficCaptureSettings,
+    "WorkloadCapture": models.WorkloadCaptureSettings,
 }
 Schema = dict[str, Any]
 

@@ -9,15 +9,17 @@ import pulumi
 import pytest
 from pulumi.runtime.proto import analyzer_pb2
 from pulumi_kubernetes.apiextensions import CustomResource
+from pydantic import BaseModel
 
 from components import CollectorEgress, TrafficCapture, WorkloadCapture
-from components.defaults import SECRET_HEADERS
 from components.policy import REASON_LABEL
-from components.settings import Capture
+from components.settings.defaults import SECRET_FIELDS, SECRET_HEADERS, TEXT_TYPES
+from components.settings.models import Capture, Export, Redaction
+from lab import stack as lab_stack
 from tests.policy.conftest import Pack, Violation, unknown
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
-URL = "http://otel.obs:4318"
+URL = "http://otel.obs.svc.cluster.local:4318"
 OUTSIDE = {"collector_url": "http://collector.example.com:4318", "egress": {"location": "external"}}
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "policy.md"
@@ -108,12 +110,30 @@ def test_settings_are_checked_where_a_namespace_is_not_known_at_preview(pack: Pa
         ({"fields": []}, "redaction.fields lacks password, "),
     ],
 )
-def test_redaction_may_be_weakened_for_an_accepted_reason_only(
+def test_lists_of_redaction_are_compared_with_the_defaults(
     pack: Pack, redaction: dict[str, Any], what: str
+) -> None:
+    [violation] = pack.violations(stack(capturing(redaction=redaction)))
+    assert violation.message.startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("capture", "what"),
+    [
+        ({"redaction": {"mode": "none"}}, "redaction.mode is none"),
+        ({"binary_bodies": "bytes"}, "binaryBodies is bytes, which nothing masks"),
+        (
+            {"content_types": [*TEXT_TYPES, "application/x-protobuf", "image/*", "application/*"]},
+            "contentTypes has application/x-protobuf, image/*, application/*, which masking may not read",
+        ),
+    ],
+)
+def test_masking_may_be_weakened_for_an_accepted_reason_only(
+    pack: Pack, capture: dict[str, Any], what: str
 ) -> None:
     def violations(reason: str | None, accepted: list[str]) -> list[Violation]:
         labels = {} if reason is None else {REASON_LABEL: reason}
-        build = stack(capturing(redaction=redaction), common_labels=labels)
+        build = stack(capturing(**capture), common_labels=labels)
         return pack.violations(build, redaction={"reasons": accepted})
 
     [violation] = violations(None, ["load-test", "demo"])
@@ -129,8 +149,45 @@ def test_redaction_may_be_weakened_for_an_accepted_reason_only(
     assert violations("demo", ["demo"]) == []
 
 
+def test_what_weakens_masking_for_the_stack_weakens_it_for_its_workloads(pack: Pack) -> None:
+    [violation] = pack.violations(stack(ORDERS, capture={"binary_bodies": "bytes"}))
+    assert violation[:2] == ("redaction", "t-w")
+
+
+def test_each_setting_is_judged_by_whether_it_weakens_masking() -> None:
+    """A new setting is judged here first: does it let out what is masked or omitted by default?."""
+    weakens = {"redaction.mode", "redaction.headers", "redaction.fields", "binary_bodies", "content_types"}
+    harmless = {
+        "sampling_ratio",  # how much is captured: the policy of limits
+        "max_body_bytes",
+        "max_spans_per_second",
+        "headers",  # what is recorded is masked by name and by value, whichever it is
+        "skip_paths",  # less is captured
+        "scheme",
+        "scope_name",
+        "compatibility",  # the form of a span: the guide's is masked like any other
+        "export.timeout_ms",
+        "export.max_batch_spans",
+        "export.max_batch_bytes",
+        "export.max_delay_ms",
+    }
+    nested: dict[str, type[BaseModel]] = {"redaction": Redaction, "export": Export}
+    settings = {
+        f"{name}.{inner}" if inner else name
+        for name in Capture.model_fields
+        for inner in (nested[name].model_fields if name in nested else [""])
+    }
+    assert settings == weakens | harmless
+
+
 def test_more_redaction_needs_no_reason(pack: Pack) -> None:
-    assert pack.violations(stack(capturing(redaction={"headers": [*SECRET_HEADERS, "x-tenant"]}))) == []
+    more = {"headers": [*SECRET_HEADERS, "x-tenant"], "fields": [*reversed(SECRET_FIELDS), "iban"]}
+    assert pack.violations(stack(capturing(redaction=more))) == []
+
+
+@pytest.mark.parametrize("types", [[], ["text/html", "application/json", "application/problem+json"]])
+def test_fewer_or_narrower_content_types_need_no_reason(pack: Pack, types: list[str]) -> None:
+    assert pack.violations(stack(capturing(content_types=types))) == []
 
 
 def test_a_reason_that_is_not_known_at_preview_is_none(pack: Pack) -> None:
@@ -185,6 +242,61 @@ def test_a_collector_outside_of_the_mesh_in_plain_text_is_refused_once(
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://collector.evil.example.com:4318",
+        "http://evil.com:4318",
+        "http://collector.evil:4318",
+        "http://a.xn--p1ai:4318",
+        "http://svc.cluster.local.evil.com:4318",
+        "http://otel.obs.svc.cluster.local.evil.com:4318",
+        "http://otel.obs.svc.evil.com:4318",
+        "http://notsvc.cluster.local:4318",
+        "http://8.8.8.8:4318",
+        "http://100.64.0.1:4318",
+        "http://169.254.169.254:4318",
+        "http://[2001:4860:4860::8888]:4318",
+        "http://[::ffff:8.8.8.8]:4318",
+        "http://[64:ff9b::808:808]:4318",
+        "http://[fe80::1]:4318",
+    ],
+)
+@pytest.mark.parametrize("egress", [{}, {"location": "mesh"}, {"create": False}])
+def test_what_may_be_outside_of_the_cluster_is_refused_in_plain_text(
+    pack: Pack, url: str, egress: dict[str, Any]
+) -> None:
+    [violation] = pack.violations(stack(ORDERS, collector_url=url, egress=egress))
+    assert violation[:2] == ("collector", "t")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://astra-traffic-collector.astra-collector:4318",
+        "http://otel.obs2:4318",
+        "http://otel.obs.svc:4318",
+        "http://otel.obs.svc.cluster.local:4318",
+        "http://otel-0.otel.obs.svc.cluster.local:4318",
+        "http://10.1.2.3:4318",
+        "http://172.31.0.1:4318",
+        "http://192.168.0.9:4318",
+        "http://[fd00::7]:4318",
+        "http://[::ffff:10.0.0.7]:4318",
+        "http://127.0.0.1:4318",
+    ],
+)
+def test_what_can_only_be_inside_of_the_cluster_is_allowed_in_plain_text(pack: Pack, url: str) -> None:
+    assert pack.violations(stack(ORDERS, collector_url=url)) == []
+
+
+def test_a_short_name_that_may_be_a_public_one_is_told_the_name_that_cannot(pack: Pack) -> None:
+    [violation] = pack.violations(egress(collector_url="http://otel.obs:4318/v1/x"))
+    assert violation.message.endswith(
+        "use an https URL, or a Service's full name, http://otel.obs.svc.cluster.local:4318"
+    )
+
+
 def test_a_collector_outside_of_the_mesh_is_allowed_through_tls(pack: Pack) -> None:
     settings = {"collector_url": "https://collector.example.com"}
     assert pack.violations(stack(ORDERS, **settings)) == []
@@ -221,6 +333,25 @@ def test_a_capture_script_outside_of_the_components_is_refused(pack: Pack) -> No
 
 
 @pytest.mark.parametrize("mechanism", ["EnvoyFilter", "TrafficExtension"])
+def test_a_copied_script_without_its_annotation_is_refused_too(pack: Pack, mechanism: str) -> None:
+    workloads = {"w": {**ORDERS, "mechanism": mechanism}}
+    manifests = lab_stack.manifests(workloads=workloads)
+    [original] = [manifest for manifest in manifests if manifest["kind"] == mechanism]
+
+    def build() -> None:
+        CustomResource(
+            "copy",
+            api_version=original["apiVersion"],
+            kind=mechanism,
+            metadata={"name": "copy", "namespace": "shop"},
+            spec=original["spec"],
+        )
+
+    [violation] = pack.violations(build)
+    assert violation[:2] == ("component", "copy")
+
+
+@pytest.mark.parametrize("mechanism", ["EnvoyFilter", "TrafficExtension"])
 def test_the_objects_of_the_components_are_allowed(pack: Pack, mechanism: str) -> None:
     assert pack.violations(stack({**ORDERS, "mechanism": mechanism})) == []
 
@@ -249,9 +380,8 @@ def test_the_pack_says_what_it_demands_and_what_can_be_configured(pack: Pack) ->
 
 
 def test_the_documentation_names_every_policy_and_its_configuration(pack: Pack) -> None:
-    rows = [
-        line.split("|") for line in DOCUMENTATION.read_text("utf-8").splitlines() if line.startswith("| `")
-    ]
+    first_section = DOCUMENTATION.read_text("utf-8").partition("\n## ")[0]
+    rows = [line.split("|") for line in first_section.splitlines() if line.startswith("| `")]
     documented = {row[1].strip(" `"): set(re.findall(r"`(\w+)`", row[3])) for row in rows}
     assert documented == {
         policy.name: set(policy.configSchema.properties.fields) for policy in pack.info().policies

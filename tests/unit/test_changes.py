@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from components import change_report, endpoint, manifests, script
-from components.changes import compare
-from components.entry_settings import may_hold_entry
-from components.manifests import SCRIPT_HASH
-from components.settings import Capture, Direction, Egress
+from components.istio import endpoint, manifests, script
+from components.istio.entries import may_hold_entry
+from components.istio.manifests import SCRIPT_HASH
+from components.review import report
+from components.review.changes import compare
+from components.settings.models import Capture, Direction, Egress
 
 ENTRY = "istio-system/allow-otel-collector-endpoint"
 URL = "http://otel.obs:4318"
@@ -48,7 +49,7 @@ def test_objects_of_others_are_compared_too() -> None:
 
 
 def test_a_table_is_aligned_and_its_cells_hold_any_text() -> None:
-    assert change_report.table("T", ("a", "b"), [("x|y", "1\n2"), ("", "z")]) == (
+    assert report.table("T", ("a", "b"), [("x|y", "1\n2"), ("", "z")]) == (
         "## T\n\n| a    | b   |\n|------|-----|\n| x\\|y | 1 2 |\n|      | z   |\n"
     )
 
@@ -57,7 +58,7 @@ def test_many_workloads_are_counted() -> None:
     workloads = [f"w-{number}" for number in range(1000)]
     before = {name: capture(name) for name in workloads}
     after = {name: capture(name, code="b") for name in workloads}
-    text = change_report.summary(compare(before, after))
+    text = report.summary(compare(before, after))
     assert "shop/w-0, shop/w-1, shop/w-10, " in text
     assert " and 992 more |" in text
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from components import manifests
-from components.endpoint import Collector, EndpointError, collector
-from components.settings import Egress
-from components.validation import Spelling, parse
+from components.istio import manifests
+from components.istio.endpoint import Collector, EndpointError, collector
+from components.settings.models import Egress
+from components.settings.validation import Spelling, parse
 
 IDENTITY = manifests.Identity("entry", "istio-system", {})
 POOL = {

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from components import endpoint
-from components.manifests import (
+from components.istio import endpoint
+from components.istio.manifests import (
     Attachment,
     Identity,
     Manifest,
@@ -13,8 +13,8 @@ from components.manifests import (
     envoy_filter,
     traffic_extension,
 )
-from components.script import Script
-from components.settings import Direction, Egress, TargetKind, TargetRef
+from components.istio.script import Script
+from components.settings.models import Direction, Egress, TargetKind, TargetRef
 
 IDENTITY = Identity("astra-istio-mesh-filter-w", "shop", {"istio.io/rev": "canary"})
 SCRIPT = Script("-- lua\n", "c0de")

@@ -12,8 +12,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from components import render
-from components.settings import Capture
-from components.validation import Spelling, parse, spelled
+from components.settings.models import Capture
+from components.settings.validation import Spelling, parse, spelled
 
 ROOT = Path(__file__).parents[2]
 OTHER_TEXTS = ("x-other", "other/type", "other words", "/other*")

@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 
-from components import plan, script
-from components.script import Script
-from components.validation import SettingsError, Spelling
+from components.istio import script
+from components.istio.script import Script
+from components.rules.check import check
+from components.settings.models import TrafficCaptureSettings
+from components.settings.validation import SettingsError, Spelling
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
 
 
-def check(workloads: dict[str, Any], url: str = "http://otel.obs:4318", **egress: Any) -> list[str]:
+def said_of(workloads: dict[str, Any], url: str = "http://otel.obs:4318", **egress: Any) -> list[str]:
     """Why workloads are refused, else what is warned of; those without labels say that they mean all pods."""
     workloads = {
         name: workload if "targetRefs" in workload else {"labels": {}, **workload}
@@ -19,14 +21,14 @@ def check(workloads: dict[str, Any], url: str = "http://otel.obs:4318", **egress
     }
     values = {"sensorId": SENSOR_ID, "collectorUrl": url, "egress": egress, "workloads": workloads}
     try:
-        settings, collector = plan.traffic_capture(values, Spelling.CONFIG)
+        checked = check(TrafficCaptureSettings, values, Spelling.CONFIG)
     except SettingsError as refusal:
         return list(refusal.problems)
-    return plan.warnings(settings, collector)
+    return list(checked.warnings)
 
 
 def pair(one: dict[str, Any], two: dict[str, Any]) -> list[str]:
-    return check({"one": {"namespace": "n", **one}, "two": {"namespace": "n", **two}})
+    return said_of({"one": {"namespace": "n", **one}, "two": {"namespace": "n", **two}})
 
 
 def test_forgotten_labels_are_warned_of() -> None:
@@ -35,7 +37,7 @@ def test_forgotten_labels_are_warned_of() -> None:
         "collectorUrl": "http://otel.obs:4318",
         "workloads": {"forgotten": {"namespace": "n"}, "meant": {"namespace": "m", "labels": {}}},
     }
-    assert plan.warnings(*plan.traffic_capture(values, Spelling.CONFIG)) == [
+    assert list(check(TrafficCaptureSettings, values, Spelling.CONFIG).warnings) == [
         (
             "workloads.forgotten: captures every pod of its namespace; say labels, or `labels: {}` if "
             "all are meant"
@@ -95,7 +97,7 @@ def test_workloads_that_do_not_are_allowed(one: Any, two: Any) -> None:
 
 
 def test_each_pair_that_overlaps_is_told() -> None:
-    three = check({name: {"namespace": "n"} for name in ("a", "b", "c")})
+    three = said_of({name: {"namespace": "n"} for name in ("a", "b", "c")})
     assert [problem.split(",")[0] for problem in three] == [
         "workloads.b.labels: selects pods that a selects",
         "workloads.c.labels: selects pods that a selects",
@@ -128,7 +130,7 @@ LOOP = (
 
 @pytest.mark.parametrize("url", ["http://otel.obs:4318", "http://otel.obs.svc.cluster.local:4318"])
 def test_the_collectors_own_namespace_is_not_captured_as_a_whole(url: str) -> None:
-    assert check({"w": {"namespace": "obs"}}, url) == [LOOP]
+    assert said_of({"w": {"namespace": "obs"}}, url) == [LOOP]
 
 
 @pytest.mark.parametrize(
@@ -141,11 +143,11 @@ def test_the_collectors_own_namespace_is_not_captured_as_a_whole(url: str) -> No
     ids=["labelled", "outbound", "the collector is outside"],
 )
 def test_in_the_collectors_namespace_other_pods_may_be_captured(workload: dict[str, Any], url: str) -> None:
-    assert check({"w": workload}, url) == []
+    assert said_of({"w": workload}, url) == []
 
 
 def test_a_workload_that_cannot_see_the_collectors_entry_is_refused() -> None:
-    assert check({"w": {"namespace": "n"}}, exportTo=["m", "."]) == [
+    assert said_of({"w": {"namespace": "n"}}, exportTo=["m", "."]) == [
         (
             "workloads.w.namespace: got 'n', expected one that the collector's entry is exported to "
             "(m, .), or "
@@ -166,30 +168,30 @@ def test_a_workload_that_cannot_see_the_collectors_entry_is_refused() -> None:
     ids=["all", "named", "own", "another stack's entry", "the mesh's default"],
 )
 def test_a_workload_that_sees_the_collectors_entry_is_allowed(egress: dict[str, Any]) -> None:
-    assert check({"w": {"namespace": "n", **X}}, **egress) == []
+    assert said_of({"w": {"namespace": "n", **X}}, **egress) == []
 
 
 def test_what_concerns_the_collector_is_not_guessed_while_its_url_is_wrong() -> None:
-    [problem] = check({"w": {"namespace": "obs"}}, "http://otel.obs")
+    [problem] = said_of({"w": {"namespace": "obs"}}, "http://otel.obs")
     assert problem.startswith("collectorUrl: ")
 
 
 def test_the_url_is_checked_while_the_egress_settings_are_wrong() -> None:
-    found = check({"w": {"namespace": "n"}}, "http://otel.obs", create=1)
+    found = said_of({"w": {"namespace": "n"}}, "http://otel.obs", create=1)
     assert [problem.split(":")[0] for problem in found] == ["egress.create", "collectorUrl"]
 
 
 def test_a_script_too_long_for_a_traffic_extension_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(script, "render", lambda *_, **__: Script("x" * 65537, ""))
     workload = {"namespace": "n", "mechanism": "TrafficExtension"}
-    assert check({"w": workload}) == [
+    assert said_of({"w": workload}) == [
         (
             "workloads.w.mechanism: got a script of 65537 bytes, expected at most 65536: shorten its "
             "lists, or use "
             "EnvoyFilter"
         )
     ]
-    assert check({"w": {"namespace": "n"}}) == []
+    assert said_of({"w": {"namespace": "n"}}) == []
 
 
 EXTENSION = {"mechanism": "TrafficExtension"}
@@ -204,7 +206,7 @@ UNEXPORTED = (
 
 
 def attached(workload: dict[str, Any], **egress: Any) -> list[str]:
-    return check({"w": {"namespace": "n", **workload}}, **egress)
+    return said_of({"w": {"namespace": "n", **workload}}, **egress)
 
 
 @pytest.mark.parametrize(
@@ -299,7 +301,7 @@ def test_a_target_twice_in_one_workload_is_refused() -> None:
 
 def test_the_collectors_own_service_is_not_captured() -> None:
     collector = {"targetRefs": [{"kind": "Service", "name": "otel"}], **EXTENSION}
-    assert check({"w": {"namespace": "obs", **collector}}, waypoints=True) == [
+    assert said_of({"w": {"namespace": "obs", **collector}}, waypoints=True) == [
         (
             "workloads.w.targetRefs[0].name: got 'otel', the collector itself, which receives what was "
             "captured: "
@@ -363,7 +365,7 @@ def test_a_traffic_extension_within_an_envoy_filter_is_refused_as_it_would_never
     one: Any, two: Any
 ) -> None:
     workloads = {"one": {"namespace": "n", **one}, "two": {"namespace": "n", **two}}
-    assert check(workloads, waypoints=True) == [HIDDEN]
+    assert said_of(workloads, waypoints=True) == [HIDDEN]
 
 
 @pytest.mark.parametrize(
@@ -381,7 +383,7 @@ def test_mechanisms_may_be_mixed_where_the_smaller_comes_first_or_nothing_is_sha
     one: Any, two: Any
 ) -> None:
     workloads = {"one": {"namespace": "n", **one}, "two": {"namespace": "n", **two}}
-    assert check(workloads, waypoints=True) == []
+    assert said_of(workloads, waypoints=True) == []
 
 
 def test_a_capture_at_a_waypoint_and_at_sidecars_of_one_namespace_is_allowed_with_a_warning() -> None:

@@ -14,9 +14,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import changes, render
-from components.script import MAX_SCRIPT_BYTES
-from components.stack_file import Loader
+from components import render
+from components.istio.script import MAX_SCRIPT_BYTES
+from components.render.stack_file import Loader
+from components.review import changes
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -58,7 +59,7 @@ def without_scripts(value: Any) -> Any:
     if isinstance(value, list):
         return [without_scripts(item) for item in value]
     if isinstance(value, str) and value.startswith("-- astra-istio-capture"):
-        [direction] = re.findall(r"direction=\"(\w+)\"", value)
+        [direction] = re.findall(r"direction = \"(\w+)\"", value)
         return f"the script for {direction}"
     return "the hash" if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) else value
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components import review
+from components.review.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +72,7 @@ def configure(project: Path, text: str, stack: str = "dev") -> None:
 
 
 def run(project: Path, *arguments: str) -> int:
-    return review.main(["--project", str(project), "--stack", "dev", *arguments])
+    return main(["--project", str(project), "--stack", "dev", *arguments])
 
 
 def reviewed(project: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -128,7 +128,7 @@ def test_one_setting_of_all_workloads_is_one_line(project: Path, capsys: pytest.
 
 
 def test_a_changed_default_is_a_changed_setting(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    settings = project / "components" / "settings.py"
+    settings = project / "components" / "settings" / "models.py"
     settings.write_text(settings.read_text("utf-8").replace("default=65536,", "default=4096,"), "utf-8")
     text = reviewed(project, capsys)
     assert section(text, "Settings") == [["maxBodyBytes", "65536", "4096", "shop/checkout, shop/orders"]]
@@ -258,7 +258,7 @@ def test_a_project_beside_the_package_is_rendered_with_it(
 
 def test_a_new_stack_is_all_added(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     configure(project, STACK, stack="prod")
-    assert review.main(["--project", str(project), "--stack", "prod"]) == 0
+    assert main(["--project", str(project), "--stack", "prod"]) == 0
     text = capsys.readouterr().out
     assert "\n\nThe stack is new.\n" in text
     assert {row[0] for row in section(text, "Workloads")} == {"added"}
@@ -272,7 +272,7 @@ def test_a_stack_that_is_gone_is_all_removed(project: Path, capsys: pytest.Captu
 
 
 def test_a_stack_that_never_was_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert review.main(["--project", str(project), "--stack", "prod"]) == 2
+    assert main(["--project", str(project), "--stack", "prod"]) == 2
     told = "review: no stack 'prod' here or at HEAD. Next: say one of stacks/ as STACK\n"
     assert capsys.readouterr().err == told
 

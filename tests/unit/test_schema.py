@@ -12,22 +12,23 @@ from pulumi.provider.experimental.analyzer import Analyzer
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from components import CollectorEgress, TrafficCapture, WorkloadCapture, args, settings
+from components import CollectorEgress, TrafficCapture, WorkloadCapture, args
+from components.settings import models
 
 ROOT = Path(__file__).parents[2]
 
 TYPED_DICTS: dict[type, type[BaseModel]] = {
-    args.TlsArgs: settings.Tls,
-    args.LimitsArgs: settings.Limits,
-    args.EgressArgs: settings.Egress,
-    args.RedactionArgs: settings.Redaction,
-    args.ExportArgs: settings.Export,
-    args.TargetRefArgs: settings.TargetRef,
-    args.CaptureArgs: settings.Capture,
-    args.WorkloadArgs: settings.Workload,
-    args.CollectorEgressArgs: settings.CollectorEgressSettings,
-    args.WorkloadCaptureArgs: settings.WorkloadCaptureSettings,
-    args.TrafficCaptureArgs: settings.TrafficCaptureSettings,
+    args.TlsArgs: models.Tls,
+    args.LimitsArgs: models.Limits,
+    args.EgressArgs: models.Egress,
+    args.RedactionArgs: models.Redaction,
+    args.ExportArgs: models.Export,
+    args.TargetRefArgs: models.TargetRef,
+    args.CaptureArgs: models.Capture,
+    args.WorkloadArgs: models.Workload,
+    args.CollectorEgressArgs: models.CollectorEgressSettings,
+    args.WorkloadCaptureArgs: models.WorkloadCaptureSettings,
+    args.TrafficCaptureArgs: models.TrafficCaptureSettings,
 }
 PAIRS = pytest.mark.parametrize(
     ("typed_dict", "model"), TYPED_DICTS.items(), ids=[typed_dict.__name__ for typed_dict in TYPED_DICTS]
@@ -79,14 +80,14 @@ def test_every_setting_of_a_stack_is_declared_in_pulumi_yaml_with_its_descriptio
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8"))["config"]
     expected = {
         to_camel(name): field.description
-        for name, field in settings.TrafficCaptureSettings.model_fields.items()
+        for name, field in models.TrafficCaptureSettings.model_fields.items()
     }
     assert {key: value["description"] for key, value in declared.items()} == expected
 
 
 def test_pulumi_yaml_requires_what_the_models_require_as_a_key_without_a_default_is_required() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text("utf-8"))["config"]
-    fields = settings.TrafficCaptureSettings.model_fields.items()
+    fields = models.TrafficCaptureSettings.model_fields.items()
     assert {key for key, value in declared.items() if "default" not in value} == {
         to_camel(name) for name, field in fields if field.is_required()
     }

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lupa.luajit21 import LuaRuntime
 
-from components import script
-from components.endpoint import collector
-from components.settings import Capture, Direction, Egress
-from components.validation import Spelling, parse
+from components.istio import script
+from components.istio.endpoint import collector
+from components.settings.models import Capture, Direction, Egress
+from components.settings.validation import Spelling, parse
 
+LUA = Path(__file__).parents[2] / "lua"
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
 
 
@@ -64,11 +66,11 @@ def test_the_same_settings_give_the_same_text_object() -> None:
 @pytest.mark.parametrize(
     ("setting", "removed", "added"),
     [
-        ({"sampling_ratio": 0.25}, "sampling_ratio=1,", "sampling_ratio=0.25,"),
-        ({"max_spans_per_second": 50}, "max_spans_per_second=false,", "max_spans_per_second=50,"),
-        ({"export": {"timeout_ms": 900}}, "timeout_ms=5000,", "timeout_ms=900,"),
+        ({"sampling_ratio": 0.25}, "sampling_ratio = 1,", "sampling_ratio = 0.25,"),
+        ({"max_spans_per_second": 50}, "max_spans_per_second = false,", "max_spans_per_second = 50,"),
+        ({"export": {"timeout_ms": 900}}, "timeout_ms = 5000,", "timeout_ms = 900,"),
         ({"skip_paths": ["/healthz"]}, "/static*", "/healthz"),
-        ({"redaction": {"mode": "none"}}, 'mode="mask",', 'mode="none",'),
+        ({"redaction": {"mode": "none"}}, 'mode = "mask",', 'mode = "none",'),
     ],
 )
 def test_a_changed_setting_is_one_changed_line(setting: dict[str, Any], removed: str, added: str) -> None:
@@ -83,17 +85,53 @@ def test_another_direction_is_one_changed_line() -> None:
 
 def test_the_script_is_one_comment_that_nothing_in_it_ends() -> None:
     text = render(scope_name="]==] os.exit() --", skip_paths=["/]==]*"]).text
-    comments = [line for line in text.splitlines()[1:] if line.lstrip().startswith("--")]
-    assert [line[:4] for line in comments] == ["-- L", "--[="]
+    outside = text[: text.index("--[==[")]
+    assert [line for line in text.splitlines() if "--[==[" in line] == ["--[==["]
     assert [line for line in text.splitlines() if "]==]" in line] == ["]==]"]
     assert text.endswith("\n]==]\n")
+    assert "hooks.request" not in outside
+
+
+@pytest.mark.parametrize("module", [*script.MODULES, "main"])
+def test_a_module_stands_in_the_script_as_people_wrote_it(module: str) -> None:
+    # Line by line: what is left out are comments, and what gives the module others of the script.
+    source = (LUA / f"{module}.lua").read_text("utf-8").splitlines()
+    lines = [
+        line
+        for line in source
+        if line and not re.match(r' *--|local \w+ = require\("(?!jit|string|table)', line)
+    ]
+    found = iter(render().text.splitlines())
+    assert source[0] in found
+    assert [line for line in lines if re.sub(r" +-- .*", "", line) not in found] == []
+
+
+def test_the_loader_says_in_the_script_what_it_does() -> None:
+    comment = (LUA / "loader.lua").read_text("utf-8").partition("\n\n")[0]
+    assert f"\n{comment}\n" in render().text.partition("--[==[")[0]
+
+
+def test_comments_are_left_out_and_strings_that_look_like_them_kept() -> None:
+    source = """--- Heading.
+-- More.
+
+local a = "--not  this" -- but this
+  -- gone
+local b = '-- neither "'  -- "nor" this
+
+local c = "\\"-- kept" .. a
+"""
+    assert script.uncommented(source) == (
+        """\nlocal a = "--not  this"\nlocal b = '-- neither "'\n\nlocal c = "\\"-- kept" .. a\n"""
+    )
 
 
 def test_a_literal_is_one_line_per_leaf() -> None:
     assert script.literal({"a": 1, "b": {"c": ["x y", "z"], "d": []}}) == (
-        "{\na=1,\nb={\nc=[[\nx y\nz\n]],\nd=[[\n]],\n},\n}"
+        "{\n  a = 1,\n  b = {\n    c = [[\nx y\nz\n]],\n    d = [[\n]],\n  },\n}"
     )
-    assert script.literal({"a": ["]"]}) == "{\na=table.concat({\n\"\\093\",\n}, '\\n'),\n}"
+    assert script.literal({"a": ["]"]}) == "{\n  a = table.concat({\n    \"\\093\",\n  }, '\\n'),\n}"
+    assert script.literal(["\u5bc6\u7801"]) == "[[\n\u5bc6\u7801\n]]"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, b"bytes", object(), [1], ["a\nb"]])

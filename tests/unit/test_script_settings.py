@@ -5,10 +5,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import script
-from components.endpoint import collector
-from components.script_settings import parse_literal, settings_of
-from components.settings import Capture, Direction, Egress
+from components.istio import script
+from components.istio.endpoint import collector
+from components.istio.read import parse_literal, settings_of
+from components.settings.models import Capture, Direction, Egress
 
 items = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), min_size=1)
 leaves = (

@@ -2,23 +2,25 @@
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components import plan
-from components.defaults import GUIDE_HEADERS
-from components.settings import Capture, Export, Redaction
-from components.validation import SettingsError, Spelling, parse, shown
+from components.rules.check import check
+from components.settings.defaults import GUIDE_HEADERS
+from components.settings.models import Capture, Export, Redaction, TrafficCaptureSettings
+from components.settings.validation import SettingsError, Spelling, parse, shown
+from components.stack_config import stack_config
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
 URL = "http://astra-traffic-collector.astra-collector:4318/v1/traces"
 A_UUID = "the sensor's UUID, such as 12345678-9abc-4def-8123-456789abcdef"
 A_NAMESPACE = "a namespace: at most 63 of a-z, 0-9 and '-', no '-' at an end"
 A_NAME = "a Kubernetes name: at most 253 of a-z, 0-9, '-' and '.'"
-A_WORKLOAD_NAME = "a name for a Kubernetes name to end with: at most 229 of a-z, 0-9, '-' and '.'"
+A_WORKLOAD_NAME = "a name: at most 229 of a-z, 0-9, '-' and '.'"
 A_LABEL_KEY = (
     "a label key: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.', after an optional DNS prefix and '/'"
 )
@@ -51,9 +53,15 @@ def egress(**changes: Any) -> dict[str, str]:
     return config(egress=changes)
 
 
-def problems(stack: dict[str, str], secrets: frozenset[str] = frozenset()) -> list[str]:
+def accepted(stack: dict[str, str], secrets: Collection[str] = (), **others: str) -> TrafficCaptureSettings:
+    """The settings from a stack of the project acme; ``others`` are keys of other namespaces."""
+    keys = {f"acme:{key}": value for key, value in stack.items()}
+    return stack_config({**keys, **others}, {f"acme:{key}" for key in secrets}, "acme").settings
+
+
+def problems(stack: dict[str, str], secrets: Collection[str] = (), **others: str) -> list[str]:
     with pytest.raises(SettingsError) as refusal:
-        plan.stack_config(stack, secrets)
+        accepted(stack, secrets, **others)
     return list(refusal.value.problems)
 
 
@@ -399,7 +407,7 @@ def test_in_python_keys_are_told_in_pythons_spelling() -> None:
         "egress": {"tls": {"mode": "SIMPLE"}},
     }
     with pytest.raises(SettingsError) as refusal:
-        plan.traffic_capture(bad)
+        check(TrafficCaptureSettings, bad)
     assert refusal.value.problems == (
         "workloads.w.capture.max_body_bytes: got -1, expected a whole number from 0 to 262144",
         "workloads.w.capture.samplingRatio: unknown key, did you mean sampling_ratio?",
@@ -410,7 +418,7 @@ def test_in_python_keys_are_told_in_pythons_spelling() -> None:
 def test_arguments_that_are_no_mapping_are_one_problem() -> None:
     nothing: Any = None
     with pytest.raises(SettingsError, match=r"^settings: got None, expected a mapping$"):
-        plan.traffic_capture(nothing)
+        check(TrafficCaptureSettings, nothing)
 
 
 @pytest.mark.parametrize(
@@ -423,7 +431,7 @@ def test_arguments_that_are_no_mapping_are_one_problem() -> None:
     ],
 )
 def test_a_secret_is_refused_with_the_reason_and_without_its_value(key: str, found: str) -> None:
-    [problem] = problems(config(egress={}), frozenset({key}))
+    [problem] = problems(config(egress={}), {key})
     assert problem.startswith(f"{key}: got {found}, expected ")
     assert problem.endswith(", in plain text: one secret in the script hides the whole script from review")
     assert SENSOR_ID not in problem
@@ -431,7 +439,7 @@ def test_a_secret_is_refused_with_the_reason_and_without_its_value(key: str, fou
 
 def test_a_secret_inside_of_an_object_is_refused_where_it_is_if_it_is_not_decrypted() -> None:
     tls = {"privateKey": {"secure": "AAABBB"}, "mode": "MUTAL"}
-    told = problems(config(egress={"tls": tls}), frozenset({"egress"}))
+    told = problems(config(egress={"tls": tls}), {"egress"})
     assert told == [
         "egress.tls.mode: got 'MUTAL', expected one of SIMPLE, MUTUAL, ISTIO_MUTUAL",
         (
@@ -442,18 +450,18 @@ def test_a_secret_inside_of_an_object_is_refused_where_it_is_if_it_is_not_decryp
 
 
 def test_a_key_of_ours_in_another_namespace_is_refused_with_the_right_one() -> None:
-    keys = ["acme:sensorId", "acne:capture", "kubernetes:context", "acme:kubernetes:egress"]
-    misplaced = plan.misplaced_keys(keys, "acme")
-    assert misplaced == [
-        "acne:capture: nobody reads this key, did you mean acme:capture?",
-        "acme:kubernetes:egress: nobody reads this key, did you mean acme:egress?",
+    others = {"acne:capture": "{}", "kubernetes:context": "kind"}
+    told = ["acne:capture: nobody reads this key, did you mean acme:capture?"]
+    assert problems(config(), **others) == told
+    assert problems(config(sensorId="acme"), **others) == [*told, f"sensorId: got 'acme', expected {A_UUID}"]
+    key = "kubernetes:egress"
+    assert problems(config(**{key: "{}"})) == [
+        f"acme:{key}: nobody reads this key, did you mean acme:egress?",
+        (
+            f'["{key}"]: unknown key, expected one of collectorUrl, egress, commonLabels, sensorId, '
+            "workloads, capture"
+        ),
     ]
-    with pytest.raises(SettingsError) as refusal:
-        plan.stack_config(config(), set(), misplaced)
-    assert list(refusal.value.problems) == misplaced
-    with pytest.raises(SettingsError) as refusal:
-        plan.stack_config(config(sensorId="acme"), set(), misplaced)
-    assert list(refusal.value.problems) == [*misplaced, f"sensorId: got 'acme', expected {A_UUID}"]
 
 
 @pytest.mark.parametrize(
@@ -484,7 +492,7 @@ def test_the_message_lists_all_problems() -> None:
 
 
 def test_a_sensor_id_may_be_in_upper_case() -> None:
-    assert plan.stack_config(config(sensorId=SENSOR_ID.upper()), set())["sensor_id"] == SENSOR_ID.upper()
+    assert accepted(config(sensorId=SENSOR_ID.upper())).sensor_id == SENSOR_ID.upper()
 
 
 def test_whole_numbers_may_come_as_floats_as_they_do_on_pulumis_wire() -> None:
@@ -525,8 +533,7 @@ NAMESPACES = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True
 @given(LABEL_VALUES, NAMESPACES)
 def test_every_legal_label_value_and_namespace_is_accepted(value: str, namespace: str) -> None:
     stack = workload(namespace=namespace, labels={"app.kubernetes.io/name": value})
-    accepted: Any = plan.stack_config(stack, set())
-    assert accepted["workloads"]["w"]["labels"] == {"app.kubernetes.io/name": value}
+    assert accepted(stack).workloads["w"].labels == {"app.kubernetes.io/name": value}
 
 
 @given(st.text())
@@ -535,7 +542,7 @@ def test_no_other_label_value_is_accepted(value: str) -> None:
     legal = len(value) <= 63 and re.fullmatch(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", value)
     stack = workload(labels={"app": value})
     if legal:
-        plan.stack_config(stack, set())
+        accepted(stack)
     else:
         assert problems(stack)[0].startswith("workloads.w.labels.app: got ")
 
@@ -569,7 +576,7 @@ def test_whatever_is_configured_is_accepted_or_refused_in_one_line_each(
     stack = config(workloads={"w": workload}, capture=capture, egress=egress, collectorUrl=url)
     told: tuple[str, ...] = ("accepted: fine",)
     try:
-        plan.stack_config(stack, set())
+        accepted(stack)
     except SettingsError as refusal:
         told = refusal.problems
     assert told

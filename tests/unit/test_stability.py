@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import pytest
 import yaml
 from pulumi.runtime.stack import Stack
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 import components
-from components import CollectorEgress, TrafficCapture, WorkloadCapture, args, settings
-from components.validation import Spelling, deprecated
+from components import CollectorEgress, TrafficCapture, WorkloadCapture, args
+from components.settings import models
 from components.version import VERSION
 from tests.unit.conftest import Engine
 from tools import settings_reference
@@ -60,68 +59,6 @@ def test_the_version_is_that_of_the_changelogs_first_entry() -> None:
     assert re.findall(r"^## (\S+)", changelog, re.MULTILINE)[0] == VERSION
 
 
-class Inner(BaseModel):
-    old: int | None = Field(default=None, deprecated="use newSize")
-    new_size: int = 1
-
-
-class Outer(BaseModel):
-    inner: Inner = Inner()
-    old_list: list[Inner] = Field(default=[], deprecated="use by")
-    by: dict[str, Inner] = {}
-
-
-def test_a_deprecated_setting_that_is_given_is_told_with_its_successor() -> None:
-    given = {"inner": {"new_size": 2}, "old_list": [{}, {"old": 1}], "by": {"a.b": {"old": 2}}}
-    settings = Outer.model_validate(given)
-    assert deprecated(settings, Spelling.CONFIG) == [
-        "oldList: deprecated, use by",
-        "oldList[1].old: deprecated, use newSize",
-        'by["a.b"].old: deprecated, use newSize',
-    ]
-    assert deprecated(settings, Spelling.PYTHON)[0] == "old_list: deprecated, use by"
-    assert deprecated(Outer(), Spelling.CONFIG) == []
-
-
-@pytest.fixture
-def deprecated_scope(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the scope's name were to go away, and the collector's place."""
-    for model, name in ((settings.Capture, "scope_name"), (settings.Egress, "location")):
-        monkeypatch.setattr(model.model_fields[name], "deprecated", "use another")
-
-
-@pytest.mark.usefixtures("deprecated_scope")
-def test_a_deprecated_setting_is_warned_of_once_by_the_component_that_it_is_given_to(engine: Engine) -> None:
-    to_collector: dict[str, Any] = {
-        "collector_url": CONFIG["collectorUrl"],
-        "egress": {"location": "external"},
-    }
-    of_workload = {"sensor_id": SENSOR_ID, "capture": {"scope_name": "a"}}
-    reviews = CONFIG["workloads"]["reviews"]
-
-    def program() -> None:
-        stack: Any = {**to_collector, **of_workload, "workloads": {"reviews": reviews}}
-        TrafficCapture("astra", stack)
-
-    engine.run(program)
-    told = ["egress.location: deprecated, use another", "capture.scopeName: deprecated, use another"]
-    assert engine.warnings == told
-    engine.warnings.clear()
-    alone: Any = {**to_collector, **of_workload, **reviews}
-    engine.run(lambda: WorkloadCapture("w", alone))
-    assert sorted(engine.warnings) == sorted(told)
-    engine.warnings.clear()
-    egress: Any = to_collector
-    engine.run(lambda: CollectorEgress("e", egress))
-    assert engine.warnings == told[:1]
-
-
-@pytest.mark.usefixtures("deprecated_scope")
-def test_the_reference_of_settings_says_what_is_deprecated() -> None:
-    section = settings_reference.page().split("### `capture.scopeName`")[1].partition("\n### ")[0]
-    assert "\n- Deprecated: use another\n" in section
-
-
 class _Dumper(yaml.SafeDumper):
     """Lists indented, as stack files have them."""
 
@@ -158,7 +95,7 @@ def contract(engine: Engine) -> dict[str, Any]:
         },
         "choices": {
             name: list(map(str, found))
-            for name, found in vars(settings).items()
+            for name, found in vars(models).items()
             if isinstance(found, type) and issubclass(found, StrEnum) and found is not StrEnum
         },
         "keys of a stack and their defaults": {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from components.stack_file import Configuration, StackFileError, load
+from components.render.stack_file import Configuration, StackFileError, load
 
 PROJECT = """
 name: acme

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from components.manifests import SCRIPT_HASH
+from components.istio.manifests import SCRIPT_HASH
 from components.verify import checks, declared
-from components.verify.checks.objects import differences
+from components.verify.checks.deployed import differences
 from components.verify.declared import HttpFilter
 from components.verify.facts import Cluster, Exports, Facts, Pod, Proxy, Unread
 from components.verify.findings import Finding, Level
@@ -149,10 +149,10 @@ def test_an_object_with_another_setting_differs_in_that_line_of_its_script(mecha
     facts = healthy(mechanism=mechanism)
     manifest = live(facts, mechanism)
     [(path, text)] = [(path, text) for path, text in texts(manifest["spec"]) if "\n" in text]
-    set_at(manifest["spec"], path, text.replace("\nsampling_ratio=1,", "\nsampling_ratio=0.5,"))
+    set_at(manifest["spec"], path, text.replace("sampling_ratio = 1,", "sampling_ratio = 0.5,"))
     finding = only(facts)
     assert finding.check == "object-differs"
-    assert finding.message.endswith('is "sampling_ratio=0.5,", declared "sampling_ratio=1,"')
+    assert finding.message.endswith('is "sampling_ratio = 0.5,", declared "sampling_ratio = 1,"')
     assert "line" in finding.message
 
 

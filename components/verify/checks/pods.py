@@ -6,7 +6,7 @@ from .. import rights
 from ..declared import Capture
 from ..facts import Facts, Pod, Unread
 from ..findings import Finding, Level
-from ..pods import selected
+from ..selection import selected
 
 _NAMES = 3
 _SERVED = ("Service", "ServiceEntry")

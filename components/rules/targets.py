@@ -7,10 +7,10 @@ asked about the proxy alone for EnvoyFilter, and about the services behind it to
 
 from collections.abc import Iterator
 
-from .endpoint import Collector
-from .manifests import is_proxy
-from .settings import WAYPOINT_CLASS, Direction, Egress, Mechanism, TargetKind, TargetRef, Workload
-from .validation import Path, Problem, is_output, shown
+from ..istio.endpoint import Collector
+from ..istio.manifests import is_proxy
+from ..settings.models import WAYPOINT_CLASS, Direction, Egress, Mechanism, TargetKind, TargetRef, Workload
+from ..settings.validation import Path, Problem, is_output, shown
 
 
 def problems(

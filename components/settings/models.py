@@ -89,7 +89,7 @@ ObjectName = Annotated[
 WorkloadName = Annotated[
     str,
     Rule(
-        f"a name for a Kubernetes name to end with: at most {MAX_WORKLOAD_NAME} of a-z, 0-9, '-' and '.'",
+        f"a name: at most {MAX_WORKLOAD_NAME} of a-z, 0-9, '-' and '.'",
         _matches(_SUBDOMAIN, MAX_WORKLOAD_NAME),
     ),
 ]
@@ -242,118 +242,142 @@ def _choice(default: Any, description: str) -> Any:
 
 
 class Tls(_Model):
-    """How TLS to the collector is originated (Istio's ClientTLSSettings)."""
+    """TLS from the proxies to the collector (Istio's ClientTLSSettings)."""
 
     mode: TlsMode = _choice(
         TlsMode.SIMPLE,
-        "SIMPLE (the default), MUTUAL with a client certificate, or ISTIO_MUTUAL inside the mesh.",
+        "SIMPLE (the default): the proxy checks the collector's certificate. MUTUAL: the "
+        "proxy also shows a client certificate. ISTIO_MUTUAL: mTLS with the mesh's own "
+        "certificates, for a collector in the mesh.",
     )
     sni: DnsName | None = Field(
         default=None,
-        description="The server name asked for. Default: the URL's host; needed where that is an IP address.",
+        description="Server name that the proxy asks for (SNI), and that the collector's certificate has "
+        "to be valid for. Default: the URL's host. Required where the URL has an IP address.",
     )
     ca_certificates: ProxyFile | None = Field(
         default=None,
-        description="Path in the proxy's container of the CA bundle. Default: the system's roots.",
+        description="CA certificates that the proxy trusts: the path of a file in the proxy's container. "
+        "Default: the system's root certificates.",
     )
     client_certificate: ProxyFile | None = Field(
-        default=None, description="Path in the proxy's container of the client certificate (MUTUAL)."
+        default=None,
+        description="Client certificate for mode MUTUAL: the path of a file in the proxy's container.",
     )
     private_key: ProxyFile | None = Field(
-        default=None, description="Path in the proxy's container of the client certificate's key (MUTUAL)."
+        default=None,
+        description="Private key of the client certificate, for mode MUTUAL: the path of a file in the "
+        "proxy's container.",
     )
 
 
 class Limits(_Model):
-    """What a proxy holds back for a slow or dead collector; beyond it Envoy drops spans."""
+    """What each proxy may hold for a slow collector. Envoy drops further exports."""
 
     max_connections: Whole = Field(
         default=8,
         ge=1,
         le=1024,
-        description="Connections to the collector per proxy worker, 1 to 1024, default 8.",
+        description="Connections of one proxy to the collector, over all of its worker threads, 1 to "
+        "1024, default 8.",
     )
     max_pending_requests: Whole = Field(
         default=32,
         ge=1,
         le=65536,
-        description="Export requests that wait for a connection, 1 to 65536, default 32.",
+        description="Exports of one proxy that wait for a connection, over all of its worker threads, 1 "
+        "to 65536, default 32.",
     )
 
 
 class Egress(_Model):
-    """The mesh's way to the collector."""
+    """The way from the proxies to the collector."""
 
     create: bool = Field(
         default=True,
-        description="Declare the entry (the default); false where another stack of the cluster does.",
+        description="Whether this stack declares the entry: the ServiceEntry and the DestinationRule. "
+        "false: another stack of the cluster declares it. Default: true.",
     )
     name: ObjectNameInput = Field(
         default="allow-otel-collector-endpoint",
-        description="Name of the ServiceEntry and DestinationRule, default allow-otel-collector-endpoint.",
+        description="Name of the ServiceEntry and the DestinationRule. Default: "
+        "allow-otel-collector-endpoint.",
     )
     namespace: NamespaceInput = Field(
         default="istio-system",
-        description="Their namespace: the mesh's root namespace, default istio-system.",
+        description="Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. "
+        "Default: istio-system.",
     )
     location: Location | None = _choice(
-        None, "mesh or external. Default: mesh for an http URL and for *.svc.cluster.local, else external."
+        None,
+        "Where the collector is: mesh or external. Default: mesh for an http URL and for "
+        "*.svc.cluster.local, else external.",
     )
     export_to: list[ExportTo] | None = Field(
         default=None,
         min_length=1,
-        description="Namespaces that see the entry: names, '.' or '*'. Default: the mesh's own default, all.",
+        description="Namespaces that see the entry: names, '.' for the entry's own namespace, or '*' for "
+        "all. Default: the mesh's own default, which is all.",
     )
     tls: Tls | None = Field(
         default=None, description="TLS to the collector. Default: SIMPLE for https, none for http."
     )
     limits: Limits | None = Field(
-        default=Limits(), description="Bounds of what waits for the collector; null declares none."
+        default=Limits(), description="What each proxy may hold for a slow collector. null: no limits."
     )
     waypoints: bool = Field(
         default=False,
-        description="Make the collector known to every waypoint too, as TrafficExtension on one needs it: by "
-        "an EnvoyFilter that patches nothing. Default: false.",
+        description="Whether every waypoint gets the cluster of the collector too, as a TrafficExtension "
+        "at a waypoint needs it. true declares an EnvoyFilter that has no patch and asks for "
+        "this cluster. Default: false.",
     )
 
 
 class Redaction(_Model):
     """What is masked in captured traffic."""
 
-    mode: RedactionMode = _choice(RedactionMode.MASK, "mask secrets in the proxy (the default), or none.")
+    mode: RedactionMode = _choice(
+        RedactionMode.MASK,
+        "mask (the default): secrets are replaced by *** before anything leaves the proxy. "
+        "none: they are sent as they are.",
+    )
     headers: HeaderNames = Field(
-        default=SECRET_HEADERS, description="Headers whose values are masked, in lower case."
+        default=SECRET_HEADERS, description="Names of headers whose values are masked, in lower case."
     )
     fields: list[FieldWords] = Field(
         default=SECRET_FIELDS,
         max_length=256,
-        description="Words that make a field, parameter or header secret; 'api key' is two in a row.",
+        description="Secret words. A value is masked where the name of its field, parameter or header "
+        "contains one of them. 'api key' stands for these two words in a row, as in apiKey or "
+        "x-api-key.",
     )
 
 
 class Export(_Model):
-    """How spans are sent."""
+    """How spans are sent to the collector."""
 
     timeout_ms: Whole = Field(
         default=5000,
         ge=1,
         le=60000,
-        description="Timeout of an export call in milliseconds, 1 to 60000, default 5000.",
+        description="How long an export may take before Envoy gives it up, in milliseconds, 1 to 60000, "
+        "default 5000.",
     )
     max_batch_spans: Whole = Field(
-        default=32, ge=1, le=512, description="Spans per export call, 1 to 512, default 32."
+        default=32, ge=1, le=512, description="Most spans in one export, 1 to 512, default 32."
     )
     max_batch_bytes: Whole = Field(
         default=262144,
         ge=1024,
         le=8388608,
-        description="Bytes per export call, 1024 to 8388608, default 262144.",
+        description="Most bytes in one export, 1024 to 8388608, default 262144. A single span that is "
+        "larger is sent alone.",
     )
     max_delay_ms: Whole = Field(
         default=1000,
         ge=0,
         le=60000,
-        description="How long a span may wait for others in milliseconds, 0 to 60000, default 1000.",
+        description="How long a span may wait for other spans, in milliseconds, 0 to 60000, default 1000.",
     )
 
 
@@ -365,30 +389,36 @@ class Capture(_Model):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Share of requests to capture, 0 to 1, default 1.",
+        description="Share of the requests that are captured, 0 to 1, default 1.",
     )
     max_body_bytes: Whole = Field(
         default=65536,
         ge=0,
         le=262144,
-        description="Bytes kept of each body, request and response apart, 0 to 262144, default 65536.",
+        description="Bytes that are kept of the request's body, and of the response's body, 0 to 262144 "
+        "each, default 65536.",
     )
     max_spans_per_second: Whole | None = Field(
         default=None,
         ge=1,
         le=1_000_000,
-        description="Spans per second and Lua VM, 1 to 1000000. Default: no limit.",
+        description="Most spans per second from one Lua VM, 1 to 1000000. A proxy has a VM for each "
+        "filter chain and worker thread. Default: no limit.",
     )
     content_types: list[ContentType] = Field(
         default=TEXT_TYPES,
         max_length=256,
-        description="Content types that are text: type/subtype, type/* or type/*+suffix.",
+        description="Content types whose bodies are text, whatever their bytes: type/subtype, type/* or "
+        "type/*+suffix.",
     )
     binary_bodies: BinaryBodies = _choice(
-        BinaryBodies.OMIT, "omit the bytes of bodies that are not text (the default), or send them as bytes."
+        BinaryBodies.OMIT,
+        "What is sent of a body that is not text. omit (the default): its size only. bytes: the body itself.",
     )
     headers: HeaderNames = Field(
-        default=GUIDE_HEADERS, description="Headers to record, in lower case. Default: the guide's allowlist."
+        default=GUIDE_HEADERS,
+        description="Names of headers that are recorded, in lower case. Default: the list of the setup "
+        "guide.",
     )
     redaction: Redaction = Field(
         default=Redaction(), description="What is masked before it leaves the proxy."
@@ -396,16 +426,21 @@ class Capture(_Model):
     skip_paths: list[PathPattern] = Field(
         default=["/static*"],
         max_length=256,
-        description="Paths not to capture; '*' at the end matches any rest.",
+        description="Paths whose requests are not captured. '*' at the end matches any rest.",
     )
-    scheme: Scheme = _choice(Scheme.AUTO, "What spans say in http.scheme: auto (the default), http or https.")
-    export: Export = Field(default=Export(), description="Timeout and batches of the calls to the collector.")
+    scheme: Scheme = _choice(
+        Scheme.AUTO,
+        "Value of http.scheme in spans: http, https, or auto (the default), which takes it from the request.",
+    )
+    export: Export = Field(default=Export(), description="How spans are sent: timeout and batches.")
     scope_name: ScopeName = Field(
         default="astra-istio-servicemesh",
-        description="Instrumentation scope of the spans, default astra-istio-servicemesh.",
+        description="Name of the instrumentation scope in spans. Default: astra-istio-servicemesh.",
     )
     compatibility: Compatibility = _choice(
-        Compatibility.OTEL, "otel (the default), or guide: the exact payload of the manual procedure."
+        Compatibility.OTEL,
+        "Form of the spans: otel (the default), or guide, which is exactly what the setup "
+        "guide's script sends.",
     )
 
     def overridden_by(self, other: "Capture") -> "Capture":
@@ -417,10 +452,9 @@ ModelT = TypeVar("ModelT", bound=_Model)
 
 
 def _overridden(base: ModelT, other: ModelT) -> ModelT:
-    of_base = dict(base)  # not by attribute: pydantic warns of deprecated ones
     return base.model_copy(
         update={
-            name: _overridden(of_base[name], value) if isinstance(value, _Model) else value
+            name: _overridden(getattr(base, name), value) if isinstance(value, _Model) else value
             for name, value in other
             if name in other.model_fields_set
         }
@@ -428,49 +462,59 @@ def _overridden(base: ModelT, other: ModelT) -> ModelT:
 
 
 class TargetRef(_Model):
-    """A gateway, or what a waypoint serves (Istio's PolicyTargetReference; the kind says the group)."""
+    """A gateway, a waypoint, or a service behind a waypoint (Istio's PolicyTargetReference)."""
 
     kind: TargetKind = Field(
-        description="Gateway, GatewayClass (istio-waypoint, in the mesh's root namespace), Service or "
-        "ServiceEntry.",
+        description="Kind of the target: Gateway, Service or ServiceEntry; or GatewayClass, which stands "
+        "for all waypoints (istio-waypoint, in the mesh's root namespace).",
         strict=False,
     )
     name: ObjectNameInput = Field(
-        description="Its name, in the workload's namespace unless it is a GatewayClass."
+        description="Name of the target. It is in the workload's namespace, unless it is a GatewayClass."
     )
 
 
 class Workload(_Model):
-    """The pods, or the gateway or waypoint, whose traffic is captured."""
+    """The pods, the gateway or the waypoint whose traffic is captured."""
 
     namespace: NamespaceInput = Field(
-        description="The workload's namespace; the mesh's root namespace means all."
+        description="Namespace of the workload. The mesh's root namespace stands for all namespaces."
     )
     labels: Labels = Field(
-        default={}, description="Labels that select the workload's pods. Default: every pod of the namespace."
+        default={}, description="Labels that select the workload's pods. Default: all pods of the namespace."
     )
     target_refs: list[TargetRef] | None = Field(
         default=None,
         min_length=1,
         max_length=16,
-        description="Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16.",
+        description="Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16 of "
+        "them.",
     )
     directions: Annotated[
         list[Annotated[Direction, Field(strict=False)]],
         Rule("one or more of inbound, outbound, each once; or gateway alone", _is_set_of_directions),
     ] = Field(
         default=[Direction.INBOUND],
-        description="inbound (the default) and outbound requests of a sidecar, inbound ones of a waypoint, "
-        "or gateway for a gateway's.",
+        description="Which requests are captured. inbound (the default): those that a sidecar or waypoint "
+        "receives. outbound: those that a sidecar sends. gateway: those that pass a gateway.",
     )
     mechanism: Mechanism = _choice(
-        Mechanism.ENVOY_FILTER, "EnvoyFilter (the default), or TrafficExtension on Istio 1.30 and later."
+        Mechanism.ENVOY_FILTER,
+        "Kind of the object that holds the script: EnvoyFilter (the default), or "
+        "TrafficExtension on Istio 1.30 and later.",
     )
     filter_name: ObjectNameInput | None = Field(
         default=None,
-        description="Name of the object with the script. Default: astra-istio-mesh-filter-<workload>.",
+        description="Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and "
+        "the workload's name.",
     )
-    capture: Capture = Field(default=Capture(), description="Capture settings that differ from the stack's.")
+    capture: Capture = Field(
+        default=Capture(), description="Capture settings of this workload that differ from the stack's."
+    )
+
+    def object_name(self, workload: str) -> Any:
+        """The name of the object with a workload's script; an Output if it was given as one."""
+        return f"{FILTER_NAME_PREFIX}{workload}" if self.filter_name is None else self.filter_name
 
 
 class CollectorEgressSettings(_Model):
@@ -479,10 +523,11 @@ class CollectorEgressSettings(_Model):
     collector_url: CollectorUrl = Field(
         description="OTLP/HTTP endpoint of the Astra Traffic Collector; an empty path means /v1/traces."
     )
-    egress: Egress = Field(default=Egress(), description="The mesh's way to the collector.")
+    egress: Egress = Field(default=Egress(), description="The way from the proxies to the collector.")
     common_labels: PlainLabels = Field(
         default={},
-        description="Labels on every object, such as istio.io/rev for one control plane of several.",
+        description="Labels on every object. For example, istio.io/rev names the control plane that reads "
+        "the objects.",
     )
 
 
@@ -490,21 +535,37 @@ class TrafficCaptureSettings(CollectorEgressSettings):
     """What ``TrafficCapture`` and a stack's configuration take."""
 
     sensor_id: SensorId = Field(
-        description="Sensor ID from the Astra dashboard: a UUID, in plain text, never a secret."
+        description="The sensor's UUID, from the Astra dashboard. It is plain text; a secret is refused."
     )
     workloads: Annotated[dict[WorkloadName, Workload], Field(min_length=1, strict=False)] = Field(
-        description="The workloads to capture, by a name of your choice."
+        description="The workloads whose traffic is captured, each under a name of your choice."
     )
-    capture: Capture = Field(default=Capture(), description="Capture settings of all workloads.")
+    capture: Capture = Field(default=Capture(), description="Capture settings for all workloads.")
+
+    def of_egress(self) -> CollectorEgressSettings:
+        """The settings of the way to the collector."""
+        return CollectorEgressSettings.model_construct(**self._to_collector())
+
+    def of_workload(self, name: str) -> "WorkloadCaptureSettings":
+        """The settings of one workload, the stack's merged in."""
+        workload = self.workloads[name]
+        given = {field: getattr(workload, field) for field in workload.model_fields_set}
+        given["capture"] = self.capture.overridden_by(workload.capture)
+        return WorkloadCaptureSettings.model_construct(
+            **self._to_collector(), **given, sensor_id=self.sensor_id, workload=name
+        )
+
+    def _to_collector(self) -> dict[str, Any]:
+        return {field: getattr(self, field) for field in CollectorEgressSettings.model_fields}
 
 
 class WorkloadCaptureSettings(CollectorEgressSettings, Workload):
     """What ``WorkloadCapture`` takes."""
 
     sensor_id: SensorId = Field(
-        description="Sensor ID from the Astra dashboard: a UUID, in plain text, never a secret."
+        description="The sensor's UUID, from the Astra dashboard. It is plain text; a secret is refused."
     )
     workload: WorkloadName = Field(
         default="",
-        description="The workload's name, which the filter is named after. Default: the component's name.",
+        description="The workload's name, with which the filter's name ends. Default: the component's name.",
     )

@@ -8,9 +8,7 @@ from typing import Any, NamedTuple
 
 import pulumi
 
-from .endpoint import Collector, Registry
-from .script import Script
-from .settings import (
+from ..settings.models import (
     PART_OF,
     WAYPOINT_CLASS,
     Direction,
@@ -21,6 +19,8 @@ from .settings import (
     TargetRef,
     TlsMode,
 )
+from .endpoint import Collector, Registry
+from .script import Script
 
 # Part of a resource's identity in Pulumi (its type token): a change needs an alias and a changelog entry.
 NETWORKING = "networking.istio.io/v1"

@@ -7,7 +7,7 @@ import difflib
 import json
 import re
 import types
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -237,7 +237,9 @@ class _Type:
         if self.base is str:
             return "a string"
         size = f" with at least {bounds['min_length']} entry" if "min_length" in bounds else ""
-        size += f" of at most {bounds['max_length']} entries" if "max_length" in bounds else ""
+        if "max_length" in bounds:
+            least = f"{bounds['min_length']} to" if "min_length" in bounds else "at most"
+            size = f" of {least} {bounds['max_length']} entries"
         return f"{'a list' if self.base is list else 'a mapping'}{size}"
 
 
@@ -287,25 +289,6 @@ def in_words(model: type[BaseModel], problem: Problem, spelling: Spelling) -> st
         location.append(spelled(str(key), spelling) if is_field else key)
         found = found.item(key)
     return f"{format_path(tuple(location))}: {problem.text}"
-
-
-def deprecated(settings: BaseModel, spelling: Spelling) -> list[str]:
-    """A line for each deprecated setting that was given: its path, and what its field says of it."""
-    model = type(settings)
-    return [in_words(model, problem, spelling) for problem in _deprecated_in(settings, ())]
-
-
-def _deprecated_in(value: object, path: Path) -> Iterator[Problem]:
-    if isinstance(value, BaseModel):
-        # Not by attribute: pydantic would warn of each, in words for programmers.
-        for name, inner in value:
-            message = type(value).model_fields[name].deprecation_message
-            if name in value.model_fields_set:
-                yield from [Problem((*path, name), f"deprecated, {message}")] if message else []
-                yield from _deprecated_in(inner, (*path, name))
-    elif isinstance(value, dict | list):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _deprecated_in(inner, (*path, key))
 
 
 def format_path(location: Path) -> str:

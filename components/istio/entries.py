@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..settings.models import PART_OF
 from .endpoint import HTTPS_PORT
 from .manifests import Manifest
-from .settings import PART_OF
 
 _KINDS = ("ServiceEntry", "DestinationRule")
 _LOCATIONS = {"MESH_INTERNAL": "mesh", "MESH_EXTERNAL": "external"}

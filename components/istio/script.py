@@ -1,8 +1,10 @@
 """The capture script: the modules of ``lua/`` and a workload's settings as one Lua chunk.
 
-Lua text is never templated. Each module becomes a local of the chunk, compacted, and without the
-``require`` of the modules before it. The settings become one generated module, ``config``, with a line each:
-a reviewer sees a changed setting as one changed line, and a changed script by its hash.
+Lua text is never templated. Each module stands in the chunk as people wrote it, in a function that is called
+once; what it returns is a local of the chunk, which the ``require`` of the modules after it would give, so
+those lines are left out. The first line of a module's comment is its heading; other comments are left out,
+as each byte stays in each Lua VM. The settings become one generated module, ``config``, with a
+line each: a reviewer sees a changed setting as one changed line, and a changed script by its hash.
 """
 
 import hashlib
@@ -11,17 +13,17 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from .compact import compact
+from ..settings.models import Capture, Direction
+from ..version import VERSION
 from .endpoint import Collector
-from .settings import Capture, Direction
-from .version import VERSION
 
-MAX_SCRIPT_BYTES = 24 * 1024
-"""What the script may grow to, with the default settings. Each byte of its text stays in each Lua VM of a
-proxy, idle ones too, and an inbound port has four VMs per worker; Istio's TrafficExtension refuses 64 KiB."""
+MAX_SCRIPT_BYTES = 48 * 1024
+"""What the script may grow to, with the default settings. A filter chain has four copies of it, and each of
+its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. Istio's TrafficExtension refuses 64 KiB."""
 
 # Each requires only modules before it; `main` makes the hooks, and the loader calls them.
 MODULES = (
@@ -40,10 +42,12 @@ MODULES = (
     "exporter",
 )
 
-_OWN_REQUIRE = re.compile(rf"""^local (\w+)=require\("(?:config|{"|".join(MODULES)})"\)\n""", re.MULTILINE)
-_HOW_TO_READ = "-- Loaded at the first request: see lua/loader.lua.\n"
+_OWN_REQUIRE = re.compile(rf"""^local \w+ = require\("(?:config|{"|".join(MODULES)})"\)\n""", re.MULTILINE)
+_COMMENT_LINE = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
+# A string, which may look like a comment; or a comment, with the spaces before it.
+_STRING_OR_COMMENT = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|[ \t]*--.*""")
+_SETTINGS_HEADING = "--- The settings of this workload.\n"
 _LITERAL_CHARACTERS = 100
-_PLAIN = re.compile(rf"[ -Z^-~]{{1,{_LITERAL_CHARACTERS}}}")  # without brackets, which end long strings
 
 
 @dataclass(frozen=True)
@@ -107,41 +111,74 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
 @lru_cache(maxsize=256)
 def _assemble(config: str) -> Script:
     """One text in memory for all workloads that share their settings."""
-    loader, code = _source("loader"), _code()
-    script = f"local config={config}\n{code}"
-    text = f"-- astra-istio-capture {VERSION}\n{_HOW_TO_READ}{loader}--[==[\n{script}]==]\n"
+    loader, code = _loader(), _code()
+    script = f"{_SETTINGS_HEADING}local config = {config}\n\n{code}"
+    text = f"-- astra-istio-capture {VERSION}\n{loader}--[==[\n{script}]==]\n"
     return Script(text=text, code_sha256=hashlib.sha256((loader + code).encode()).hexdigest())
 
 
 @cache
 def _code() -> str:
-    return "".join(_local(name, _source(name)) for name in MODULES) + _source("main")
+    return "\n".join(_module(name) for name in MODULES) + "\n" + _heading("main") + _statements("main")
 
 
+def _module(name: str) -> str:
+    """A module as a local of the chunk."""
+    return f"{_heading(name)}local {name} = (function()\n{_statements(name)}end)()\n"
+
+
+@cache
+def _loader() -> str:
+    """The loader with its whole comment: it says why the script stands in one."""
+    comment = "\n".join(_comment("loader"))
+    return f"{comment}\n\n{_statements('loader')}"
+
+
+def _heading(module: str) -> str:
+    return _comment(module)[0] + "\n"
+
+
+def _comment(module: str) -> list[str]:
+    """The lines of the comment that a module starts with."""
+    return list(takewhile(lambda line: line.startswith("--"), _source(module).splitlines()))
+
+
+def _statements(module: str) -> str:
+    """A module without its comments and the ``require`` of other modules."""
+    return _OWN_REQUIRE.sub("", uncommented(_source(module))).lstrip("\n")
+
+
+def uncommented(source: str) -> str:
+    """Lua without comments, and without the empty lines around them.
+
+    Args:
+        source: Lua without long strings and long comments: ``lua/``'s.
+    """
+    code = _STRING_OR_COMMENT.sub(lambda found: found[1] or "", _COMMENT_LINE.sub("", source))
+    return re.sub("\n{3,}", "\n\n", code)
+
+
+@cache
 def _source(module: str) -> str:
-    return _OWN_REQUIRE.sub("", compact((_lua_folder() / f"{module}.lua").read_text("utf-8"))).lstrip()
+    return (_lua_folder() / f"{module}.lua").read_text("utf-8")
 
 
 def _lua_folder() -> Path:
     """``lua/`` lies inside the package in a wheel, and beside it in the repository."""
-    inside = Path(__file__).parent / "lua"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "lua"
+    package = Path(__file__).parents[1]
+    inside = package / "lua"
+    return inside if inside.is_dir() else package.parent / "lua"
 
 
-def _local(name: str, source: str) -> str:
-    """A module as a local of the chunk: the table that it returns is there from the start."""
-    body = source.replace("local M={}\n", "", 1).removesuffix("return M\n")
-    return f"local {name}={{}}do local M={name}\n{body}end\n"
-
-
-def literal(value: Any) -> str:  # noqa: PLR0911 - a return for each kind
-    """A Lua expression for a setting: a line per leaf, printable ASCII, no ``]==]``, which ends comments.
+def literal(value: Any, indent: str = "") -> str:  # noqa: PLR0911 - a return for each kind
+    """A Lua expression for a setting: a line per leaf, printable text, no ``]==]``, which ends comments.
 
     A list is a text of a line per item: as it stands, or by ``table.concat`` where an item is long or has
-    other characters.
+    brackets or what is not printable.
 
     Args:
         value: bool, int, finite float, str, a list of str of one line each, or a dict of these.
+        indent: spaces before the lines of a table. Items of a list have none: those would be a part of them.
 
     Raises:
         TypeError: for any other value.
@@ -156,17 +193,23 @@ def literal(value: Any) -> str:  # noqa: PLR0911 - a return for each kind
         case str():
             return _string_literal(value)
         case list() if all(isinstance(item, str) and "\n" not in item for item in value):
-            if all(map(_PLAIN.fullmatch, value)):
+            if all(map(_is_plain, value)):
                 return "[[\n" + "".join(f"{item}\n" for item in value) + "]]"
-            return f"table.concat({_block(map(literal, value))}, '\\n')"
+            return f"table.concat({_block(map(literal, value), indent)}, '\\n')"
         case dict():
-            return _block(f"{key}={literal(item)}" for key, item in value.items())
+            members = (f"{key} = {literal(item, indent + '  ')}" for key, item in value.items())
+            return _block(members, indent)
         case _:
             raise TypeError(f"no Lua literal for {value!r}")
 
 
-def _block(lines: Iterable[str]) -> str:
-    return "{\n" + "".join(f"{line},\n" for line in lines) + "}"
+def _block(lines: Iterable[str], indent: str) -> str:
+    return "{\n" + "".join(f"{indent}  {line},\n" for line in lines) + indent + "}"
+
+
+def _is_plain(item: str) -> bool:
+    """Whether a line of a long string may say an item as it stands."""
+    return 0 < len(item) <= _LITERAL_CHARACTERS and item.isprintable() and not {"[", "]"} & set(item)
 
 
 @lru_cache(maxsize=4096)  # the same texts come in every workload's settings

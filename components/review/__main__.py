@@ -16,10 +16,12 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from . import revisions, stack_file
-from .change_report import summary, without_repeats
+from .. import render
+from ..istio.entries import may_hold_entry
+from ..render import stack_file
+from . import revisions
 from .changes import Manifests, compare
-from .entry_settings import may_hold_entry
+from .report import summary, without_repeats
 
 _FAILED = 2
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -112,7 +114,7 @@ def _has_stack(project: Path, stack: str) -> bool:
 def _render(side: _Side, stack: str, out: Path) -> None:
     """Render a project to files without their first line, which says what wrote them."""
     print(f"Rendering {stack} {side.where} ...", file=sys.stderr, flush=True)  # noqa: T201 - progress
-    command = [sys.executable, "-m", f"{__package__}.render", "--stack", stack, "--out", str(out)]
+    command = [sys.executable, "-m", render.__package__, "--stack", stack, "--out", str(out)]
     command += ["--project", str(side.project)]
     done = subprocess.run(command, cwd=side.code, capture_output=True, text=True, check=False)
     if done.returncode == 0:
@@ -161,7 +163,7 @@ def _stopped_cleanly() -> Iterator[None]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a review."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {__package__}.review",
+        prog=f"python -m {__package__}",
         description="Show what a change does to a stack: workloads, settings, scripts, objects, manifests.",
         epilog="Exit status: 0; with --exit-code 1 if anything differs; 2 if one side cannot be rendered.",
     )

@@ -5,7 +5,9 @@ import re
 from collections import deque
 from typing import Any
 
-_CONFIG = re.compile(r"^local config=(\{\n.*?\n\})$", re.DOTALL | re.MULTILINE)
+_CONFIG = re.compile(
+    r"^local config ?= ?(\{\n.*?\n\})$", re.DOTALL | re.MULTILINE
+)  # without spaces: 0.1's first scripts
 _TOKEN = re.compile(
     r"""\[\[\n[^]]*\]\]|"(?:\\\d{3}|[^"\\])*"|\.\.|table\.concat\(|'\\n'\)|[{},=]|[^\s{},="]+"""
 )

@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .manifests import is_proxy
-from .settings import Direction, Mechanism, TargetKind, Workload
+from ..istio.manifests import is_proxy
+from ..settings.models import Direction, Mechanism, TargetKind, Workload
+from ..settings.validation import Path, Problem, is_output
 from .targets import captures_at_waypoint
-from .validation import Path, Problem, is_output
 
 
 class _Reach(NamedTuple):
@@ -35,7 +35,7 @@ class _Reach(NamedTuple):
 
 
 def problems(workloads: Mapping[tuple[Path, str], Workload], root_namespace: str | None) -> Iterator[Problem]:
-    """Workloads that select what others select.
+    """Workloads that select what others select, or whose objects have one name.
 
     One that selects a part of what another selects as a whole is none of them: its filter comes first, and
     the later one skips what is marked as captured.
@@ -44,6 +44,7 @@ def problems(workloads: Mapping[tuple[Path, str], Workload], root_namespace: str
         workloads: by their place in the settings and their name.
         root_namespace: the mesh's, None where it is not known.
     """
+    yield from _repeated_names(workloads)
     by_namespace = defaultdict(list)
     for (path, name), workload in workloads.items():
         reach = _reach(path, name, workload)
@@ -72,6 +73,20 @@ def warnings(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[Problem
                 path,
                 "captures at a waypoint: a request that goes on to a sidecar which "
                 f"{sidecars[workload.namespace]} captures is captured there again",
+            )
+
+
+def _repeated_names(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[Problem]:
+    seen: dict[tuple[Any, ...], str] = {}
+    for (path, name), workload in workloads.items():
+        object_name = workload.object_name(name)
+        if is_output(object_name) or is_output(workload.namespace):
+            continue
+        first = seen.setdefault((workload.mechanism, workload.namespace, object_name), name)
+        if first != name:
+            yield Problem(
+                (*path, "filter_name"),
+                f"got {object_name!r}, expected a name of its own: {first} in the same namespace has it",
             )
 
 

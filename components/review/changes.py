@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from .entry_settings import Entry, Key, entries, folder_of
-from .manifests import SCRIPT_HASH, Manifest
-from .script_settings import settings_of
-from .settings import FILTER_NAME_PREFIX
+from ..istio.entries import Entry, Key, entries, folder_of
+from ..istio.manifests import SCRIPT_HASH, Manifest
+from ..istio.read import settings_of
+from ..settings.models import FILTER_NAME_PREFIX
 
 _SHOWN_HASH = 12
 _URL = "collectorUrl"

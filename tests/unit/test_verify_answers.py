@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.verify import proxy
+from components.verify import answers
 from components.verify.declared import HttpFilter
 from components.verify.facts import Exports
 from lab.bootstrap import Json
@@ -41,30 +41,30 @@ def test_filters_of_every_chain_and_of_active_and_static_listeners_are_found() -
             "active_state": {"listener": {"filter_chains": [{"filters": [{"name": "tcp_proxy"}]}]}},
         },
     ]
-    assert proxy.lua_filters(listeners) == {HttpFilter("capture", script) for script in "abcd"}
+    assert answers.lua_filters(listeners) == {HttpFilter("capture", script) for script in "abcd"}
 
 
 def test_a_listener_that_only_warms_up_has_no_filters_yet() -> None:
-    assert proxy.lua_filters([{"name": "x", "warming_state": {"listener": listener("a")}}]) == frozenset()
+    assert answers.lua_filters([{"name": "x", "warming_state": {"listener": listener("a")}}]) == frozenset()
 
 
 def test_the_deprecated_field_of_the_manual_procedure_is_read() -> None:
     config = {"name": "envoy.filters.http.lua", "typed_config": {"@type": LUA, "inline_code": "-- guide"}}
     chains = {"filter_chains": [{"filters": [{"typed_config": {"http_filters": [config]}}]}]}
-    assert proxy.lua_filters([{"listener": chains}]) == {HttpFilter("envoy.filters.http.lua", "-- guide")}
+    assert answers.lua_filters([{"listener": chains}]) == {HttpFilter("envoy.filters.http.lua", "-- guide")}
 
 
 def test_each_reason_for_refusing_listeners_is_told_once_on_one_line() -> None:
     refused = {"error_state": {"details": "script load error:\n  [string]:1: x"}}
-    assert proxy.rejections([refused, refused, {}]) == ("script load error: [string]:1: x",)
+    assert answers.rejections([refused, refused, {}]) == ("script load error: [string]:1: x",)
 
 
 def test_a_cluster_with_tls_and_one_that_warms_up_are_told_apart() -> None:
     tls = {"name": CLUSTER, "transport_socket": {"name": "envoy.transport_sockets.tls"}}
     status = {"name": CLUSTER, "host_statuses": [host(443)]}
-    active = proxy.clusters([{"cluster": tls}], [], [status], {})[CLUSTER]
+    active = answers.clusters([{"cluster": tls}], [], [status], {})[CLUSTER]
     assert (active.tls, active.warming, active.ports) == (True, False, (443,))
-    warming = proxy.clusters([], [{"cluster": {"name": CLUSTER}}], [], {})[CLUSTER]
+    warming = answers.clusters([], [{"cluster": {"name": CLUSTER}}], [], {})[CLUSTER]
     assert (warming.tls, warming.warming, warming.ports) == (False, True, ())
 
 
@@ -79,17 +79,17 @@ def test_exports_are_summed_over_endpoints_and_completed_by_visible_statistics(e
         f"cluster.{CLUSTER}{end}.upstream_rq_4xx": 5,
         f"cluster.{CLUSTER}{end}.upstream_rq_pending_overflow": 6,
     }
-    assert proxy.exports(CLUSTER, hosts, stats) == Exports(7, 2, 1, 1, refused=5, over_limit=6)
+    assert answers.exports(CLUSTER, hosts, stats) == Exports(7, 2, 1, 1, refused=5, over_limit=6)
 
 
 def test_a_status_class_that_envoy_has_not_seen_counts_as_none_of_it() -> None:
-    assert proxy.exports(CLUSTER, [], {f"cluster.{CLUSTER}.upstream_rq_total": 0}) == Exports(
+    assert answers.exports(CLUSTER, [], {f"cluster.{CLUSTER}.upstream_rq_total": 0}) == Exports(
         refused=0, over_limit=0
     )
 
 
 def test_what_hidden_statistics_would_say_is_not_known() -> None:
-    assert proxy.exports(CLUSTER, [host(rq_success=1)], {}) == Exports(answered=1)
+    assert answers.exports(CLUSTER, [host(rq_success=1)], {}) == Exports(answered=1)
 
 
 def test_later_exports_count_from_an_earlier_reading_and_never_below_zero() -> None:
@@ -104,7 +104,7 @@ def test_counters_are_summed_over_filter_chains() -> None:
         "http.inbound_0.0.0.0_9090;.lua.astra_capture.captured": 3,
         "http.outbound_0.0.0.0_80;.lua.errors": 1,
     }
-    assert proxy.lua_counters(values) == {"captured": 5, "errors": 1}
+    assert answers.lua_counters(values) == {"captured": 5, "errors": 1}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_counters_are_summed_over_filter_chains() -> None:
     ],
 )
 def test_the_kind_of_a_proxy_is_in_its_node_id(node: Json, kind: str) -> None:
-    assert proxy.kind({"node": node}) == kind
+    assert answers.kind({"node": node}) == kind
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_the_kind_of_a_proxy_is_in_its_node_id(node: Json, kind: str) -> None:
     ],
 )
 def test_the_version_is_envoys_also_in_istios_build(text: str, version: tuple[int, int]) -> None:
-    assert proxy.version({"version": text}) == version
+    assert answers.version({"version": text}) == version
 
 
 def test_names_of_clusters_are_literal_in_a_pattern() -> None:
-    assert proxy.any_of(["outbound|80||b.c", "a"]) == r"a|outbound\|80\|\|b\.c"
+    assert answers.any_of(["outbound|80||b.c", "a"]) == r"a|outbound\|80\|\|b\.c"

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from .validation import format_path, shown
+from ..settings.validation import format_path, shown
 
 REFERENCES = "stack-references.yaml"
 """The file, beside ``Pulumi.yaml``, that says the outputs of other stacks where there is no engine to ask."""

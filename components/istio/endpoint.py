@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
-from .settings import MAX_NAME, Egress, Location, Tls, TlsMode
-from .validation import Problem, shown
+from ..settings.models import MAX_NAME, Egress, Location, Tls, TlsMode
+from ..settings.validation import Problem, shown
 
 DEFAULT_PATH = "/v1/traces"
 OTLP_HTTP_PORT = 4318
@@ -33,6 +33,11 @@ _PATH = re.compile(r"/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # WHATWG URL, "ends in a number": such a host is an IPv4 address, in some notation, or nothing.
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+_INSIDE = [
+    ipaddress.ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "fc00::/7", "::1/128")
+]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -214,6 +219,32 @@ def _punycode_hint(host: str) -> str:
     except UnicodeError:
         return ""
     return f": {punycode}" if _is_dns_name(punycode) else ""
+
+
+def is_in_cluster(host: str) -> bool:
+    """Whether every reading of a host's name leads into the cluster.
+
+    Inside are names below ``svc.cluster.local`` and ``svc``, which Kubernetes' DNS alone answers; the short
+    name ``SERVICE.NAMESPACE`` whose namespace can be no top-level domain, as those are letters only or begin
+    with ``xn--`` (RFC 3696, 2); and private, unique local and loopback addresses (RFC 1918, RFC 4193).
+    Outside is everything else: public names and addresses, ``evil.com``, which may be a Service too,
+    link-local and shared addresses, which are the node's, the cloud's or the provider's.
+
+    Args:
+        host: as :attr:`Collector.host`.
+    """
+    try:
+        address: Address = ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    else:
+        if isinstance(address, ipaddress.IPv6Address):
+            address = address.ipv4_mapped or address
+        return any(address in network for network in _INSIDE if network.version == address.version)
+    if host.endswith((_KUBERNETES_DOMAIN, ".svc")):
+        return True
+    *service, namespace = host.split(".")
+    return len(service) == 1 and not namespace.isalpha() and not namespace.startswith("xn--")
 
 
 def collector(url: str, egress: Egress) -> Collector:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from ...manifests import SCRIPT_HASH, Manifest
+from ...istio.manifests import SCRIPT_HASH, Manifest
 from .. import rights
 from ..facts import Facts, Unread
 from ..findings import Finding, Level

@@ -1,4 +1,4 @@
-"""What the components share: declaring a manifest, warning, and checking an Output once it is known."""
+"""What the components share: declaring a manifest, and checking an Output once it is known."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +6,9 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from . import plan
-from .manifests import Manifest
-from .policy import COMPONENTS
-from .settings import CollectorEgressSettings, LabelValue, SelectorLabels
-from .validation import Path, is_output, resolved
+from .istio.manifests import Manifest
+from .settings.models import LabelValue, SelectorLabels
+from .settings.validation import Path, is_output, resolved
 
 
 def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:
@@ -25,15 +23,7 @@ def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:
     )
 
 
-def warn_of_deprecated(settings: CollectorEgressSettings, opts: pulumi.ResourceOptions | None) -> None:
-    """Say which of a component's settings will go away, unless the component that it is a part of says so."""
-    parent = opts.parent if opts else None
-    if parent is None or not parent.pulumi_resource_type.startswith(COMPONENTS):
-        for warning in plan.deprecations(settings):
-            pulumi.log.warn(warning)
-
-
-def checked(path: Path, value: Any, rule: Any) -> Any:
+def sound(path: Path, value: Any, rule: Any) -> Any:
     """A plain value as it is, as it was checked before; an Output as one that fails if it breaks the rule.
 
     Args:
@@ -46,8 +36,8 @@ def checked(path: Path, value: Any, rule: Any) -> Any:
     return pulumi.Output.from_input(value).apply(lambda known: resolved(path, known, rule))
 
 
-def checked_labels(path: Path, labels: Any) -> Any:
+def sound_labels(path: Path, labels: Any) -> Any:
     """The same for labels, of which all, or some values, may be Outputs."""
     if isinstance(labels, Mapping):
-        return {key: checked((*path, key), value, LabelValue) for key, value in labels.items()}
-    return checked(path, labels, SelectorLabels)
+        return {key: sound((*path, key), value, LabelValue) for key, value in labels.items()}
+    return sound(path, labels, SelectorLabels)

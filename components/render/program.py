@@ -31,9 +31,9 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.rpc import deserialize_properties
 from pulumi.runtime.stack import run_in_stack
 
+from ..istio.manifests import Manifest
+from ..settings.validation import SettingsError
 from . import stack_file
-from .manifests import Manifest
-from .validation import SettingsError
 
 MARK = "# Rendered by astra_istio.render"
 """How the first line of a rendered file begins: such files may be replaced and removed, others may not."""
@@ -306,7 +306,7 @@ def to_yaml(manifest: Manifest) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Render a stack to files; the exit status is 1 if it cannot be rendered."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {__package__}.render",
+        prog=f"python -m {__package__}",
         description="Write the manifests that a stack declares, one file each, without the Pulumi engine.",
         epilog="Files of earlier runs in DIR that are no longer declared are removed, others are left "
         "alone. Nothing is written if the configuration is bad: exit status 1, and a line per problem.",
@@ -334,10 +334,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.stderr.writelines(f"warning: {warning}\n" for warning in rendered.warnings)
     sys.stdout.writelines(f"{file}\n" for file in files)
     return 0
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:
-        sys.exit(130)

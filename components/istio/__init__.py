@@ -1,0 +1,1 @@
+"""Settings as Istio's objects and the capture script, and those objects read back. Pure."""

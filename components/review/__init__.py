@@ -1,0 +1,1 @@
+"""What a change does to a stack: ``python -m components.review --stack prod --base main``."""

@@ -1,0 +1,68 @@
+"""What must hold between workloads and the way to the collector: no loop, no spans without a way. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from ..istio.endpoint import Collector
+from ..settings.models import Direction, Egress, Location, Workload
+from ..settings.validation import Path, Problem, is_output
+
+
+def problems(
+    path: Path, workload: Workload, egress: Egress | None, collector: Collector
+) -> Iterator[Problem]:
+    """Why a workload would capture the export of spans, or not reach the collector.
+
+    Args:
+        path: the workload's place in the settings.
+        workload: its settings.
+        egress: those of the way to the collector, None while they are wrong.
+        collector: the collector.
+    """
+    if _captures_all_inbound(workload) and workload.namespace == collector.namespace:
+        yield Problem(
+            (*path, "namespace"),
+            f"got {workload.namespace!r} without labels, which captures the collector's own pods, and each "
+            "captured call again: say by labels which pods to capture",
+        )
+    if egress is not None and not _sees_collector(workload, egress):
+        yield Problem(
+            (*path, "namespace"),
+            f"got {workload.namespace!r}, expected one that the collector's entry is exported to "
+            f"({', '.join(egress.export_to or [])}), or spans would be dropped",
+        )
+
+
+def warnings(
+    workloads: Mapping[tuple[Path, str], Workload], egress: Egress, collector: Collector
+) -> Iterator[Problem]:
+    """Workloads that take in a whole mesh, or a whole namespace without saying that they mean to."""
+    for (path, _), workload in workloads.items():
+        if (
+            collector.location is Location.MESH
+            and _captures_all_inbound(workload)
+            and workload.namespace == egress.namespace
+        ):
+            yield Problem(
+                path,
+                "captures every pod of the mesh; keep the collector's own pods out of it "
+                "(no sidecar in them), or each captured call is captured again when it arrives there",
+            )
+    for (path, _), workload in workloads.items():
+        if not {"labels", "target_refs"} & workload.model_fields_set:
+            yield Problem(
+                path, "captures every pod of its namespace; say labels, or `labels: {}` if all are meant"
+            )
+
+
+def _captures_all_inbound(workload: Workload) -> bool:
+    is_whole = workload.target_refs is None and not is_output(workload.labels) and not workload.labels
+    return is_whole and Direction.INBOUND in workload.directions
+
+
+def _sees_collector(workload: Workload, egress: Egress) -> bool:
+    if not egress.create or egress.export_to is None or "*" in egress.export_to:
+        return True
+    if is_output(workload.namespace) or is_output(egress.namespace):
+        return True
+    own_namespace = "." in egress.export_to and workload.namespace == egress.namespace
+    return own_namespace or workload.namespace in egress.export_to
