@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.defaults import GUIDE_HEADERS
+from components.settings.defaults import GUIDE_HEADERS
 from lab.fuzz.shapes import FORMS, UNITS, Text
 from tests.lua.fake_envoy import GET, OK, Headers, Proxy, render
 
