@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+BUILD  := .cache/build
 STACK  ?= dev
 # The folder of a Pulumi project: this one, or one whose program imports the installed package, `astra_istio`.
 PROJECT ?= .
@@ -25,7 +26,7 @@ demo-serve: $(VENV)/.test ## The demo's Envoy, left running for your own request
 test: $(VENV)/.test ## Unit, Lua and Envoy tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-all: $(VENV)/.test ## The same, with the Envoy tests once per Envoy minor, 1.36 to 1.40
+test-all: $(VENV)/.test ## The same, with the Envoy tests once per supported minor of Envoy
 	@$(BIN)/python -m pytest tests/unit tests/lua tests/policy tests/package tests/engine $(ARGS)
 	@versions=$$($(BIN)/python -m lab.versions) && for version in $$versions; do \
 	  ENVOY_VERSION=$$version $(BIN)/python -m pytest tests/envoy $(ARGS) || exit 1; done
@@ -44,14 +45,15 @@ review: $(VENV)/.runtime ## What a change does to STACK: the working tree agains
 render: $(VENV)/$(if $(filter-out .,$(PROJECT)),.package,.runtime) ## Write the manifests of STACK in PROJECT to OUT, without the Pulumi engine
 	@$(BIN)/python -m $(if $(filter-out .,$(PROJECT)),astra_istio,components).render --project $(PROJECT) --stack $(STACK) --out $(OUT) $(ARGS)
 
-wheel: $(VENV)/.build ## Build the package, to dist/
-	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+wheel: $(BUILD)/.stamp ## Build the package, to dist/
+	@$(BUILD)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
 verify: $(VENV)/.runtime ## Check in the cluster that STACK captures and that its spans leave
 	@$(BIN)/python -m components.verify --stack $(STACK) $(ARGS)
 
-docs: $(VENV)/.runtime ## Write docs/settings.md anew, from the settings and the tests that show them
+docs: $(VENV)/.runtime ## Write docs/settings.md and components/args.py anew, from the settings and their tests
+	@$(BIN)/python -m tools.arguments
 	@$(BIN)/python -m tools.settings_reference
 
 lint: $(VENV)/.lint ## Check style, types and Lua
@@ -73,10 +75,10 @@ clean: ## Remove everything that was installed or written
 
 # One virtual environment, filled as far as a command needs it.
 INSTALL = command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: install Python 3.11 or later, or say PYTHON=..." >&2; exit 1; }; \
-  $(PYTHON) tools/install.py $(VENV)
+  $(PYTHON) tools/install.py
 
 $(VENV)/.runtime: requirements.txt
-	@$(INSTALL) $< $@
+	@$(INSTALL) $(VENV) $< $@
 
 # The package of this source, built and installed, for programs that import it.
 $(VENV)/.package: $(VENV)/.runtime pyproject.toml $(wildcard components/*.py components/*/*.py lua/*.lua)
@@ -84,15 +86,15 @@ $(VENV)/.package: $(VENV)/.runtime pyproject.toml $(wildcard components/*.py com
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
 	@touch $@
 
-# No more than a wheel is built with: a build of its own takes seconds, not the minute of all test pins.
-$(VENV)/.build: requirements-build.txt
-	@$(INSTALL) $< $@
+# What builds the wheel has an environment of its own: `pulumi` takes the other one for filled if it is there.
+$(BUILD)/.stamp: requirements-build.txt
+	@$(INSTALL) $(BUILD) $< $@
 
 $(VENV)/.test: requirements-test.txt
-	@$(INSTALL) $< $@
+	@$(INSTALL) $(VENV) $< $@
 
 $(VENV)/.bench: requirements-bench.txt
-	@$(INSTALL) $< $@
+	@$(INSTALL) $(VENV) $< $@
 
 $(VENV)/.lint: requirements-lint.txt
-	@$(INSTALL) $< $@
+	@$(INSTALL) $(VENV) $< $@

@@ -1,7 +1,6 @@
 """The components' arguments, as their callers write them.
 
-TypedDicts with a string under each field, as Pulumi's component analyzer reads them; a test holds them
-against the models in ``settings/models.py``, which check them.
+Written by `make docs` from components/settings/models.py, which checks them. Do not edit.
 """
 
 from collections.abc import Mapping
@@ -29,18 +28,18 @@ class TlsArgs(TypedDict):
     """SIMPLE (the default): the proxy checks the collector's certificate. MUTUAL: the proxy also shows a
     client certificate. ISTIO_MUTUAL: mTLS with the mesh's own certificates, for a collector in the mesh."""
 
-    sni: NotRequired[str]
+    sni: NotRequired[str | None]
     """Server name that the proxy asks for (SNI), and that the collector's certificate has to be valid for.
     Default: the URL's host. Required where the URL has an IP address."""
 
-    ca_certificates: NotRequired[str]
+    ca_certificates: NotRequired[str | None]
     """CA certificates that the proxy trusts: the path of a file in the proxy's container. Default: the
     system's root certificates."""
 
-    client_certificate: NotRequired[str]
+    client_certificate: NotRequired[str | None]
     """Client certificate for mode MUTUAL: the path of a file in the proxy's container."""
 
-    private_key: NotRequired[str]
+    private_key: NotRequired[str | None]
     """Private key of the client certificate, for mode MUTUAL: the path of a file in the proxy's container."""
 
 
@@ -66,18 +65,18 @@ class EgressArgs(TypedDict):
     """Name of the ServiceEntry and the DestinationRule. Default: allow-otel-collector-endpoint."""
 
     namespace: NotRequired[pulumi.Input[str]]
-    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default:
-    istio-system."""
+    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default: istio-
+    system."""
 
-    location: NotRequired[Location]
+    location: NotRequired[Location | None]
     """Where the collector is: mesh or external. Default: mesh for an http URL and for *.svc.cluster.local,
     else external."""
 
-    export_to: NotRequired[list[str]]
+    export_to: NotRequired[list[str] | None]
     """Namespaces that see the entry: names, '.' for the entry's own namespace, or '*' for all. Default: the
     mesh's own default, which is all."""
 
-    tls: NotRequired[TlsArgs]
+    tls: NotRequired[TlsArgs | None]
     """TLS to the collector. Default: SIMPLE for https, none for http."""
 
     limits: NotRequired[LimitsArgs | None]
@@ -129,6 +128,15 @@ class CaptureArgs(TypedDict):
     max_body_bytes: NotRequired[int]
     """Bytes that are kept of the request's body, and of the response's body, 0 to 262144 each, default
     65536."""
+
+    max_header_value_bytes: NotRequired[int]
+    """Bytes kept of a header's value, 64 to 65536, default 4096."""
+
+    max_headers_bytes: NotRequired[int]
+    """Bytes kept of all header values of a message, 1024 to 65536, default 32768."""
+
+    max_path_bytes: NotRequired[int]
+    """Bytes kept of the path, 64 to 65536, default 8192."""
 
     max_spans_per_second: NotRequired[int | None]
     """Most spans per second from one Lua VM, 1 to 1000000. A proxy has a VM for each filter chain and worker
@@ -183,7 +191,7 @@ class WorkloadArgs(TypedDict):
     labels: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Labels that select the workload's pods. Default: all pods of the namespace."""
 
-    target_refs: NotRequired[list[TargetRefArgs]]
+    target_refs: NotRequired[list[TargetRefArgs] | None]
     """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16 of them."""
 
     directions: NotRequired[list[Direction]]
@@ -194,7 +202,7 @@ class WorkloadArgs(TypedDict):
     """Kind of the object that holds the script: EnvoyFilter (the default), or TrafficExtension on Istio 1.30
     and later."""
 
-    filter_name: NotRequired[pulumi.Input[str]]
+    filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's
     name."""
 
@@ -230,7 +238,7 @@ class WorkloadCaptureArgs(TypedDict):
     labels: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Labels that select the workload's pods. Default: all pods of the namespace."""
 
-    target_refs: NotRequired[list[TargetRefArgs]]
+    target_refs: NotRequired[list[TargetRefArgs] | None]
     """Instead of labels: a gateway, a waypoint, or services behind a waypoint; 1 to 16 of them."""
 
     directions: NotRequired[list[Direction]]
@@ -241,7 +249,7 @@ class WorkloadCaptureArgs(TypedDict):
     """Kind of the object that holds the script: EnvoyFilter (the default), or TrafficExtension on Istio 1.30
     and later."""
 
-    filter_name: NotRequired[pulumi.Input[str]]
+    filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's
     name."""
 

@@ -5,7 +5,7 @@ import pulumi
 from .args import CollectorEgressArgs
 from .istio import manifests
 from .istio.endpoint import Registry
-from .resources import declare, sound, sound_labels
+from .resources import COMPONENTS, declare, sound, sound_labels
 from .rules.check import Checked, check
 from .settings.models import CollectorEgressSettings, Namespace, ObjectName
 
@@ -36,7 +36,7 @@ class CollectorEgress(pulumi.ComponentResource):
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
         checked = args if isinstance(args, Checked) else check(CollectorEgressSettings, args)
-        super().__init__("astra-istio:index:CollectorEgress", name, checked.inputs, opts)
+        super().__init__(f"{COMPONENTS}CollectorEgress", name, checked.inputs, opts)
 
         settings, collector = checked.settings, checked.collector
         egress = settings.egress

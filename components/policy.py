@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from .istio import endpoint
-from .istio.manifests import SCRIPT_HASH
-from .istio.read import settings_of
+from .istio.read import script_hash, settings_of, texts
+from .resources import COMPONENTS
 from .rules.check import check
 from .settings.models import (
     BinaryBodies,
@@ -20,9 +20,6 @@ from .settings.models import (
     RedactionMode,
     WorkloadCaptureSettings,
 )
-
-COMPONENTS = "astra-istio:index:"
-"""How the type tokens of the package's components begin."""
 
 REASON_LABEL = "astra.security/redaction-off"
 """The common label that says why a capture masks less than the package does by default."""
@@ -37,17 +34,8 @@ def components_in(urn: str) -> list[str]:
 
 def handmade(manifest: Inputs) -> Iterator[str]:
     """A capture script is in a component, or none of the other rules sees its settings."""
-    annotations = manifest["metadata"].get("annotations") or {}
-    if SCRIPT_HASH in annotations or any(settings_of(text) for text in _texts(manifest.get("spec"))):
+    if script_hash(manifest) or any(settings_of(text) for text in texts(manifest.get("spec"))):
         yield "holds a capture script outside of WorkloadCapture, where nothing checks it: use the component"
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
 
 
 def selector(inputs: Inputs) -> Iterator[str]:

@@ -6,9 +6,12 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from .istio.manifests import Manifest
+from .istio.names import Manifest
 from .settings.models import LabelValue, SelectorLabels
 from .settings.validation import Path, is_output, resolved
+
+COMPONENTS = "astra-istio:index:"
+"""How the type tokens of the package's components begin: a part of every URN in a user's state."""
 
 
 def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:

@@ -7,6 +7,7 @@ import pulumi
 
 from .args import TrafficCaptureArgs
 from .collector_egress import CollectorEgress
+from .resources import COMPONENTS
 from .rules.check import Checked, check
 from .settings.models import TrafficCaptureSettings
 from .workload_capture import WorkloadCapture
@@ -51,7 +52,7 @@ class TrafficCapture(pulumi.ComponentResource):
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
         checked = args if isinstance(args, Checked) else check(TrafficCaptureSettings, args)
-        super().__init__("astra-istio:index:TrafficCapture", name, checked.inputs, opts)
+        super().__init__(f"{COMPONENTS}TrafficCapture", name, checked.inputs, opts)
 
         # The children take what is checked already. Their `args` do not say so, as Pulumi's analyzer reads
         # that annotation and knows no unions.

@@ -4,7 +4,7 @@ import pulumi
 
 from .args import WorkloadCaptureArgs
 from .istio import manifests, script
-from .resources import declare, sound, sound_labels
+from .resources import COMPONENTS, declare, sound, sound_labels
 from .rules.check import Checked, check
 from .settings.models import Mechanism, Namespace, ObjectName, WorkloadCaptureSettings
 
@@ -44,7 +44,7 @@ class WorkloadCapture(pulumi.ComponentResource):
             )
             for direction in settings.directions
         }
-        super().__init__("astra-istio:index:WorkloadCapture", name, checked.inputs, opts)
+        super().__init__(f"{COMPONENTS}WorkloadCapture", name, checked.inputs, opts)
 
         identity = manifests.Identity(
             name=sound((name, "filter_name"), settings.object_name(settings.workload), ObjectName),

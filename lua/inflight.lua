@@ -1,12 +1,19 @@
 --- Captured exchanges that have not ended: a list in order of their start, bounded in entries, bytes and age.
+-- What they hold is counted whole. Where that is too much, those give way that began first and hold more than
+-- a fair share, so that clients who upload and wait cannot hide the exchanges of others.
 -- A stream that is aborted never runs its response hook, so its record has to be found here. Envoy lets go of
 -- a stream's handle when the stream ends, and a record knows its handle weakly: a record whose handle was
 -- collected is an aborted exchange. There is no timer: `sweep` acts on the VM's next event.
 
 local MAX_ENTRIES = 4096
-local MAX_BYTES = 2 ^ 24 -- 16 MiB
+local MAX_BYTES = 12 * 2 ^ 20
+local ENOUGH = MAX_BYTES * 7 / 8 -- what is left once some gave way, so that the next bytes find room
+local OVERHEAD = 1024 -- bytes of the tables of a record
+local EVENT_BYTES = 2 ^ 17 -- of records that one event expires: masking them takes its time
+local MAX_GARBAGE = 6144 -- KiB that a VM grows by before everything is collected at once
 local MAX_AGE = 900e6 -- microseconds; for a handle that something else keeps alive
 local INTERVAL = 1e6 -- microseconds between sweeps
+local PATIENCE = 10e6 -- microseconds between collections for the same exchange
 
 local by_id = {}
 local handles = setmetatable({}, { __mode = "v" })
@@ -14,17 +21,59 @@ local handles = setmetatable({}, { __mode = "v" })
 local ends = { started = -1 }
 ends.prior, ends.next = ends, ends
 local count, bytes = 0, 0
-local last_sweep, collected = 0
+local next_to_sweep -- in a sweep that goes on
+local last_sweep = 0
+local collected_for, collected_at = nil, 0
+local ceiling = collectgarbage("count") + MAX_GARBAGE
 
 local M = {}
 
---- Adds a record; it has an `id` and when it `started` (microseconds).
+--- Empties a body in place, as who reads it goes on counting.
+local function empty(body)
+  for index = #body, 1, -1 do
+    body[index] = nil
+  end
+  body.kept = 0
+end
+
+--- Releases a record's bodies, and its headers too if it holds more than its share without the bodies.
+local function give_way(record, share)
+  record.gave_way = true
+  empty(record.request_body)
+  empty(record.response_body)
+  local size = OVERHEAD + #record.head + #record.request_headers + #record.response_headers
+  if size > share then
+    size = OVERHEAD + #record.head
+    record.request_headers, record.are_request_headers_cut = "{}", true
+    record.response_headers, record.are_response_headers_cut = "{}", record.status > 0
+  end
+  record.size, bytes = size, bytes - record.size + size
+end
+
+--- Counts what a record holds from now on, and makes room for it.
+-- One pass is enough: once all that hold more than their share gave way, no more than `ENOUGH` is left.
+local function hold(record, size)
+  record.size, bytes = record.size + size, bytes + size
+  if bytes <= MAX_BYTES then
+    return
+  end
+  local share, holder = ENOUGH / count, ends.next
+  while holder ~= ends and bytes > ENOUGH do
+    if holder.size > share then
+      give_way(holder, share)
+    end
+    holder = holder.next
+  end
+end
+
+--- Adds a record as `span.begin` makes it.
 function M.add(record, handle)
   local newest = ends.prior
   record.size, record.prior, record.next = 0, newest, ends
   newest.next, ends.prior = record, record
   by_id[record.id], handles[record.id] = record, handle
   count = count + 1
+  hold(record, OVERHEAD + #record.head + #record.request_headers)
 end
 
 function M.find(id)
@@ -33,18 +82,22 @@ end
 
 --- Takes a record out; what still reads its bodies sees `finished` and stops.
 function M.remove(record)
+  if next_to_sweep == record then
+    next_to_sweep = record.next
+  end
   record.prior.next, record.next.prior = record.next, record.prior
   by_id[record.id], handles[record.id] = nil, nil
   record.finished = true
   count, bytes = count - 1, bytes - record.size
 end
 
---- Reserves room for a chunk of a record's bodies.
--- @return how many of `size` bytes may be kept
-function M.reserve(record, size)
-  size = math.min(size, MAX_BYTES - bytes)
-  bytes, record.size = bytes + size, record.size + size
-  return size
+--- Counts bytes that a record is about to keep.
+-- @return whether it may: not once it gave way
+function M.keep(record, size)
+  if not record.gave_way then
+    hold(record, size)
+  end
+  return not record.gave_way
 end
 
 --- Whether an exchange is in flight that started after `since` (microseconds).
@@ -52,28 +105,42 @@ function M.active_since(since)
   return ends.prior.started > since
 end
 
---- Hands the records that have to go to `expire(handle, record, now)`, which removes them.
--- At most once a second, or when there are too many; then the oldest go first.
-function M.sweep(expire, handle, now)
-  while count > MAX_ENTRIES do
-    expire(handle, ends.next, now)
-  end
-  local record = ends.next
-  if record == ends or math.abs(now - last_sweep) < INTERVAL then
+--- Collects at once what was let go, where that is much: Lua alone would wait until memory has doubled.
+-- So that nobody has to come by for an aborted exchange to be found, an exchange that lasts is a reason, too.
+local function collect_garbage(now)
+  local oldest = ends.next
+  local lasts = oldest ~= ends and now - oldest.started > INTERVAL
+  if lasts and (oldest ~= collected_for or math.abs(now - collected_at) > PATIENCE) then
+    collected_for, collected_at = oldest, now
+  elseif collectgarbage("count") <= ceiling then
     return
   end
-  last_sweep = now
-  if record ~= collected and now - record.started > INTERVAL then
-    -- Once for each exchange that lasts: on an idle worker no collection would come by to tell who is gone.
-    collected = record
-    collectgarbage()
+  collectgarbage()
+  ceiling = collectgarbage("count") + MAX_GARBAGE
+end
+
+--- Hands the records that have to go to `expire(handle, record, now)`, which removes them.
+-- The oldest where there are too many, and, once a second, those of which the stream is gone: so many on each
+-- event that none takes long.
+function M.sweep(expire, handle, now)
+  while count > MAX_ENTRIES or bytes > MAX_BYTES do
+    expire(handle, ends.next, now)
   end
-  while record ~= ends do
-    local following = record.next
+  collect_garbage(now)
+  if not next_to_sweep and math.abs(now - last_sweep) >= INTERVAL then
+    last_sweep, next_to_sweep = now, ends.next
+  end
+  local left = EVENT_BYTES
+  while next_to_sweep and next_to_sweep ~= ends and left > 0 do
+    local record = next_to_sweep
+    next_to_sweep = record.next
     if not handles[record.id] or now - record.started > MAX_AGE then
+      left = left - record.size
       expire(handle, record, now)
     end
-    record = following
+  end
+  if next_to_sweep == ends then
+    next_to_sweep = nil
   end
 end
 

@@ -3,6 +3,7 @@
 -- coroutines of one VM; the span id in the stream's dynamic metadata ties them together. Whatever fails here
 -- costs a span: requests pass untouched, as each hook runs in a pcall (which LuaJIT lets yield).
 
+local config = require("config")
 local body = require("body")
 local exporter = require("exporter")
 local headers = require("headers")
@@ -14,8 +15,9 @@ local span = require("span")
 -- Handlers are short and branch often: compiling each of their branches costs more than it saves.
 require("jit.opt").start("maxside=4")
 
--- One key for every capture filter of a stream: the first to mark it captures it.
-local METADATA, MARK = "astra.capture", "span_id"
+-- A stream has a mark for each sensor whose filters saw its request: the span's id, or "" where the first of
+-- these filters skipped it. So of one sensor's filters one decides, and none decides for another sensor.
+local METADATA, SENSOR = "astra.capture", config.sensor_id:lower()
 
 --- Microseconds.
 local function clock(handle)
@@ -49,6 +51,12 @@ local function catch_up(handle, now)
   exporter.flush_if_due(handle, now)
 end
 
+--- What this sensor marked a stream with, or nil.
+local function mark_of(metadata)
+  local marks = metadata:get(METADATA)
+  return marks and marks[SENSOR]
+end
+
 --- The record of a stream that is to be captured; any other is marked as seen.
 -- @param request_headers the handle's method that gives them, or nil where it has none
 local function begin(handle, stream, metadata, request_headers)
@@ -65,14 +73,14 @@ local function begin(handle, stream, metadata, request_headers)
       report.count("captured")
     end
   end
-  metadata:set(METADATA, MARK, record and record.id or "")
+  metadata:set(METADATA, SENSOR, record and record.id or "")
   return record
 end
 
 local function capture_request(handle)
   local stream = handle:streamInfo()
   local metadata = stream:dynamicMetadata()
-  if not metadata:get(METADATA) then
+  if not mark_of(metadata) then
     local record = begin(handle, stream, metadata, handle.headers)
     if record then
       body.read(handle, record.request_body, record)
@@ -83,9 +91,9 @@ end
 local function capture_response(handle)
   local stream = handle:streamInfo()
   local metadata = stream:dynamicMetadata()
-  local mark = metadata:get(METADATA)
+  local mark = mark_of(metadata)
   -- Nothing is found for a request that is not captured, that another filter captures, or that was swept.
-  local record = mark and inflight.find(mark[MARK])
+  local record = mark and inflight.find(mark)
   if not mark then
     -- The request never came to this filter: something before it answered.
     record = begin(handle, stream, metadata, handle.requestHeaders) -- Envoy >= 1.40
@@ -96,10 +104,15 @@ local function capture_response(handle)
   if not record then
     return
   end
-  local values, shown = headers.read(handle:headers())
+  local values, shown, are_cut = headers.read(handle:headers())
   local response_body = body.new(values)
-  record.response_body, record.response_headers = response_body, shown
-  record.status = tonumber(values[":status"]) or 0
+  record.response_body, record.status = response_body, tonumber(values[":status"]) or 0
+  record.are_response_headers_cut = are_cut
+  if inflight.keep(record, #shown) then
+    record.response_headers = shown
+  else
+    record.are_response_headers_cut = true
+  end
   if is_stream(record, response_body.content_type) then
     response_body.is_stream = true
   else

@@ -5,11 +5,17 @@ local config = require("config")
 local RATIO, RATE = config.sampling_ratio, config.max_spans_per_second
 local COLLECTOR = config.direction == "outbound" and config.collector.authority
 
--- Paths as patterns.
-local SKIPPED = {}
+-- By path, or by what a path begins with: a list of both.
+local SKIPPED, SKIPPED_PREFIXES = {}, {}
 for path in config.skip_paths:gmatch("[^\n]+") do
-  SKIPPED[#SKIPPED + 1] = "^" .. path:gsub("%p", "%%%0"):gsub("%%%*$", ".*") .. "$"
+  if path:sub(-1) == "*" then
+    SKIPPED_PREFIXES[#SKIPPED_PREFIXES + 1] = path:sub(1, -2)
+  else
+    SKIPPED[path] = true
+  end
 end
+
+local HAS_SKIPPED = config.skip_paths ~= ""
 
 local second, taken = 0, 0
 
@@ -30,18 +36,24 @@ end
 
 local function is_skipped(target)
   local path = target:match("^[^?#]*")
-  for _, skipped in ipairs(SKIPPED) do
-    if path:find(skipped) then
-      -- What a server might resolve to another path is never skipped: /static/../login, /static%2f..;/login.
-      return not path:find("[^%w/._~-]") and not path:find("[./][./]")
-    end
+  local skipped = SKIPPED[path]
+  for _, prefix in ipairs(SKIPPED_PREFIXES) do
+    skipped = skipped or path:sub(1, #prefix) == prefix
   end
+  -- What a server might resolve to another path is never skipped: /static/../login, /static%2f..;/login.
+  return skipped and not path:find("[^%w/._~-]") and not path:find("[./][./]")
+end
+
+--- Whether a host with or without a port is the collector's.
+local function is_collector(host)
+  return host == COLLECTOR
+    or (host:sub(1, #COLLECTOR + 1) == COLLECTOR .. ":" and not host:find("%D", #COLLECTOR + 2))
 end
 
 --- Whether settings exclude a request: a skipped path, or an application's own call of the collector.
 function M.excluded(headers)
-  return (SKIPPED[1] and is_skipped(headers:get(":path") or ""))
-    or (COLLECTOR and (headers:get(":authority") or ""):gsub(":%d+$", "") == COLLECTOR)
+  return (HAS_SKIPPED and is_skipped(headers:get(":path") or ""))
+    or (COLLECTOR and is_collector(headers:get(":authority") or ""))
 end
 
 return M

@@ -29,28 +29,38 @@ local HEAD = '{"traceId":"%s","spanId":"%s"%s,"name":"%s","kind":'
   .. KIND
   .. ',"startTimeUnixNano":"%.0f000","attributes":['
   .. attribute("sensor.id", config.sensor_id)
-for key in ("method target host flavor scheme request.headers"):gmatch("%S+") do
+for key in ("method target host flavor scheme"):gmatch("%S+") do
   HEAD = HEAD .. attribute("http." .. key, "%s")
 end
 HEAD = HEAD .. attribute("net.sock.peer.addr", "%s")
+if not GUIDE then
+  HEAD = HEAD .. attribute("network.peer.address", "%s")
+end
+
+--- The IP address of `address:port` or `[address]:port`; "" for another address, such as a waypoint's.
+local function ip(address)
+  return address:match("^%[([%x:.]+)%]") or address:match("^([%d.]+):") or ""
+end
 
 --- The guide's sources in the guide's order, then the downstream address, without a port.
-local function peer_address(values, stream)
-  return (values["x-envoy-peer-metadata-id"] or ""):match("sidecar~[^~]+~([^~]+)%.")
+-- All but the last are what somebody wrote into a header.
+local function claimed_peer(values, stream)
+  local node = values["x-envoy-peer-metadata-id"]
+  local pod = node and (node:match("^sidecar~[^~]+~([^~]+)") or ""):match("^(.+)%.")
+  return pod
     or (values["x-forwarded-for"] or ""):match("^[^,]+")
     or values["x-envoy-external-address"]
     or values["x-real-ip"]
-    or stream:downstreamRemoteAddress():match("^%[?(.-)%]?:%d+$")
-    or ""
+    or ip(stream:downstreamRemoteAddress())
 end
 
 --- Begins the record of an exchange, with what its request says in its headers and its stream.
 -- @param header_map of the request, or nil where it never came to this filter
 -- @param now microseconds
 function M.begin(header_map, stream, now)
-  local values, shown = {}, "{}"
+  local values, shown, are_headers_cut, is_target_cut = {}, "{}", false, false
   if header_map then
-    values, shown = headers.read(header_map)
+    values, shown, are_headers_cut, is_target_cut = headers.read(header_map)
   end
   local id, trace_id, parent_id = ids.span_id(), ids.trace(values)
   local method = escape(values[":method"] or "")
@@ -70,14 +80,25 @@ function M.begin(header_map, stream, now)
       escape(redaction.host(values[":authority"] or "")),
       (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "",
       values["x-forwarded-proto"] == "https" and "https" or escape(scheme),
-      shown,
-      escape(peer_address(values, stream))
+      escape(claimed_peer(values, stream)),
+        -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
+      not GUIDE and ip(stream:downstreamDirectRemoteAddress())
     ),
+    is_target_cut = is_target_cut,
+    request_headers = shown,
+    are_request_headers_cut = are_headers_cut,
     request_body = body.new(values),
     status = 0,
     response_headers = "{}",
+    are_response_headers_cut = false,
     response_body = NO_BODY,
   }
+end
+
+local function put_mark(key, is_cut)
+  if is_cut and not GUIDE then
+    out:put('{"key":"', key, '.truncated","value":{"boolValue":true}},')
+  end
 end
 
 --- Puts what a span says of a body.
@@ -95,7 +116,7 @@ local function put_body(handle, key, part)
     out:put(attribute(key .. ".omitted", omitted))
   elseif part.kept < part.total or (part.total > 0 and not part.is_complete) then
     report.count("truncated")
-    out:put('{"key":"', key, '.truncated","value":{"boolValue":true}},')
+    put_mark(key, true)
   end
 end
 
@@ -108,7 +129,11 @@ function M.render(handle, record, now)
   out:reset():put(record.head)
   put_body(handle, "http.request.body", record.request_body)
   put_body(handle, "http.response.body", record.response_body)
+  out:put(attribute("http.request.headers", record.request_headers))
   out:put(attribute("http.response.headers", record.response_headers))
+  put_mark("http.target", record.is_target_cut)
+  put_mark("http.request.headers", record.are_request_headers_cut)
+  put_mark("http.response.headers", record.are_response_headers_cut)
   local status = ""
   if not GUIDE and record.is_aborted then
     out:put(attribute("error.type", "aborted"))

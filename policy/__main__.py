@@ -21,10 +21,11 @@ from pulumi_policy.proxy import UnknownValueError
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from components import SettingsError, policy
+from components.resources import COMPONENTS
 
-WORKLOAD = [f"{policy.COMPONENTS}WorkloadCapture"]
-SENSOR = [*WORKLOAD, f"{policy.COMPONENTS}TrafficCapture"]
-COLLECTOR = [*SENSOR, f"{policy.COMPONENTS}CollectorEgress"]
+WORKLOAD = [f"{COMPONENTS}WorkloadCapture"]
+SENSOR = [*WORKLOAD, f"{COMPONENTS}TrafficCapture"]
+COLLECTOR = [*SENSOR, f"{COMPONENTS}CollectorEgress"]
 FILTER = [
     "kubernetes:networking.istio.io/v1alpha3:EnvoyFilter",
     "kubernetes:extensions.istio.io/v1alpha1:TrafficExtension",

@@ -1,21 +1,39 @@
 """Fill a virtual environment with pinned requirements: ``python3 tools/install.py VENV REQUIREMENTS STAMP``.
 
-Needs Python's standard library only, and says on one line what went wrong and what to do next. STAMP, a file
-in VENV, is written last: make runs this again until it has succeeded.
+Needs Python's standard library only: pip fetches uv, and uv installs the requirements, fast, from where this
+machine's pip would. Says on one line what went wrong and what to do next. STAMP, a file in VENV, is written
+last: make runs this again until it has succeeded.
 """
 # ruff: noqa: T201 - a script that any Python 3 can run, be it to say that it is too old
 
 import argparse
+import ast
+import os
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TextIO
 
 MINIMUM = (3, 11)
 LOG = Path(".cache/install.log")
-UNFINISHED = Path(".cache/install.unfinished")  # there while the environment is not to be trusted
-PROGRESS_SECONDS = 5
+UV = Path(__file__).parent / "uv.txt"
+PROGRESS = ("Resolved ", "Downloading ", "Building ", "Prepared ", "Installed ")
+"""How the lines of uv begin that are shown."""
+
+UV_SETTINGS = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "no-index": "UV_NO_INDEX",
+    "trusted-host": "UV_INSECURE_HOST",
+    "cert": "SSL_CERT_FILE",
+    "client-cert": "SSL_CLIENT_CERT",
+    "proxy": "ALL_PROXY",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+    "timeout": "UV_HTTP_TIMEOUT",
+}
+"""Settings of pip by what uv calls them."""
 
 
 class InstallError(Exception):
@@ -36,26 +54,30 @@ def main() -> None:
 
 
 def fill(venv: Path, requirements: Path, stamp: Path) -> None:
-    """Create the virtual environment if need be, and install."""
+    """Create the virtual environment if need be, and install; no environment is left that was not filled."""
     check_python()
-    started = time.monotonic()
     LOG.parent.mkdir(exist_ok=True)
+    unfinished = venv / ".unfinished"  # there until the first installation has succeeded
     with LOG.open("w", encoding="utf-8") as log:
-        if UNFINISHED.exists() or not is_usable(venv):
-            UNFINISHED.touch()
+        if unfinished.exists() or not is_usable(venv):
             create(venv, log)
-        install(venv, requirements, log)
-        UNFINISHED.unlink(missing_ok=True)
+            unfinished.touch()
+        try:
+            install(venv, requirements, log)
+        except (InstallError, KeyboardInterrupt):
+            if unfinished.exists():
+                shutil.rmtree(venv, ignore_errors=True)
+            raise
+    unfinished.unlink(missing_ok=True)
     stamp.touch()
-    print(f"Installed in {time.monotonic() - started:.0f} s.", flush=True)
 
 
 def check_python() -> None:
     """Refuse a Python that is too old or incomplete."""
     if sys.version_info < MINIMUM:
-        needed, found = (".".join(map(str, numbers[:2])) for numbers in (MINIMUM, sys.version_info))
+        needed, present = (".".join(map(str, numbers[:2])) for numbers in (MINIMUM, sys.version_info))
         raise InstallError(
-            f"Python {needed} or newer is needed, but {sys.executable} is Python {found}. "
+            f"Python {needed} or newer is needed, but {sys.executable} is Python {present}. "
             f"Next: install one, and add PYTHON=python{needed} to the make command."
         )
     try:
@@ -89,39 +111,75 @@ def create(venv: Path, log: TextIO) -> None:
 
 
 def install(venv: Path, requirements: Path, log: TextIO) -> None:
-    """Install the requirements, with a line of progress every few seconds."""
-    lines = requirements.read_text(encoding="utf-8").splitlines()
-    total = sum(1 for line in lines if line and ";" not in line)  # a marker: for other systems
-    print(f"Installing {total} packages from {requirements} (about 30 s the first time) ...", flush=True)
-    command = [python(venv), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    command += ["--progress-bar", "off", "-r", str(requirements)]
-    last_error, unanswered = "pip failed", False
-    found, reported = 0, time.monotonic()
+    """Install uv, and with it the requirements."""
+    print(f"Installing {requirements} ...", flush=True)
+    pip = [python(venv), "-m", "pip"]
+    quietly = ["--quiet", "--disable-pip-version-check", "--no-input"]
+    run([*pip, "install", *quietly, "-r", str(UV)], dict(os.environ), log)
+    configured = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False).stdout
+    command = [str(venv / "bin" / "uv"), "pip", "install", "--python", python(venv), "-r", str(requirements)]
+    # What is said to uv itself comes first.
+    run(command, {**uv_settings(configured), **os.environ}, log)
+
+
+def run(command: list[str], environment: dict[str, str], log: TextIO) -> None:
+    """Run a command that fetches packages, and show its progress."""
+    said: list[str] = []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    ) as pip:
-        for line in pip.stdout or ():
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env=environment,
+    ) as process:
+        for line in process.stdout or ():
             log.write(line)
-            log.flush()
-            found += line.startswith(("Collecting ", "Requirement already satisfied: "))
-            if line.startswith("ERROR: "):
-                last_error = line[len("ERROR: ") :].strip()
-            if line.startswith("WARNING: Retrying"):
-                unanswered = True
-                print("  no answer from the package registry, trying again ...", flush=True)
-            elif line.startswith("Installing collected packages"):
-                UNFINISHED.touch()  # from here on a failure leaves half of it
-                print("  all downloaded, unpacking ...", flush=True)
-            elif line.startswith("Collecting ") and time.monotonic() - reported > PROGRESS_SECONDS:
-                reported = time.monotonic()
-                print(f"  {min(found, total)} of {total} ...", flush=True)
-    if pip.returncode:
-        if unanswered and last_error.startswith("No matching distribution"):
-            last_error = "no answer from the package registry"
+            said.append(line.strip())
+            if line.startswith(PROGRESS):
+                print(f"  {line.rstrip()}", flush=True)
+    if process.returncode:
         raise InstallError(
-            f"could not install {requirements}: {last_error} (all of pip's output: {LOG}). "
+            f"could not install {command[-1]}: {reason(said)} (the whole output: {LOG}). "
             "Next: check the connection to your package registry, then run the same command again."
         )
+
+
+def reason(said: list[str]) -> str:
+    """Why pip or uv failed, from what it said."""
+    if any(line.startswith("WARNING: Retrying") for line in said):
+        return "no answer from the package registry"
+    errors = [line for line in said if line.lower().startswith(("error: ", "cause: "))] or said[-1:]
+    texts = dict.fromkeys(line.partition(": ")[2] or line for line in (*errors[:1], *errors[-1:]))
+    return "; ".join(texts) or "no reason given"
+
+
+def uv_settings(configured: str) -> dict[str, str]:
+    """What uv has to be told, to fetch packages from where pip does.
+
+    Args:
+        configured: what ``pip config list`` prints, ``SECTION.NAME='VALUE'`` a line: from pip's files and
+            from the environment.
+    """
+    settings: dict[str, str] = {}
+    # As to pip: what is said for one command wins over what is said for all, the environment over both.
+    sections = ("global.", "install.", ":env:.")
+    for section in sections:
+        for line in configured.splitlines():
+            name, _, value = line.removeprefix(section).partition("=")
+            if line.startswith(section) and name in UV_SETTINGS:
+                settings[UV_SETTINGS[name]] = str(ast.literal_eval(value))
+    for name, separator in (("UV_INDEX", " "), ("UV_INSECURE_HOST", " "), ("UV_FIND_LINKS", ",")):
+        if name in settings:
+            settings[name] = separator.join(settings[name].split())
+    # pip passes over a folder that is not there.
+    if "UV_FIND_LINKS" in settings:
+        places = settings["UV_FIND_LINKS"].split(",")
+        settings["UV_FIND_LINKS"] = ",".join(at for at in places if "://" in at or Path(at).is_dir())
+    # pip takes the best version of all registries, uv that of the first one that has the package.
+    if "UV_INDEX" in settings:
+        settings["UV_INDEX_STRATEGY"] = "unsafe-best-match"
+    return settings
 
 
 def python(venv: Path) -> str:
@@ -134,5 +192,10 @@ if __name__ == "__main__":
         main()
     except InstallError as error:
         sys.exit(f"install: {error}")
+    except OSError as error:
+        sys.exit(
+            f"install: {error.filename}: {error.strerror}. "
+            "Next: run this in a copy of the repository that can be written to."
+        )
     except KeyboardInterrupt:
         sys.exit("install: interrupted; run the same command again to go on")

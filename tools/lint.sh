@@ -19,10 +19,6 @@ if [ "$1" = format ]; then
   exit
 fi
 
-if ! command -v luacheck >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-  echo "Installing luacheck (Debian's lua-check) ..."
-  { apt-get update -qq && apt-get install -y -qq lua-check; } >.cache/apt.log 2>&1 || true
-fi
 command -v luacheck >/dev/null ||
   { echo "make lint: luacheck is missing; install it (Debian: apt-get install lua-check), then run it again" >&2; exit 1; }
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
-from ..settings.models import MAX_NAME, Egress, Location, Tls, TlsMode
+from ..settings.models import Egress, Location, Tls, TlsMode, is_dns_name
 from ..settings.validation import Problem, shown
 
 DEFAULT_PATH = "/v1/traces"
@@ -22,7 +22,9 @@ OTLP_GRPC_PORT = 4317
 HTTPS_PORT = 443
 MAX_PORT = 65535
 
-_KUBERNETES_DOMAIN = ".svc.cluster.local"
+KUBERNETES_DOMAIN = ".svc.cluster.local"
+"""How the full name of a Kubernetes Service ends."""
+
 _URL = re.compile(
     r"(?P<scheme>[^:/?#@]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
     re.DOTALL,
@@ -30,7 +32,6 @@ _URL = re.compile(
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(:(?P<port>.*))?", re.DOTALL)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _PATH = re.compile(r"/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # WHATWG URL, "ends in a number": such a host is an IPv4 address, in some notation, or nothing.
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
@@ -100,7 +101,7 @@ class Collector:
     @property
     def namespace(self) -> str | None:
         """The collector's namespace, where its host names a Service of the mesh."""
-        labels = self.host.removesuffix(_KUBERNETES_DOMAIN).removesuffix(".svc").split(".")
+        labels = self.host.removesuffix(KUBERNETES_DOMAIN).removesuffix(".svc").split(".")
         return labels[1] if self.location is Location.MESH and len(labels) == 2 else None  # noqa: PLR2004
 
 
@@ -202,15 +203,11 @@ def _check_dns_name(url: str, host: str) -> None:
         raise _refused(url, f"a host in ASCII{_punycode_hint(host)}")
     if host.endswith("."):
         raise _refused(url, "a host without a dot at its end")
-    if not _is_dns_name(host):
+    if not is_dns_name(host):
         raise _refused(url, "a DNS name: labels of at most 63 of a-z, 0-9 and '-', separated by dots")
     if "." not in host:
         # Istio completes a name without a dot by the namespace of the object that holds it.
         raise _refused(url, "a host with a dot, such as SERVICE.NAMESPACE.svc.cluster.local")
-
-
-def _is_dns_name(host: str) -> bool:
-    return len(host) <= MAX_NAME and all(_LABEL.fullmatch(label) for label in host.split("."))
 
 
 def _punycode_hint(host: str) -> str:
@@ -218,7 +215,7 @@ def _punycode_hint(host: str) -> str:
         punycode = host.encode("idna").decode()
     except UnicodeError:
         return ""
-    return f": {punycode}" if _is_dns_name(punycode) else ""
+    return f": {punycode}" if is_dns_name(punycode) else ""
 
 
 def is_in_cluster(host: str) -> bool:
@@ -241,7 +238,7 @@ def is_in_cluster(host: str) -> bool:
         if isinstance(address, ipaddress.IPv6Address):
             address = address.ipv4_mapped or address
         return any(address in network for network in _INSIDE if network.version == address.version)
-    if host.endswith((_KUBERNETES_DOMAIN, ".svc")):
+    if host.endswith((KUBERNETES_DOMAIN, ".svc")):
         return True
     *service, namespace = host.split(".")
     return len(service) == 1 and not namespace.isalpha() and not namespace.startswith("xn--")
@@ -255,7 +252,7 @@ def collector(url: str, egress: Egress) -> Collector:
     """
     parts = parse_url(url)
     is_service = (
-        parts.host.endswith(_KUBERNETES_DOMAIN) and parts.host.count(".") == _KUBERNETES_DOMAIN.count(".") + 1
+        parts.host.endswith(KUBERNETES_DOMAIN) and parts.host.count(".") == KUBERNETES_DOMAIN.count(".") + 1
     )
     by_default = Location.MESH if parts.scheme == "http" or is_service else Location.EXTERNAL
     location = egress.location or by_default

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import pulumi
 
 from ..settings.models import (
-    PART_OF,
-    WAYPOINT_CLASS,
     Direction,
     Egress,
     Limits,
@@ -20,21 +18,21 @@ from ..settings.models import (
     TlsMode,
 )
 from .endpoint import Collector, Registry
+from .names import (
+    ENVOY_FILTER,
+    NETWORKING,
+    PART_OF,
+    REFERENCED_SERVICES,
+    SCRIPT_HASH,
+    STAT_PREFIX,
+    TRAFFIC_EXTENSION,
+    WAYPOINT_CLASS,
+    Manifest,
+)
 from .script import Script
-
-# Part of a resource's identity in Pulumi (its type token): a change needs an alias and a changelog entry.
-NETWORKING = "networking.istio.io/v1"
-ENVOY_FILTER = "networking.istio.io/v1alpha3"  # the only version that EnvoyFilter has
-TRAFFIC_EXTENSION = "extensions.istio.io/v1alpha1"
 
 MAX_INLINE_CODE_BYTES = 65536
 """What TrafficExtension takes (istio/api, extensions/v1alpha1/traffic_extension.proto)."""
-
-SCRIPT_HASH = "astra.security/capture-script-sha256"
-
-REFERENCED_SERVICES = "envoyfilter.istio.io/referenced-services"
-"""Gives a waypoint, and a gateway that gets only the clusters it needs, the cluster of a service that none of
-its routes names (istio/istio, pilot/pkg/model/push_context.go, ``extraServicesForProxy``)."""
 
 _PORT_NAME = "http-otlp"
 
@@ -62,7 +60,6 @@ _GROUPS = {
     TargetKind.SERVICE_ENTRY: "networking.istio.io",
 }  # Service is of the core group, which has no name
 
-Manifest = dict[str, Any]
 Selector = pulumi.Input[Mapping[str, pulumi.Input[str]]]
 
 
@@ -219,7 +216,7 @@ def _http_filter(direction: Direction, name: str, script: Script, *, is_waypoint
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
                     "default_source_code": {"inline_string": script.text},
-                    "stat_prefix": "astra_capture",
+                    "stat_prefix": STAT_PREFIX,
                     "clear_route_cache": False,
                 },
             },

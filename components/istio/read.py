@@ -1,17 +1,53 @@
-"""The settings that a rendered script holds: what ``script.literal`` wrote, read back. Pure."""
+"""What the package wrote, found and read again, in manifests or in the objects of a cluster. Pure.
 
-import json
+The one place that knows how to find the package's objects, scripts and settings. An object may be of another
+release, and changed by hand: what cannot be read is left out.
+"""
+
 import re
-from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from .endpoint import HTTPS_PORT, KUBERNETES_DOMAIN
+from .literals import parse_literal
+from .names import PART_OF, SCRIPT_HASH, Manifest
+
+ENTRY_KINDS = ("ServiceEntry", "DestinationRule")
+"""The kinds of the objects that are a way to the collector."""
+
+# The kinds of proxies, by the first part of their node id (istio/istio, pilot/pkg/model, `NodeType`).
+SIDECAR, ROUTER, WAYPOINT = "sidecar", "router", "waypoint"
+
+_CONTEXTS = {"SIDECAR_INBOUND": SIDECAR, "SIDECAR_OUTBOUND": SIDECAR, "GATEWAY": ROUTER}
+_LOCATIONS = {"MESH_INTERNAL": "mesh", "MESH_EXTERNAL": "external"}
 _CONFIG = re.compile(
     r"^local config ?= ?(\{\n.*?\n\})$", re.DOTALL | re.MULTILINE
 )  # without spaces: 0.1's first scripts
-_TOKEN = re.compile(
-    r"""\[\[\n[^]]*\]\]|"(?:\\\d{3}|[^"\\])*"|\.\.|table\.concat\(|'\\n'\)|[{},=]|[^\s{},="]+"""
-)
-_BYTE = re.compile(rb"\\(\d{3})")
+
+
+def own(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """The package's own objects: a user's program may declare others beside them."""
+    return [
+        manifest
+        for manifest in manifests
+        if PART_OF.items() <= (manifest["metadata"].get("labels") or {}).items()
+    ]
+
+
+def script_hash(manifest: Mapping[str, Any]) -> str | None:
+    """The hash of the script that an object of the package holds; None if it holds none."""
+    annotations: Mapping[str, str] = manifest.get("metadata", {}).get("annotations") or {}
+    return annotations.get(SCRIPT_HASH)
+
+
+def texts(value: object) -> Iterator[str]:
+    """All strings in an object or a part of it, scripts that others wrote among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from texts(item)
 
 
 def settings_of(script: str) -> dict[str, Any] | None:
@@ -28,51 +64,191 @@ def settings_of(script: str) -> dict[str, Any] | None:
     return settings if isinstance(settings, dict) else None
 
 
-def parse_literal(text: str) -> Any:
-    """The value of a Lua expression that ``script.literal`` wrote.
+@dataclass(frozen=True)
+class HttpFilter:
+    """An HTTP filter that runs a script.
 
-    Raises:
-        IndexError, ValueError: the text is none.
+    Attributes:
+        name: its name in the filter chain.
+        script: the Lua text.
     """
-    return _value(deque(_TOKEN.findall(text)))
+
+    name: str
+    script: str
 
 
-def _value(tokens: deque[str]) -> Any:
-    first = tokens.popleft()
-    if first == "{":
-        return _table(tokens)
-    if first.startswith("[["):
-        return first.split("\n")[1:-1]
-    if first == "table.concat(":
-        tokens.popleft()
-        items = []
-        while tokens[0] != "}":
-            items.append(_value(tokens))
-            tokens.popleft()  # the comma
-        for _ in ("}", ",", "'\\n')"):
-            tokens.popleft()
-        return items
-    if first.startswith('"'):
-        # A character's bytes may be on two lines.
-        text = _bytes(first)
-        while tokens and tokens[0] == "..":
-            tokens.popleft()
-            text += _bytes(tokens.popleft())
-        return text.decode()
-    return json.loads(first)
+@dataclass(frozen=True)
+class Capture:
+    """The object that carries a workload's capture script.
+
+    Attributes:
+        kind: EnvoyFilter or TrafficExtension.
+        namespace: its namespace.
+        name: its name.
+        script_hash: the hash of its script, the settings left out.
+        labels: those of the pods that it selects; none for all.
+        targets: what it targets instead of selecting pods: ``(kind, name)`` of Gateways, Services and so on.
+        filters: what each kind of proxy gets: ``(kind of proxy, filter)``.
+        settings: what each script of it says, in their order; empty for a script in another form.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    script_hash: str
+    labels: Mapping[str, str]
+    targets: tuple[tuple[str, str], ...]
+    filters: tuple[tuple[str, HttpFilter], ...]
+    settings: tuple[Mapping[str, Any], ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+    @property
+    def scripts(self) -> list[str]:
+        """Each of its scripts once."""
+        return list(dict.fromkeys(http_filter.script for _, http_filter in self.filters))
+
+    @property
+    def cluster(self) -> str:
+        """Envoy's name of the cluster that the script exports to; empty where the script does not say."""
+        return str(next((found["collector"]["cluster"] for found in self.settings if found), ""))
+
+    @property
+    def host(self) -> str:
+        """The collector's host, as the mesh knows it."""
+        return self.cluster.rpartition("|")[2]
+
+    def filters_of(self, proxy_kind: str) -> list[HttpFilter]:
+        """What a proxy of a kind gets."""
+        return [http_filter for kind, http_filter in self.filters if kind == proxy_kind]
 
 
-def _table(tokens: deque[str]) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    while tokens[0] != "}":
-        key, equals = tokens.popleft(), tokens.popleft()
-        if equals != "=":
-            raise ValueError(f"no setting: {key}")
-        named[key] = _value(tokens)
-        tokens.popleft()  # the comma
-    tokens.popleft()
-    return named
+def captures(manifests: Iterable[Manifest]) -> list[Capture]:
+    """The objects that carry scripts."""
+    return [
+        _capture(manifest, digest) for manifest in manifests if (digest := script_hash(manifest)) is not None
+    ]
 
 
-def _bytes(quoted: str) -> bytes:
-    return _BYTE.sub(lambda match: bytes([int(match[1])]), quoted[1:-1].encode())
+def _capture(manifest: Manifest, digest: str) -> Capture:
+    spec, metadata = manifest["spec"], manifest["metadata"]
+    targets = tuple((target["kind"], target["name"]) for target in spec.get("targetRefs", []))
+    waypoint = WAYPOINT if targets else None
+    filters = tuple(_extended(metadata, spec, waypoint) if "lua" in spec else _patched(spec, waypoint))
+    selector = spec.get("workloadSelector", {}).get("labels") or spec.get("selector", {}).get("matchLabels")
+    scripts = dict.fromkeys(http_filter.script for _, http_filter in filters)
+    return Capture(
+        kind=manifest["kind"],
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        script_hash=digest,
+        labels=selector or {},
+        targets=targets,
+        filters=filters,
+        settings=tuple(settings_of(script) or {} for script in scripts),
+    )
+
+
+def _patched(spec: Mapping[str, Any], waypoint: str | None) -> Iterator[tuple[str, HttpFilter]]:
+    """The filters of an EnvoyFilter."""
+    for patch in spec.get("configPatches", []):
+        value, context = patch["patch"]["value"], patch["match"]["context"]
+        script = value["typed_config"]["default_source_code"]["inline_string"]
+        # To a waypoint, a SIDECAR_INBOUND patch applies (istio/istio, listener_builder.go).
+        kinds = {_CONTEXTS[context], waypoint if context == "SIDECAR_INBOUND" else None}
+        yield from ((kind, HttpFilter(value["name"], script)) for kind in kinds if kind)
+
+
+def _extended(
+    metadata: Mapping[str, Any], spec: Mapping[str, Any], waypoint: str | None
+) -> Iterator[tuple[str, HttpFilter]]:
+    """The filter of a TrafficExtension."""
+    name = f"extensions.istio.io/trafficextension/{metadata['namespace']}.{metadata['name']}"
+    # To Istio a gateway is a client.
+    modes = {match.get("mode", "CLIENT_AND_SERVER") for match in spec.get("match", [{}])}
+    kinds = {SIDECAR, waypoint, ROUTER if modes & {"CLIENT", "CLIENT_AND_SERVER"} else None}
+    yield from ((kind, HttpFilter(name, spec["lua"]["inlineCode"])) for kind in kinds if kind)
+
+
+@dataclass
+class Entry:
+    """What the objects of one name say of the way to a collector.
+
+    Attributes:
+        namespace: of the objects.
+        host: of the service, which Envoy's cluster is named by.
+        settings: by their path in a stack's configuration.
+    """
+
+    namespace: str
+    host: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    _address: str = ""
+    _port: int | None = None
+
+    @property
+    def url(self) -> str | None:
+        """The collector's URL without its path; None where the objects do not say its port."""
+        if self._port is None:
+            return None
+        address = f"[{self._address}]" if ":" in self._address else self._address
+        if self.settings.get("egress.tls.mode") not in {"SIMPLE", "MUTUAL"}:
+            return f"http://{address}:{self._port}"
+        return f"https://{address}" + ("" if self._port == HTTPS_PORT else f":{self._port}")
+
+    def read(self, manifest: Manifest) -> None:
+        """Take in one of the objects."""
+        spec = manifest["spec"]
+        if "exportTo" in spec:
+            self.settings["egress.exportTo"] = spec["exportTo"]
+        if manifest["kind"] == "ServiceEntry":
+            # The package declares one of each; a program's transforms may have added others.
+            port, self.host = spec["ports"][0], spec["hosts"][0]
+            [endpoint, *_] = spec.get("endpoints") or [{"address": self.host}]
+            self._address, self._port = endpoint["address"], port.get("targetPort", port["number"])
+            self.settings["egress.location"] = _LOCATIONS.get(spec.get("location"))
+            return
+        self.host = spec["host"]
+        self._address = self._address or self.host
+        policy = spec.get("trafficPolicy", {})
+        # Of a Kubernetes Service, which has no ServiceEntry.
+        for of_port in policy.get("portLevelSettings", []):
+            policy, self._port = of_port, of_port["port"]["number"]
+        self.settings |= _policy_settings(policy)
+
+
+def entries(manifests: Iterable[Manifest]) -> dict[str, Entry]:
+    """The ways to collectors among manifests, by ``namespace/name``."""
+    found: dict[str, Entry] = {}
+    # A ServiceEntry knows the address, so it is read first.
+    for manifest in sorted(own(manifests), key=lambda manifest: str(manifest["kind"]), reverse=True):
+        metadata = manifest["metadata"]
+        if manifest["kind"] in ENTRY_KINDS:
+            name = f"{metadata['namespace']}/{metadata['name']}"
+            found.setdefault(name, Entry(metadata["namespace"])).read(manifest)
+    return found
+
+
+def expects_tls(manifests: Iterable[Manifest], host: str) -> bool:
+    """Whether a DestinationRule of the package has proxies originate TLS to a host."""
+    return any(
+        entry.host == host and "egress.tls.mode" in entry.settings for entry in entries(manifests).values()
+    )
+
+
+def namespace_of_host(manifests: Iterable[Manifest], host: str) -> str | None:
+    """The namespace that the collector's entry belongs to; None where another stack declares it."""
+    if host.endswith(KUBERNETES_DOMAIN):
+        return host.split(".")[1]
+    return next((entry.namespace for entry in entries(manifests).values() if entry.host == host), None)
+
+
+def _policy_settings(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    pool = policy.get("connectionPool")
+    if pool is not None:
+        yield "egress.limits.maxConnections", pool["tcp"]["maxConnections"]
+        yield "egress.limits.maxPendingRequests", pool["http"]["http1MaxPendingRequests"]
+    for name, value in policy.get("tls", {}).items():
+        if name != "subjectAltNames":  # the SNI once more
+            yield f"egress.tls.{name}", value

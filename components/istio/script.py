@@ -8,18 +8,16 @@ line each: a reviewer sees a changed setting as one changed line, and a changed 
 """
 
 import hashlib
-import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 from ..settings.models import Capture, Direction
 from ..version import VERSION
 from .endpoint import Collector
+from .literals import literal
 
 MAX_SCRIPT_BYTES = 48 * 1024
 """What the script may grow to, with the default settings. A filter chain has four copies of it, and each of
@@ -29,6 +27,7 @@ its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. Istio's TrafficE
 MODULES = (
     "report",
     "json",
+    "bounds",
     "ids",
     "sampling",
     "secrets",
@@ -47,7 +46,6 @@ _COMMENT_LINE = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
 # A string, which may look like a comment; or a comment, with the spaces before it.
 _STRING_OR_COMMENT = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|[ \t]*--.*""")
 _SETTINGS_HEADING = "--- The settings of this workload.\n"
-_LITERAL_CHARACTERS = 100
 
 
 @dataclass(frozen=True)
@@ -85,6 +83,9 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         },
         "sampling_ratio": capture.sampling_ratio,
         "max_body_bytes": capture.max_body_bytes,
+        "max_header_value_bytes": capture.max_header_value_bytes,
+        "max_headers_bytes": capture.max_headers_bytes,
+        "max_path_bytes": capture.max_path_bytes,
         "max_spans_per_second": capture.max_spans_per_second or False,
         "binary_bodies": capture.binary_bodies.value,
         "scheme": capture.scheme.value,
@@ -168,59 +169,3 @@ def _lua_folder() -> Path:
     package = Path(__file__).parents[1]
     inside = package / "lua"
     return inside if inside.is_dir() else package.parent / "lua"
-
-
-def literal(value: Any, indent: str = "") -> str:  # noqa: PLR0911 - a return for each kind
-    """A Lua expression for a setting: a line per leaf, printable text, no ``]==]``, which ends comments.
-
-    A list is a text of a line per item: as it stands, or by ``table.concat`` where an item is long or has
-    brackets or what is not printable.
-
-    Args:
-        value: bool, int, finite float, str, a list of str of one line each, or a dict of these.
-        indent: spaces before the lines of a table. Items of a list have none: those would be a part of them.
-
-    Raises:
-        TypeError: for any other value.
-    """
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case float() if math.isfinite(value):
-            return str(int(value)) if value.is_integer() else repr(value)
-        case str():
-            return _string_literal(value)
-        case list() if all(isinstance(item, str) and "\n" not in item for item in value):
-            if all(map(_is_plain, value)):
-                return "[[\n" + "".join(f"{item}\n" for item in value) + "]]"
-            return f"table.concat({_block(map(literal, value), indent)}, '\\n')"
-        case dict():
-            members = (f"{key} = {literal(item, indent + '  ')}" for key, item in value.items())
-            return _block(members, indent)
-        case _:
-            raise TypeError(f"no Lua literal for {value!r}")
-
-
-def _block(lines: Iterable[str], indent: str) -> str:
-    return "{\n" + "".join(f"{indent}  {line},\n" for line in lines) + indent + "}"
-
-
-def _is_plain(item: str) -> bool:
-    """Whether a line of a long string may say an item as it stands."""
-    return 0 < len(item) <= _LITERAL_CHARACTERS and item.isprintable() and not {"[", "]"} & set(item)
-
-
-@lru_cache(maxsize=4096)  # the same texts come in every workload's settings
-def _string_literal(text: str) -> str:
-    characters = [
-        chr(code) if 0x20 <= code < 0x7F and chr(code) not in '"\\]' else f"\\{code:03d}"  # noqa: PLR2004
-        for code in text.encode()
-    ]
-    lines: list[str] = [""]
-    for character in characters:
-        if len(lines[-1]) + len(character) > _LITERAL_CHARACTERS:
-            lines.append("")
-        lines[-1] += character
-    return "\n..".join(f'"{line}"' for line in lines)

@@ -31,7 +31,7 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.rpc import deserialize_properties
 from pulumi.runtime.stack import run_in_stack
 
-from ..istio.manifests import Manifest
+from ..istio.names import Manifest
 from ..settings.validation import SettingsError
 from . import stack_file
 

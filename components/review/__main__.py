@@ -17,10 +17,9 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from .. import render
-from ..istio.entries import may_hold_entry
 from ..render import stack_file
 from . import revisions
-from .changes import Manifests, compare
+from .changes import Manifests, compare, may_hold_entry
 from .report import summary, without_repeats
 
 _FAILED = 2

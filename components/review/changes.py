@@ -9,9 +9,8 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
-from ..istio.entries import Entry, Key, entries, folder_of
-from ..istio.manifests import SCRIPT_HASH, Manifest
-from ..istio.read import settings_of
+from ..istio.names import Manifest
+from ..istio.read import ENTRY_KINDS, Capture, Entry, captures, entries
 from ..settings.models import FILTER_NAME_PREFIX
 
 _SHOWN_HASH = 12
@@ -19,6 +18,9 @@ _URL = "collectorUrl"
 
 Manifests = Mapping[str, Manifest]
 """Manifests by the path of the file that they were rendered to."""
+
+Key = tuple[str, str]
+"""The folder that an object was rendered to (each Kubernetes provider has its own), and a name."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def compare(before: Manifests, after: Manifests) -> Changes:
             metadata = manifest["metadata"]
             name = "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
             changes.objects.setdefault(manifest["kind"], {}).setdefault(what, []).append(name)
-    old_entries, new_entries = entries(before), entries(after)
+    old_entries, new_entries = _entries(before), _entries(after)
     old_urls, new_urls = _urls(old_entries), _urls(new_entries)
     # Where only one side declares the entry, its URL stands for the same host on the other side too.
     _compare_workloads(
@@ -76,52 +78,66 @@ def compare(before: Manifests, after: Manifests) -> Changes:
     return changes
 
 
-def _urls(found: Mapping[Key, Entry]) -> dict[Key, str]:
+def may_hold_entry(file: str) -> bool:
+    """Whether a file may be a part of a way to the collector, by the name that ``render`` gives it."""
+    return file.rpartition("/")[2].startswith(tuple(f"{kind}." for kind in ENTRY_KINDS))
+
+
+def _entries(manifests: Manifests) -> dict[Key, Entry]:
+    by_folder: dict[str, list[Manifest]] = {}
+    for file, manifest in manifests.items():
+        by_folder.setdefault(_folder(file), []).append(manifest)
+    return {
+        (folder, name): entry for folder, items in by_folder.items() for name, entry in entries(items).items()
+    }
+
+
+def _folder(file: str) -> str:
+    return file.rpartition("/")[0]
+
+
+def _urls(ways: Mapping[Key, Entry]) -> dict[Key, str]:
     """URLs of collectors, by the folder and the host of their entries."""
-    return {(folder, entry.host): entry.url for (folder, _), entry in found.items() if entry.url}
+    return {(folder, entry.host): entry.url for (folder, _), entry in ways.items() if entry.url}
 
 
 def _workloads(manifests: Manifests, urls: Mapping[Key, str]) -> dict[str, Workload]:
-    found = (_workload(file, manifest, urls) for file, manifest in manifests.items())
-    return {name: workload for name, workload in found if workload is not None}
-
-
-def _workload(file: str, manifest: Manifest, urls: Mapping[Key, str]) -> tuple[str, Workload | None]:
-    metadata, spec = manifest.get("metadata", {}), manifest.get("spec", {})
-    script = metadata.get("annotations", {}).get(SCRIPT_HASH)
-    if script is None:
-        return "", None
-    name = f"{metadata.get('namespace')}/{metadata['name'].removeprefix(FILTER_NAME_PREFIX)}"
-    parsed = [settings_of(text) or {} for text in scripts(spec)]
-    capture = {key: value for settings in parsed for key, value in settings.items() if key != "direction"}
-    directions = [settings["direction"] for settings in parsed if "direction" in settings]
-    settings = {
-        **_attachment(spec),
-        "directions": directions,
-        "mechanism": manifest["kind"],
-        **dict(_flat(capture)),
+    return {
+        f"{capture.namespace}/{capture.name.removeprefix(FILTER_NAME_PREFIX)}": _workload(
+            capture, urls.get((_folder(file), capture.host))
+        )
+        for file, manifest in manifests.items()
+        for capture in captures([manifest])
     }
-    url = urls.get((folder_of(file), settings.get("collector.cluster", "").rpartition("|")[2]))
-    if url is not None:  # else the entry is another stack's, and the script's own words are all there is
+
+
+def _workload(capture: Capture, url: str | None) -> Workload:
+    """A workload from the object with its script.
+
+    Args:
+        capture: the object.
+        url: of the collector; None where its entry is another stack's, and the script's own words are all
+            there is.
+    """
+    of_scripts = {key: value for settings in capture.settings for key, value in settings.items()}
+    of_scripts.pop("direction", None)
+    settings = {
+        **_attachment(capture),
+        "directions": [settings["direction"] for settings in capture.settings if settings],
+        "mechanism": capture.kind,
+        **dict(_flat(of_scripts)),
+    }
+    if url is not None:
         settings = {key: value for key, value in settings.items() if not key.startswith("collector.")}
-        settings[_URL] = url + capture["collector"]["path"]
-    return name, Workload(settings, script)
+        settings[_URL] = url + of_scripts["collector"]["path"]
+    return Workload(settings, capture.script_hash)
 
 
-def _attachment(spec: Mapping[str, Any]) -> dict[str, str]:
-    if "targetRefs" in spec:
-        return {"targetRefs": ", ".join(f"{ref['kind']}/{ref['name']}" for ref in spec["targetRefs"])}
-    labels = spec.get("workloadSelector", {}).get("labels") or spec.get("selector", {}).get("matchLabels", {})
-    text = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+def _attachment(capture: Capture) -> dict[str, str]:
+    if capture.targets:
+        return {"targetRefs": ", ".join(f"{kind}/{name}" for kind, name in capture.targets)}
+    text = ",".join(f"{key}={value}" for key, value in sorted(capture.labels.items()))
     return {"labels": text or "none: the whole namespace"}
-
-
-def scripts(spec: Mapping[str, Any]) -> Iterator[str]:
-    """The scripts in the spec of an EnvoyFilter or a TrafficExtension of ours; none in other objects."""
-    if "lua" in spec:
-        yield spec["lua"]["inlineCode"]
-    for patch in spec.get("configPatches", []):
-        yield patch["patch"]["value"]["typed_config"]["default_source_code"]["inline_string"]
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

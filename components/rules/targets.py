@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 from ..istio.endpoint import Collector
 from ..istio.manifests import is_proxy
-from ..settings.models import WAYPOINT_CLASS, Direction, Egress, Mechanism, TargetKind, TargetRef, Workload
+from ..istio.names import WAYPOINT_CLASS
+from ..settings.models import Direction, Egress, Mechanism, TargetKind, TargetRef, Workload
 from ..settings.validation import Path, Problem, is_output, shown
 
 

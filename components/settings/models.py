@@ -19,11 +19,6 @@ from .defaults import GUIDE_HEADERS, SECRET_FIELDS, SECRET_HEADERS, TEXT_TYPES
 from .validation import Input, OrOutput, Rule
 
 FILTER_NAME_PREFIX = "astra-istio-mesh-filter-"
-WAYPOINT_CLASS = "istio-waypoint"
-"""The one GatewayClass that Istio attaches policies to (pilot/pkg/model/policyattachment.go)."""
-
-PART_OF = {"app.kubernetes.io/part-of": "astra-istio-instrumentation"}
-
 
 # RFC 1123, as Kubernetes applies it (k8s.io/apimachinery, pkg/util/validation).
 _DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -41,12 +36,12 @@ def _matches(pattern: str, limit: int | None = None) -> Callable[[str], bool]:
     return lambda text: (limit is None or len(text) <= limit) and compiled.fullmatch(text) is not None
 
 
+is_dns_name = _matches(_SUBDOMAIN, MAX_NAME)
+
+
 def _is_label_key(key: str) -> bool:
     prefix, slash, name = key.rpartition("/")
-    return bool(
-        re.fullmatch(_QUALIFIED_NAME, name)
-        and (not slash or (len(prefix) <= MAX_NAME and re.fullmatch(_SUBDOMAIN, prefix)))
-    )
+    return bool(re.fullmatch(_QUALIFIED_NAME, name) and (not slash or is_dns_name(prefix)))
 
 
 def _is_set_of_directions(directions: list["Direction"]) -> bool:
@@ -83,9 +78,7 @@ CollectorUrl = Annotated[
 Namespace = Annotated[
     str, Rule("a namespace: at most 63 of a-z, 0-9 and '-', no '-' at an end", _matches(_DNS_LABEL))
 ]
-ObjectName = Annotated[
-    str, Rule("a Kubernetes name: at most 253 of a-z, 0-9, '-' and '.'", _matches(_SUBDOMAIN, MAX_NAME))
-]
+ObjectName = Annotated[str, Rule("a Kubernetes name: at most 253 of a-z, 0-9, '-' and '.'", is_dns_name)]
 WorkloadName = Annotated[
     str,
     Rule(
@@ -117,7 +110,7 @@ ExportTo = Annotated[
     str,
     Rule("'*', '.' or a namespace", lambda text: text in {"*", "."} or re.fullmatch(_DNS_LABEL, text)),
 ]
-DnsName = Annotated[str, Rule("a DNS name", _matches(_SUBDOMAIN, MAX_NAME)), BeforeValidator(_lower)]
+DnsName = Annotated[str, Rule("a DNS name", is_dns_name), BeforeValidator(_lower)]
 ProxyFile = Annotated[
     str, Rule("an absolute path in the proxy's container", _matches(r"/[^\x00-\x1f\x7f]+", limit=4096))
 ]
@@ -397,6 +390,21 @@ class Capture(_Model):
         le=262144,
         description="Bytes that are kept of the request's body, and of the response's body, 0 to 262144 "
         "each, default 65536.",
+    )
+    max_header_value_bytes: Whole = Field(
+        default=4096,
+        ge=64,
+        le=65536,
+        description="Bytes kept of a header's value, 64 to 65536, default 4096.",
+    )
+    max_headers_bytes: Whole = Field(
+        default=32768,
+        ge=1024,
+        le=65536,
+        description="Bytes kept of all header values of a message, 1024 to 65536, default 32768.",
+    )
+    max_path_bytes: Whole = Field(
+        default=8192, ge=64, le=65536, description="Bytes kept of the path, 64 to 65536, default 8192."
     )
     max_spans_per_second: Whole | None = Field(
         default=None,

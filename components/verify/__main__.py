@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import render
-from ..istio.manifests import Manifest
-from . import declared, report, rights
+from ..istio import read
+from ..istio.names import Manifest
+from . import report, rights
 from .checks import findings
 from .facts import Facts
 from .gather import AT_ONCE, Source, gather
@@ -169,7 +170,7 @@ def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]
     clusters = {
         name: objects
         for name, found in render.render(project, stack).clusters.items()
-        if (objects := declared.own(found))
+        if (objects := read.own(found))
     }
     if not clusters:
         raise render.RenderError(f"stack {stack}: declares nothing of this package")

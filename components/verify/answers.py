@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .declared import HttpFilter
+from ..istio.names import STAT_PREFIX
+from ..istio.read import HttpFilter
 from .facts import Cluster, Exports
 
 Json = dict[str, Any]
 
-LUA_STATS = r"^http\..*\.lua\.(astra_capture\.)?\w+$"
+LUA_STATS = rf"^http\..*\.lua\.({STAT_PREFIX}\.)?\w+$"
 """Which statistics `lua_counters` reads."""
 
 _LUA = "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..istio.manifests import Manifest
-from .declared import Capture, HttpFilter
+from ..istio.names import Manifest
+from ..istio.read import Capture, HttpFilter
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ..istio.manifests import ENVOY_FILTER, NETWORKING, TRAFFIC_EXTENSION, Manifest
-from . import admin, declared
+from ..istio import read
+from ..istio.names import ENVOY_FILTER, NETWORKING, TRAFFIC_EXTENSION, Manifest
+from ..istio.read import Capture
+from . import admin
 from .admin import AdminError
-from .declared import Capture
 from .facts import Facts, Pod, Proxy, Unread
 from .kubectl import ForwardError, Kubectl
 from .selection import pod, sample, selected
@@ -66,7 +67,7 @@ async def gather(source: Source, manifests: Sequence[Manifest]) -> Facts:
         ClusterError: the cluster cannot be read at all.
     """
     limit = asyncio.Semaphore(AT_ONCE)
-    captures = declared.captures(manifests)
+    captures = read.captures(manifests)
     objects = await _objects(source, manifests, captures, limit)
     pods = await _pods(source, captures, limit)
     known = [found for group in pods.values() if not isinstance(group, Unread) for found in group]

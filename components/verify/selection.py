@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
-from .declared import GATEWAY_CLASS_NAME, GATEWAY_NAME, Capture
+from ..istio.names import GATEWAY_CLASS_NAME, GATEWAY_NAME
+from ..istio.read import Capture
 from .facts import Pod
 
 _PROXY_CONTAINER = "istio-proxy"

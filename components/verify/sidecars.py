@@ -6,7 +6,7 @@ The rules are Istio's (istio/api, networking/v1alpha3/sidecar.proto).
 from collections.abc import Iterable
 from typing import Any
 
-from ..istio.manifests import Manifest
+from ..istio.names import Manifest
 from .facts import Pod
 
 

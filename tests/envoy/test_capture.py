@@ -63,6 +63,7 @@ async def test_a_get_without_a_body(lab: Lab, client: httpx.AsyncClient) -> None
         "http.flavor": "1.1",
         "http.scheme": "http",
         "net.sock.peer.addr": "127.0.0.1",
+        "network.peer.address": "127.0.0.1",
         "http.request.body": "",
         "http.response.body": response.text,
         "http.response.body.size": len(response.content),
@@ -76,7 +77,11 @@ async def test_a_get_without_a_body(lab: Lab, client: httpx.AsyncClient) -> None
 async def test_a_json_post(lab: Lab, client: httpx.AsyncClient) -> None:
     response = await client.post("/api/products", json={"item": "tea", "comment": 'sm\xf6rg\xe5s "quoted"\n'})
     span = await only_span(lab)
-    assert span.attributes.keys() - TWELVE == {"http.request.body.size", "http.response.body.size"}
+    assert span.attributes.keys() - TWELVE == {
+        "network.peer.address",
+        "http.request.body.size",
+        "http.response.body.size",
+    }
     assert span.attributes["http.request.body"] == response.request.content.decode()
     assert span.attributes["http.response.body"] == response.text
 
@@ -151,6 +156,17 @@ async def test_repeated_headers(lab: Lab, client: httpx.AsyncClient) -> None:
     assert json.loads(str(span.attributes["http.request.headers"]))["via"] == "1.1 first,1.1 second"
     set_cookie = json.loads(str(span.attributes["http.response.headers"]))["set-cookie"]
     assert set_cookie == "session=***; HttpOnly,theme=***"
+
+
+async def test_the_connections_peer_is_told_whatever_a_client_writes_into_headers(
+    lab: Lab, client: httpx.AsyncClient
+) -> None:
+    await client.get("/api/products", headers={"x-forwarded-for": "203.0.113.9", "x-real-ip": "203.0.113.9"})
+    attributes = (await only_span(lab)).attributes
+    assert (attributes["net.sock.peer.addr"], attributes["network.peer.address"]) == (
+        "203.0.113.9",
+        "127.0.0.1",
+    )
 
 
 async def test_a_skipped_path_exports_nothing_and_logs_nothing(lab: Lab, client: httpx.AsyncClient) -> None:

@@ -230,6 +230,22 @@ async def test_of_each_body_that_many_bytes_are_kept() -> None:
         assert span.attributes[f"http.{side}.body.truncated"] is True
 
 
+@pytest.mark.setting("capture.maxHeaderValueBytes", "capture.maxHeadersBytes", "capture.maxPathBytes")
+async def test_of_header_values_and_of_the_path_that_many_bytes_are_kept() -> None:
+    bounds = {"maxHeaderValueBytes": 600, "maxHeadersBytes": 1024, "maxPathBytes": 64}
+    sent = {"x-a": "a" * 700, "x-b": "b" * 700}
+    async with capturing(headers=list(sent), **bounds) as (lab, client):
+        await client.get("/echo?" + "q" * 100, headers=sent)
+        attributes = (await only_span(lab)).attributes
+    headers = json.loads(str(attributes["http.request.headers"]))
+    assert headers["x-a"] == "a" * 600
+    assert headers["x-b"] == "b" * (1024 - 600 - 1)
+    assert attributes["http.target"] == ("/echo?" + "q" * 100)[:64]
+    assert attributes["http.request.headers.truncated"] is True
+    assert attributes["http.target.truncated"] is True
+    assert "http.response.headers.truncated" not in attributes
+
+
 @pytest.mark.setting("capture.maxSpansPerSecond")
 async def test_each_second_that_many_requests_are_captured() -> None:
     async with capturing(maxSpansPerSecond=1) as (lab, client):

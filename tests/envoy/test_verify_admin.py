@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from components.verify import admin, declared
+from components.istio.read import captures
+from components.verify import admin
 from components.verify.admin import AdminError
 from components.verify.facts import Exports, Proxy
 from lab import mesh, server, stack, versions
@@ -50,7 +51,7 @@ def as_in_istio(config: Json) -> None:
 async def test_a_healthy_proxy_has_the_declared_filter_and_cluster_and_its_exports_arrive(lab: Lab) -> None:
     assert (await exports(lab, 3)) == Exports(answered=3, refused=0, over_limit=0)
     proxy = await read(lab)
-    [capture] = declared.captures(stack.manifests())
+    [capture] = captures(stack.manifests())
     assert proxy.filters == frozenset(capture.filters_of("sidecar"))
     assert proxy.version == (1, MINOR)
     assert not proxy.clusters[CLUSTER].tls

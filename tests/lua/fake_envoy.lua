@@ -174,6 +174,9 @@ local function new_handle(direction)
         downstreamRemoteAddress = function()
           return stream.peer
         end,
+        downstreamDirectRemoteAddress = function()
+          return stream.direct_peer or stream.peer
+        end,
         dynamicMetadata = function()
           return dynamic_metadata(direction, stream)
         end,

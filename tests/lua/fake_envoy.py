@@ -100,7 +100,7 @@ class Proxy:
         return self._lua.table_from([self._lua.table_from(line) for line in encoded])
 
     def stream(self, **properties: str | None) -> Stream:
-        """A new stream; `protocol`, `peer`."""
+        """A new stream; `protocol`, `peer`, `direct_peer` (the connection's, where it is another)."""
         stream = self._envoy[b"stream"](self._envoy)
         for name, value in properties.items():
             stream[name.encode()] = None if value is None else value.encode()
@@ -122,6 +122,11 @@ class Proxy:
 
     def collect_garbage(self) -> None:
         self._lua.execute(b"collectgarbage() collectgarbage()")
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the VM holds, the fake's included."""
+        return int(self._lua.eval(b'collectgarbage("count")') * 1024)
 
     @property
     def calls(self) -> list[Any]:

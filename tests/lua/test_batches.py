@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.lua.fake_envoy import COLLECTOR, GET, OK
 
 
@@ -134,21 +136,111 @@ def test_aborted_exchanges_do_not_pile_up(proxy):
     assert 10_000 - 4096 - 32 <= len(proxy.spans) < 10_000
     proxy.advance(2)
     proxy.exchange()
-    assert len(proxy.spans) == 10_001
-    assert len({span.written["spanId"] for span in proxy.spans}) == 10_001
+    # So many on each event that none takes long.
+    assert 10_000 - 4096 < len(proxy.spans) < 10_000 - 4096 + 200
+    for _ in range(199):
+        proxy.exchange()
+    assert len(proxy.spans) == 10_200
+    assert len({span.written["spanId"] for span in proxy.spans}) == 10_200
 
 
-def test_bodies_in_flight_are_bounded_together(proxy):
-    streams = [proxy.stream().request(GET, b"x" * 65536, ended=False) for _ in range(300)]
+KIB = 1024
+AT_ONCE = {"export": {"max_batch_spans": 1}}
+SLOW = [*GET, ("user-agent", "slow")]
+
+
+def by_agent(proxy, agent):
+    """The spans of a client's requests."""
+    return [span for span in proxy.spans if span.headers("request").get("user-agent") == agent]
+
+
+@pytest.mark.parametrize("kib", [16, 27, 64])
+def test_clients_that_upload_and_wait_hide_no_body_of_others(start, kib):
+    proxy = start(**AT_ONCE)
+    body = b"x" * kib * KIB
+    slow = [proxy.stream().request(SLOW, body, ended=False) for _ in range(1000)]
+    other = b"y" * 64 * KIB
+    for _ in range(50):
+        proxy.exchange(sent=[other], answered=[other])
+    assert len(proxy.spans) == 50
+    assert {span["http.request.body"] for span in proxy.spans} == {other.decode()}
+    assert {span["http.response.body"] for span in proxy.spans} == {other.decode()}
+    for stream in slow:
+        stream.request_data(b"", ended=True)
+        stream.response()
+    found = by_agent(proxy, "slow")
+    assert {span["http.request.body.size"] for span in found} == {str(len(body))}
+    # Who began first gave way; what is left is bounded.
+    assert found[0]["http.request.body.truncated"] is True
+    assert found[0]["http.request.body"] == ""
+    kept = [len(span["http.request.body"]) for span in found]
+    assert 8 * KIB * KIB < sum(kept) < 12 * KIB * KIB
+    assert kept[-1] == len(body)
+
+
+def test_a_small_body_does_not_give_way_to_large_ones_however_long_it_lasts(start):
+    proxy = start(**AT_ONCE)
+    small = proxy.stream().request(SLOW, b"small", ended=False)
+    large = [proxy.stream().request(GET, b"x" * 64 * KIB, ended=False) for _ in range(500)]
+    small.request_data(b"er", ended=True)
+    small.response()
+    assert [span["http.request.body"] for span in by_agent(proxy, "slow")] == ["smaller"]
+    assert len(large) == 500
+
+
+def test_an_exchange_that_gave_way_keeps_no_more_of_its_bodies(start):
+    proxy = start(**AT_ONCE)
+    first = proxy.stream().request(SLOW, b"x" * 60 * KIB, ended=False)
+    others = [proxy.stream().request(GET, b"x" * 64 * KIB, ended=False) for _ in range(300)]
+    first.request_data(b"more", ended=True)
+    first.response(OK, b"answer")
+    [span] = by_agent(proxy, "slow")
+    assert (span["http.request.body"], span["http.request.body.truncated"]) == ("", True)
+    assert (span["http.response.body"], span["http.response.body.truncated"]) == ("", True)
+    assert (span["http.request.body.size"], span["http.response.body.size"]) == (str(60 * KIB + 4), "6")
+    assert "http.request.headers.truncated" not in span.attributes
+    assert len(others) == 300
+
+
+def test_headers_of_requests_in_flight_are_bounded_together(start):
+    proxy = start()
+    headers = [*GET, *((name, '"' * 4 * KIB) for name in ("user-agent", "accept", "via", "te", "from"))]
+    streams = [proxy.stream().request(headers, ended=False) for _ in range(1000)]
     for stream in streams:
         stream.request_data(b"", ended=True)
         stream.response()
-    kept = [len(span["http.request.body"]) for span in proxy.spans]
-    assert sum(kept) == 16 * 1024 * 1024
-    assert kept[0] == 65536
-    assert proxy.spans[-1]["http.request.body.truncated"] is True
-    proxy.exchange(sent=[b"room again"])
-    assert proxy.spans[-1]["http.request.body"] == "room again"
+    first, *_, last = proxy.spans
+    assert (first["http.request.headers"], first["http.request.headers.truncated"]) == ("{}", True)
+    assert last.headers("request")["user-agent"] == '"' * 4 * KIB
+    assert "http.request.headers.truncated" not in last.attributes
+    held = [span for span in proxy.spans if span["http.request.headers"] != "{}"]
+    assert 100 < len(held) < 200  # of 80 KiB each, as they stand in a span
+
+
+def test_requests_whose_paths_are_too_much_together_leave_the_oldest_first(proxy):
+    path = "/" + "x" * 8000
+    streams = [proxy.stream().request([GET[0], (":path", path), *GET[2:]], ended=False) for _ in range(2000)]
+    assert 500 < len(proxy.spans) < 1000
+    assert {span["error.type"] for span in proxy.spans} == {"aborted"}
+    streams[-1].response()
+    assert proxy.errors == []
+
+
+def test_a_body_that_comes_byte_by_byte_is_kept_as_it_came(proxy):
+    body = bytes(ord("a") + number % 26 for number in range(5000))
+    proxy.exchange(sent=[bytes([byte]) for byte in body])
+    assert proxy.span["http.request.body"] == body.decode()
+
+
+def test_what_was_let_go_is_collected_without_waiting_for_more(start):
+    proxy = start(max_body_bytes=262144)
+    proxy.exchange()
+    proxy.collect_garbage()
+    before, peak = proxy.memory, 0
+    for number in range(300):
+        proxy.stream().request(GET, (b"%d" % number).ljust(200 * KIB), ended=False)
+        peak = max(peak, proxy.memory)
+    assert peak - before < 24 * KIB * KIB
 
 
 def test_a_clock_that_jumps_back_stops_nothing(proxy):

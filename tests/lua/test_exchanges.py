@@ -3,7 +3,7 @@
 import pytest
 
 from components.settings.models import Direction
-from tests.lua.fake_envoy import GET, OK, Proxy
+from tests.lua.fake_envoy import GET, OK, SENSOR_ID, Proxy
 
 
 def get(path):
@@ -29,6 +29,7 @@ def test_an_exchange_becomes_one_span_with_the_guides_twelve_attributes(proxy):
         "http.flavor": "1.1",
         "http.scheme": "http",
         "net.sock.peer.addr": "192.0.2.7",
+        "network.peer.address": "192.0.2.7",
         "http.request.headers": (
             '{"host":"shop.example.com","content-type":"application/json","user-agent":"curl/8"}'
         ),
@@ -230,11 +231,36 @@ def test_trailers_end_a_body(proxy):
     assert "http.response.body.truncated" not in proxy.span.attributes
 
 
-def test_a_request_that_another_capture_filter_marked_is_left_to_it(proxy):
+OTHER_SENSOR = "0b1c2d3e-8f5b-4b0e-9c55-0d9f3c1b2a77"
+
+
+@pytest.mark.parametrize("mark", ["00f067aa0ba902b7", ""], ids=["captured", "skipped"])
+def test_a_request_that_a_filter_of_the_same_sensor_saw_is_left_to_it(proxy, mark):
     stream = proxy.stream()
-    stream.set_metadata("astra.capture", "span_id", "00f067aa0ba902b7")
+    stream.set_metadata("astra.capture", SENSOR_ID, mark)
     stream.request().response()
     assert (proxy.spans, proxy.warnings, proxy.errors) == ([], [], [])
+
+
+@pytest.mark.parametrize("mark", ["00f067aa0ba902b7", ""], ids=["captured", "skipped"])
+def test_a_request_that_a_filter_of_another_sensor_saw_is_captured_too(proxy, mark):
+    stream = proxy.stream()
+    stream.set_metadata("astra.capture", OTHER_SENSOR, mark)
+    stream.request([*POST], b"sent").response(OK, b"answered")
+    assert (proxy.span["http.request.body"], proxy.span["http.response.body"]) == ("sent", "answered")
+
+
+@pytest.mark.parametrize(
+    "capture",
+    [{"sampling_ratio": 0}, {"skip_paths": ["/*"]}, {"max_spans_per_second": 1}],
+    ids=["not sampled", "skipped path", "above the rate"],
+)
+def test_a_request_that_is_skipped_is_not_taken_for_one_that_was_denied(start, capture):
+    proxy = start(**capture)
+    for _ in range(5):
+        proxy.exchange()
+    assert len(proxy.spans) <= 1
+    assert all(span["http.target"] == "/" for span in proxy.spans)
 
 
 def test_a_failure_in_the_script_is_a_warning_and_no_error(proxy):

@@ -1,5 +1,6 @@
 """What a span says of headers, peers and identity."""
 
+import json
 import re
 import string
 
@@ -164,6 +165,22 @@ def test_the_downstream_address_is_given_without_its_port(proxy, address, peer):
 
 
 @pytest.mark.parametrize(
+    ("address", "peer"),
+    [
+        ("[2001:db8::1]:4711", "2001:db8::1"),
+        ("10.1.2.3:80", "10.1.2.3"),
+        ("envoy://connect_originate/", ""),
+        ("/run/socket", ""),
+    ],
+)
+def test_the_connections_own_peer_is_told_whatever_headers_claim(proxy, address, peer):
+    stream = proxy.stream(peer="203.0.113.9:0", direct_peer=address)
+    stream.request([*GET, ("x-forwarded-for", "203.0.113.9"), ("x-real-ip", "203.0.113.9")]).response()
+    assert proxy.span["net.sock.peer.addr"] == "203.0.113.9"
+    assert proxy.span["network.peer.address"] == peer
+
+
+@pytest.mark.parametrize(
     ("protocol", "flavor"),
     [
         ("HTTP/1.0", "1.0"),
@@ -250,3 +267,131 @@ def test_ids_do_not_repeat_over_vms_and_restarts(start):
         traces.update(span.written["traceId"] for span in proxy.spans)
     assert len(spans) == len(traces) == 2000
     assert all(len(span) == 16 and set(span) <= set(string.hexdigits.lower()) for span in spans)
+
+
+def marks(span):
+    """What a span says it cut, bodies aside."""
+    return [key for key in span.attributes if key.endswith(("headers.truncated", "target.truncated"))]
+
+
+def test_a_header_value_is_cut_at_its_bound_and_that_is_said(proxy):
+    headers = request_headers(proxy, ("user-agent", "x" * 4096), ("accept", "y" * 60_000))
+    assert headers["user-agent"] == "x" * 4096
+    assert headers["accept"] == "y" * 4096
+    assert marks(proxy.span) == ["http.request.headers.truncated"]
+
+
+def test_response_headers_are_cut_at_the_same_bounds(proxy):
+    proxy.exchange(response=[*OK, ("server", "x" * 60_000)])
+    assert proxy.span.headers("response")["server"] == "x" * 4096
+    assert marks(proxy.span) == ["http.response.headers.truncated"]
+
+
+def test_what_is_as_long_as_the_bounds_is_not_cut(start):
+    proxy = start(
+        headers=["x-a", "x-b"], max_headers_bytes=1024, max_header_value_bytes=700, max_path_bytes=64
+    )
+    path = "/".ljust(64, "p")
+    proxy.exchange([(":path", path), (":method", "GET"), ("x-a", "a" * 700), ("x-b", "b" * 322)])
+    assert proxy.span.headers("request") == {"x-a": "a" * 700, "x-b": "b" * 322}
+    assert (proxy.span["http.target"], marks(proxy.span)) == (path, [])
+
+
+def test_the_headers_of_a_side_are_bounded_together_in_the_order_sent(start):
+    names = [f"x-{number}" for number in range(12)]
+    proxy = start(headers=names)
+    headers = request_headers(proxy, *((name, name.ljust(4000, ".")) for name in names))
+    assert [len(headers[name]) for name in names[:8]] == [4000] * 8
+    assert sum(map(len, headers.values())) <= 32_768
+    assert marks(proxy.span) == ["http.request.headers.truncated"]
+
+
+def test_many_lines_of_one_header_are_bounded_together(proxy):
+    via = request_headers(proxy, *[("via", "1.1 proxy")] * 2000)["via"]
+    assert via == ",".join(["1.1 proxy"] * 2000)[:4096]
+    assert marks(proxy.span) == ["http.request.headers.truncated"]
+
+
+def test_headers_that_are_not_recorded_take_no_room_and_are_not_said_to_be_cut(proxy):
+    headers = request_headers(proxy, *((f"x-{number}", "x" * 9000) for number in range(9)), ("via", "1.1 a"))
+    assert headers["via"] == "1.1 a"
+    assert marks(proxy.span) == []
+
+
+def test_a_path_is_cut_at_its_bound_and_that_is_said(proxy):
+    proxy.exchange([(":path", "/" + "x" * 60_000), *GET[2:]])
+    assert proxy.span["http.target"] == "/" + "x" * 8191
+    assert marks(proxy.span) == ["http.target.truncated"]
+
+
+def test_methods_and_hosts_are_bounded(proxy):
+    proxy.exchange([(":path", "/"), (":method", "M" * 60_000), (":authority", "h" * 60_000)])
+    assert len(proxy.span["http.method"]) == len(proxy.span.written["name"]) == 4096
+    assert len(proxy.span["http.host"]) <= 4096
+    assert "http.request.headers.truncated" in marks(proxy.span)
+
+
+def test_peers_and_trace_ids_are_taken_from_bounded_values(proxy):
+    long = "f" * 60_000
+    names = ["traceparent", "b3", "x-b3-traceid", "x-request-id", "x-forwarded-for", "x-real-ip"]
+    proxy.exchange(
+        [*GET, *((name, long) for name in names), ("x-envoy-peer-metadata-id", f"sidecar~a~{long}")]
+    )
+    assert len(proxy.span["net.sock.peer.addr"]) <= 4096
+    assert re.fullmatch("[0-9a-f]{32}", proxy.span.written["traceId"])
+    assert proxy.errors == []
+
+
+def test_guide_compatibility_does_not_say_what_was_cut(start):
+    proxy = start(compatibility="guide")
+    proxy.exchange([(":path", "/" + "x" * 60_000), *GET[2:], ("via", "x" * 60_000)])
+    assert len(proxy.span["http.target"]) == 8192
+    assert marks(proxy.span) == []
+    assert "network.peer.address" not in proxy.span.attributes
+
+
+@pytest.mark.parametrize("filler", ["é", "€", "😀"])
+@pytest.mark.parametrize("lead", range(4))
+def test_a_value_is_cut_on_a_character_boundary(proxy, filler, lead):
+    shown = request_headers(proxy, ("user-agent", "x" * lead + filler * 3000))["user-agent"]
+    assert shown == "x" * lead + filler * ((4096 - lead) // len(filler.encode()))
+
+
+SECRET = "Zq8xW4kP9vB2nL6tRy3"
+
+
+@pytest.mark.parametrize("limit", range(64, 150, 3))
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("authorization", f"Bearer {SECRET * 9}"),
+        ("authorization", SECRET * 9),
+        ("cookie", f"a={SECRET}; " * 9),
+        ("cookie", SECRET * 9),
+        ("x-api-key", SECRET * 9),
+        (":authority", f"jane:{SECRET * 9}@h:80"),
+        ("x-forwarded-host", f"jane:{SECRET * 9}@h:80"),
+        ("origin", f"https://jane:{SECRET * 9}@h:80"),
+        ("referer", f"https://h/deep?password={SECRET * 9}&page=1"),
+        ("referer", f"https://h/deep?page=1&to=https%3A%2F%2Fjane:{SECRET * 9}@h"),
+        ("referer", f"https://h/deep?page=1&to=https%3a%2f%2fjane%3a{SECRET * 9}%40h"),
+        (":path", f"/login?a=1&token={SECRET * 9}"),
+        (":path", f"/login?next=//jane:{SECRET * 9}@host/"),
+    ],
+)
+def test_a_cut_shows_no_secret_that_the_whole_would_hide(start, limit, name, value):
+    proxy = start(
+        headers=["host", "authorization", "cookie", "x-api-key", "x-forwarded-host", "origin", "referer"],
+        max_header_value_bytes=limit,
+        max_path_bytes=limit,
+    )
+    lines = dict([*GET, (name, value)])
+    proxy.exchange(list(lines.items()))
+    written = json.dumps(proxy.span.written)
+    assert [written[at : at + 5] for at in range(len(written)) if written[at : at + 5] in SECRET] == []
+    assert marks(proxy.span) != []
+
+
+def test_a_url_that_is_cut_behind_its_host_keeps_what_is_before_the_cut(proxy):
+    url = "https://shop.example.com/" + "x" * 5000
+    assert request_headers(proxy, ("referer", url))["referer"] == url[:4096]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from components import render
-from components.verify.declared import GATEWAY_NAME
+from components.istio.names import GATEWAY_NAME
 from lab import app, server, stack
 from lab.bootstrap import Json
 from lab.cluster import Mesh, Pair, Proxy, dump, objects

@@ -49,8 +49,8 @@ def test_each_cluster_gets_a_way_to_the_collector_and_every_team_its_namespace_a
         f"{cluster}/{file}" for cluster in ("east", "west") for file in files
     ]
     for name, text in scripts(out).items():
-        assert f'sensor_id="{SENSORS[name.partition("/")[0]]}"' in text
-        assert 'cluster="outbound|4318||collector.dev.acme.example"' in text
+        assert f'sensor_id = "{SENSORS[name.partition("/")[0]]}"' in text
+        assert 'cluster = "outbound|4318||collector.dev.acme.example"' in text
 
 
 @pytest.mark.parametrize("dry_run", [True, False], ids=["preview", "up"])

@@ -88,13 +88,13 @@ def test_settings_of_every_kind_reach_the_script(plugin: Plugin, engine: Recordi
     plugin.construct(engine, "TrafficCapture", inputs(workloads={"w": workload}))
     lines = [line.strip() for line in script(engine).splitlines()]
     for line in (
-        'direction="outbound",',
-        "sampling_ratio=0.25,",
-        "max_body_bytes=1024,",
-        'binary_bodies="bytes",',
+        'direction = "outbound",',
+        "sampling_ratio = 0.25,",
+        "max_body_bytes = 1024,",
+        'binary_bodies = "bytes",',
         "/healthz",
-        'mode="none",',
-        "max_batch_spans=8,",
+        'mode = "none",',
+        "max_batch_spans = 8,",
     ):
         assert line in lines
 

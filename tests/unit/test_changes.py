@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 
 from components.istio import endpoint, manifests, script
-from components.istio.entries import may_hold_entry
-from components.istio.manifests import SCRIPT_HASH
+from components.istio.names import SCRIPT_HASH, Manifest
 from components.review import report
-from components.review.changes import compare
+from components.review.changes import compare, may_hold_entry
 from components.settings.models import Capture, Direction, Egress
 
 ENTRY = "istio-system/allow-otel-collector-endpoint"
@@ -63,7 +62,7 @@ def test_many_workloads_are_counted() -> None:
     assert " and 992 more |" in text
 
 
-def stack(url: str = URL, **egress: Any) -> dict[str, manifests.Manifest]:
+def stack(url: str = URL, **egress: Any) -> dict[str, Manifest]:
     """What a stack with the workload `shop/w` declares, by file."""
     settings = Egress.model_validate(egress, by_alias=True, by_name=False)
     collector = endpoint.collector(url, settings)

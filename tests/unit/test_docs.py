@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from components import render
-from components.settings.models import PART_OF
+from components.istio.names import PART_OF
 from components.version import VERSION
 from lab import stack
 from tools import settings_reference

@@ -8,11 +8,11 @@ from components.istio import endpoint
 from components.istio.manifests import (
     Attachment,
     Identity,
-    Manifest,
     collector_of_waypoints,
     envoy_filter,
     traffic_extension,
 )
+from components.istio.names import Manifest
 from components.istio.script import Script
 from components.settings.models import Direction, Egress, TargetKind, TargetRef
 

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components import render
+from components.istio.read import captures
 from components.istio.script import MAX_SCRIPT_BYTES
 from components.render.stack_file import Loader
-from components.review import changes
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
@@ -76,9 +76,7 @@ def test_every_committed_stack_declares_what_its_golden_file_says(stack: str) ->
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_script_of_a_committed_stack_is_within_the_budget(stack: str) -> None:
     sizes = [
-        len(text.encode())
-        for found in render.manifests(ROOT, stack)
-        for text in changes.scripts(found["spec"])
+        len(text.encode()) for capture in captures(render.manifests(ROOT, stack)) for text in capture.scripts
     ]
     assert sizes
     assert max(sizes) < MAX_SCRIPT_BYTES

@@ -1,8 +1,5 @@
 """One source for every setting: the models, the TypedDicts and Pulumi.yaml say the same."""
 
-import ast
-import itertools
-import re
 from pathlib import Path
 from typing import Any
 
@@ -12,59 +9,18 @@ from pulumi.provider.experimental.analyzer import Analyzer
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from components import CollectorEgress, TrafficCapture, WorkloadCapture, args
+from components import CollectorEgress, TrafficCapture, WorkloadCapture
 from components.settings import models
+from tools import arguments
 
 ROOT = Path(__file__).parents[2]
 
-TYPED_DICTS: dict[type, type[BaseModel]] = {
-    args.TlsArgs: models.Tls,
-    args.LimitsArgs: models.Limits,
-    args.EgressArgs: models.Egress,
-    args.RedactionArgs: models.Redaction,
-    args.ExportArgs: models.Export,
-    args.TargetRefArgs: models.TargetRef,
-    args.CaptureArgs: models.Capture,
-    args.WorkloadArgs: models.Workload,
-    args.CollectorEgressArgs: models.CollectorEgressSettings,
-    args.WorkloadCaptureArgs: models.WorkloadCaptureSettings,
-    args.TrafficCaptureArgs: models.TrafficCaptureSettings,
-}
-PAIRS = pytest.mark.parametrize(
-    ("typed_dict", "model"), TYPED_DICTS.items(), ids=[typed_dict.__name__ for typed_dict in TYPED_DICTS]
-)
+
+def test_the_arguments_are_those_of_the_models_today() -> None:
+    assert arguments.FILE.read_text("utf-8") == arguments.module(), "run `make docs`"
 
 
-def field_docs(typed_dict: type) -> dict[str, str]:
-    """The string under each field, with its lines joined."""
-    tree = ast.parse(Path(args.__file__).read_text("utf-8"))
-    [body] = [
-        node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == typed_dict.__name__
-    ]
-    docs = {}
-    for field, doc in itertools.pairwise(body):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(doc, ast.Expr)
-            and isinstance(doc.value, ast.Constant)
-        ):
-            assert isinstance(field.target, ast.Name)
-            docs[field.target.id] = re.sub(r"\s+", " ", str(doc.value.value))
-    return docs
-
-
-@PAIRS
-def test_a_typed_dict_has_the_models_keys_and_descriptions(typed_dict: type, model: type[BaseModel]) -> None:
-    assert field_docs(typed_dict) == {name: field.description for name, field in model.model_fields.items()}
-
-
-@PAIRS
-def test_a_typed_dict_requires_what_the_model_requires(typed_dict: type, model: type[BaseModel]) -> None:
-    required: frozenset[str] = vars(typed_dict)["__required_keys__"]
-    assert required == {name for name, field in model.model_fields.items() if field.is_required()}
-
-
-@pytest.mark.parametrize("model", TYPED_DICTS.values(), ids=lambda model: model.__name__)
+@pytest.mark.parametrize("model", arguments.MODELS, ids=lambda model: model.__name__)
 def test_a_description_says_the_bounds_and_a_numbers_default(model: type[BaseModel]) -> None:
     for name, field in model.model_fields.items():
         said = (field.description or "").split()

@@ -12,6 +12,7 @@ from lupa.luajit21 import LuaRuntime
 
 from components.istio import script
 from components.istio.endpoint import collector
+from components.istio.literals import literal
 from components.settings.models import Capture, Direction, Egress
 from components.settings.validation import Spelling, parse
 
@@ -127,17 +128,17 @@ local c = "\\"-- kept" .. a
 
 
 def test_a_literal_is_one_line_per_leaf() -> None:
-    assert script.literal({"a": 1, "b": {"c": ["x y", "z"], "d": []}}) == (
+    assert literal({"a": 1, "b": {"c": ["x y", "z"], "d": []}}) == (
         "{\n  a = 1,\n  b = {\n    c = [[\nx y\nz\n]],\n    d = [[\n]],\n  },\n}"
     )
-    assert script.literal({"a": ["]"]}) == "{\n  a = table.concat({\n    \"\\093\",\n  }, '\\n'),\n}"
-    assert script.literal(["\u5bc6\u7801"]) == "[[\n\u5bc6\u7801\n]]"
+    assert literal({"a": ["]"]}) == "{\n  a = table.concat({\n    \"\\093\",\n  }, '\\n'),\n}"
+    assert literal(["\u5bc6\u7801"]) == "[[\n\u5bc6\u7801\n]]"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), None, b"bytes", object(), [1], ["a\nb"]])
 def test_what_has_no_lua_literal_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="no Lua literal"):
-        script.literal(value)
+        literal(value)
 
 
 @given(
@@ -148,6 +149,6 @@ def test_what_has_no_lua_literal_is_refused(value: object) -> None:
     | st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), min_size=1))
 )
 def test_a_literal_means_in_lua_what_it_meant_in_python(value: object) -> None:
-    found = LuaRuntime(encoding=None).eval(script.literal(value).encode())
+    found = LuaRuntime(encoding=None).eval(literal(value).encode())
     text = found.decode() if isinstance(found, bytes) else found
     assert (re.findall("[^\n]+", text) if isinstance(value, list) else text) == value

@@ -2,8 +2,8 @@
 
 import pytest
 
+from components.istio.read import HttpFilter
 from components.verify import answers
-from components.verify.declared import HttpFilter
 from components.verify.facts import Exports
 from lab.bootstrap import Json
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from components.istio.manifests import SCRIPT_HASH
-from components.verify import checks, declared
+from components.istio import read
+from components.istio.names import SCRIPT_HASH
+from components.istio.read import HttpFilter
+from components.verify import checks
 from components.verify.checks.deployed import differences
-from components.verify.declared import HttpFilter
 from components.verify.facts import Cluster, Exports, Facts, Pod, Proxy, Unread
 from components.verify.findings import Finding, Level
 from lab import stack
@@ -33,7 +34,7 @@ def rendered(url: str, mechanism: str) -> list[Json]:
 
 def healthy(url: str = "http://otel.obs:4318", mechanism: str = "EnvoyFilter") -> Facts:
     manifests = copy.deepcopy(rendered(url, mechanism))
-    captures = declared.captures(manifests)
+    captures = read.captures(manifests)
     objects: dict[tuple[str, str], Any] = {("Sidecar", "shop"): [], ("Sidecar", "istio-system"): []}
     for manifest in copy.deepcopy(manifests):
         objects.setdefault((manifest["kind"], manifest["metadata"]["namespace"]), []).append(manifest)

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from components.verify import declared, selection
-from components.verify.declared import GATEWAY_CLASS_NAME, GATEWAY_NAME, Capture
+from components.istio import read
+from components.istio.names import GATEWAY_CLASS_NAME, GATEWAY_NAME
+from components.istio.read import Capture
+from components.verify import selection
 from components.verify.facts import Pod
 from lab import stack
 
@@ -15,7 +17,7 @@ POD = Pod("default", "p-1", {"app": "productpage", "version": "v1"}, running=Tru
 
 
 def capture(**changes: Any) -> Capture:
-    [found] = declared.captures(stack.manifests())
+    [found] = read.captures(stack.manifests())
     return replace(found, **changes)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from ...istio.manifests import SCRIPT_HASH, Manifest
+from ...istio.names import SCRIPT_HASH, Manifest
+from ...istio.read import script_hash
 from .. import rights
 from ..facts import Facts, Unread
 from ..findings import Finding, Level
@@ -63,8 +64,7 @@ def _compared(subject: str, declared: Manifest, live: Manifest | None) -> Iterat
     if live is None:
         yield Finding(Level.PROBLEM, "object-missing", subject, "is not in the cluster", _DEPLOY)
         return
-    expected = declared["metadata"].get("annotations", {}).get(SCRIPT_HASH)
-    hash_found = (live["metadata"].get("annotations") or {}).get(SCRIPT_HASH)
+    expected, hash_found = script_hash(declared), script_hash(live)
     if expected != hash_found:
         yield Finding(
             Level.PROBLEM,

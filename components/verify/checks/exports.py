@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from ..declared import Capture
+from ...istio.names import STAT_PREFIX
+from ...istio.read import Capture
 from ..facts import Cluster, Exports, Facts, Pod, Proxy
 from ..findings import Finding, Level
 
@@ -67,7 +68,7 @@ def _of_proxy(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterato
 
 def _suffixes(capture: Capture) -> str:
     """How the counters that are looked at end; those of a TrafficExtension have no prefix of ours."""
-    prefix = "lua.astra_capture" if capture.kind == "EnvoyFilter" else "lua"
+    prefix = f"lua.{STAT_PREFIX}" if capture.kind == "EnvoyFilter" else "lua"
     return f"{prefix}.errors,{prefix}.dropped_no_cluster"
 
 

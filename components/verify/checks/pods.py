@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from ...istio.read import Capture
 from .. import rights
-from ..declared import Capture
 from ..facts import Facts, Pod, Unread
 from ..findings import Finding, Level
 from ..selection import selected

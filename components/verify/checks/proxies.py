@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from ...istio.endpoint import HTTPS_PORT, KUBERNETES_DOMAIN
+from ...istio.read import Capture, expects_tls, namespace_of_host, texts
 from .. import rights
-from ..declared import Capture, expects_tls, namespace_of_host
 from ..facts import Facts, Pod, Proxy, Unread
 from ..findings import Finding, Level
 from ..sidecars import that_hides
 
-_HTTPS = 443
 _GUIDE = "[Astra Instrumentation]"
 """What the script of the manual procedure logs."""
 
@@ -91,15 +91,7 @@ def _scripts_in_cluster(facts: Facts, capture: Capture) -> frozenset[str] | None
     if isinstance(found, Unread):
         return None if found.missing else frozenset()
     live = next((item for item in found if item["metadata"]["name"] == capture.name), None)
-    return None if live is None else frozenset(_texts(live["spec"]))
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
+    return None if live is None else frozenset(texts(live["spec"]))
 
 
 def _first_line(script: str) -> str:
@@ -119,7 +111,7 @@ def _cluster(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator
             f"waits for the addresses of {capture.host}: DNS has not answered yet",
             "create the collector's DNS name, or correct the host in collectorUrl",
         )
-    elif not cluster.tls and (expects_tls(facts.manifests, capture.host) or _HTTPS in cluster.ports):
+    elif not cluster.tls and (expects_tls(facts.manifests, capture.host) or HTTPS_PORT in cluster.ports):
         yield Finding(
             Level.PROBLEM,
             "no-tls",
@@ -159,7 +151,7 @@ def _missing(facts: Facts, capture: Capture, pod: Pod) -> Finding:
         cause = (
             "a waypoint gets no cluster that its routes do not name: is the stack's EnvoyFilter for it there?"
         )
-    elif host.endswith(".svc.cluster.local"):
+    elif host.endswith(KUBERNETES_DOMAIN):
         cause = f"is there a Service {host.split('.')[0]} in namespace {namespace} with that port?"
     else:
         cause = "is the ServiceEntry in the cluster, and exported to the pod's namespace (egress.exportTo)?"

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from components.istio import script
 from components.istio.endpoint import collector
-from components.istio.read import parse_literal, settings_of
+from components.istio.literals import literal, parse_literal
+from components.istio.read import settings_of
 from components.settings.models import Capture, Direction, Egress
 
 items = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), min_size=1)
@@ -27,13 +28,13 @@ values = st.recursive(
 
 @given(values)
 def test_what_is_written_as_lua_is_read_back(value: Any) -> None:
-    assert parse_literal(script.literal(value)) == value
+    assert parse_literal(literal(value)) == value
 
 
 def test_a_long_string_on_several_lines_is_read_back() -> None:
     text = "€\\]\x00" * 200
-    assert "\n" in script.literal(text)
-    assert parse_literal(script.literal(text)) == text
+    assert "\n" in literal(text)
+    assert parse_literal(literal(text)) == text
 
 
 def test_a_script_holds_its_settings() -> None:
