@@ -96,10 +96,11 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lab.fuzz",
-        description="Sends hostile requests, responses and floods through a real Envoy with the default script. "
-        "Measures the CPU time that one exchange takes a worker and the memory that a flood takes, "
-        "each over an Envoy without the filter, and names the worst at the end. Ctrl-C ends it early, with "
-        "what was found. Exit status: 0 if all kept to the bars, 1 if not.",
+        description="Sends hostile requests, responses and floods through a real Envoy with the default "
+        "script. "
+        "Measures the CPU time that one exchange takes a worker and the memory that a flood takes, each over "
+        "an Envoy without the filter, and names the worst at the end. Ctrl-C ends it early, with what was "
+        "found. Exit status: 0 if all kept to the bars, 1 if not.",
     )
     parser.add_argument(
         "minutes", nargs="?", type=_minutes, default=MINUTES, help="how long (default: %(default)g)"

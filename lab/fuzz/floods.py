@@ -167,7 +167,7 @@ async def _resets(found: Target, flood: Flood) -> None:
 
 async def _trickle(found: Target, flood: Flood) -> None:
     """HTTP/2 bodies in DATA frames of a byte, 100 streams at once."""
-    size = 65_536 * 50 // flood.streams
+    size = 65_536 * 20 // flood.streams
     body = next(_bodies(flood))[:size]
     async with raw.connect(found.lab.envoy.ports["inbound"]) as connection:
         await connection.send(http2.PREFACE)

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from components.settings.defaults import GUIDE_HEADERS
 
-from .shapes import FORMS, UNITS
+from .shapes import FORMS, NUMBER, UNITS, repeated
 
 BODY_BYTES = 65_536  # the default of capture.maxBodyBytes
 HEAD_BYTES = 58_000  # Envoy takes 60 KiB of headers, names and first line included
@@ -44,6 +44,7 @@ class Input:
     Attributes:
         place: of `PLACES`.
         start: of the text.
+        half: is repeated over the first half of the text; may be empty.
         units: are repeated in turn, or in random order.
         order: the seed of that order; None: in turn.
         end: of the text.
@@ -53,6 +54,7 @@ class Input:
 
     place: str
     start: str
+    half: str
     units: tuple[str, ...]
     order: int | None
     end: str
@@ -62,13 +64,15 @@ class Input:
     @property
     def text(self) -> str:
         """The hostile text."""
+        room = self.size - len(self.start) - len(self.end)
+        half = repeated(self.half, room // 2) if self.half else ""
         if self.order is None:
-            unit = "".join(self.units)
-            middle = unit * (self.size // len(unit) + 1)
+            rest = repeated("".join(self.units), room - len(half))
         else:
             shortest = min(len(unit) for unit in self.units)
-            middle = "".join(random.Random(self.order).choices(self.units, k=self.size // shortest + 1))
-        return self.start + middle[: self.size - len(self.start) - len(self.end)] + self.end
+            units = random.Random(self.order).choices(self.units, k=room // shortest + 1)
+            rest = "".join(units).replace(NUMBER, "1")[: room - len(half)]
+        return self.start + half + rest + self.end
 
     def request(self) -> bytes:
         """The request's bytes on the wire."""
@@ -155,6 +159,7 @@ def drawn(source: random.Random) -> Input:
     return Input(
         place=place,
         start=(FORMS[form][0] if has_body else "") + _seed(source, most=2),
+        half=source.choice(("", "", "", _seed(source, most=2))),
         units=_units(source),
         order=source.choice((None, None, source.getrandbits(32))),
         end=source.choice(_ENDS),
@@ -165,7 +170,7 @@ def drawn(source: random.Random) -> Input:
 
 def changed(source: random.Random, found: Input) -> Input:
     """An input like one that cost much."""
-    match source.randrange(5):
+    match source.randrange(6):
         case 0:
             return replace(found, units=_units(source, found.units))
         case 1:
@@ -173,6 +178,8 @@ def changed(source: random.Random, found: Input) -> Input:
         case 2:
             return replace(found, end=source.choice(_ENDS))
         case 3:
+            return replace(found, half=_seed(source, most=2))
+        case 4:
             return replace(found, order=source.choice((None, source.getrandbits(32))))
         case _:
             other = drawn(source)

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+NUMBER = "\N{NUMERO SIGN}"
+"""Stands in a unit for a running number: a cache of names knows none of them."""
+
 
 class Text(NamedTuple):
     """A text of any size.
@@ -10,16 +13,29 @@ class Text(NamedTuple):
         start: comes once.
         unit: is repeated; not empty.
         end: comes once.
+        half: is repeated over the first half of the text; may be empty.
+        middle: comes once, after that half.
     """
 
     start: str
     unit: str
     end: str = ""
+    half: str = ""
+    middle: str = ""
 
     def of(self, size: int) -> str:
         """The text of so many characters; the last unit may be cut."""
-        room = size - len(self.start) - len(self.end)
-        return self.start + (self.unit * (room // len(self.unit) + 1))[:room] + self.end
+        room = size - len(self.start) - len(self.middle) - len(self.end)
+        first = repeated(self.half, room // 2) if self.half else ""
+        return self.start + first + self.middle + repeated(self.unit, room - len(first)) + self.end
+
+
+def repeated(unit: str, size: int) -> str:
+    """A unit as often as there is room, the last one cut."""
+    count = size // len(unit) + 1
+    if NUMBER not in unit:
+        return (unit * count)[:size]
+    return "".join(unit.replace(NUMBER, str(number)) for number in range(10, 10 + count))[:size]
 
 
 FORMS: dict[str, tuple[str, str]] = {
@@ -76,6 +92,12 @@ UNITS: list[str] = [
     "--b\n", "--b\r\n", "\r\n--b\r\n", "--b--", "--b\r\n\r\n", "\n--", '; name="', "; name=", "filename=",
     "\n\n", "name*=", "name*=UTF-8''", "name*0=", '; name="password"\r\n\r\nx\r\n--b\r\n',
     "content-disposition: ",
+    # Names that no cache knows, and what each of them may make a scanner look for.
+    "pas№:", '"pas№":1,', "pas№=", "<pas№>",
+    "id=pas№ ", "name=pas№ value=x ", "a№=b&",
+    '"name":"pas№","value":1,', "<name>pas№</name><value>1</value>",
+    "<value>", '"value":', "value=", "<card>", "</card>", '"card":{"a":1},', '"a":"password:{",',
+    '"a":"pin={",', 'pin:1,"', "pin_a_", "aB№", "</value", "card ", '["', "[\n",
     # URLs.
     "://", "https://", "//u:p@", "//u", "/..", "/;", "?a=", "?token=", "/token/", "http://a?password=x ",
     # Mixed.

@@ -209,6 +209,31 @@ def test_time_grows_with_the_size_of_bodies(form: str) -> None:
     assert slow_ones(request_body(declared), [Text(start, unit) for unit in UNITS]) == []
 
 
+# What is found once and looked at again for each that follows: a long name around, a long run before.
+LONG = [
+    Text("<", "<a>", half="x", middle="_card>"),
+    Text('{"', '"a":1,', half="x", middle='_card":{'),
+    Text("", "pin_a_", "x:1"),
+    Text("", "aB", ":1"),
+    Text("", "pin=1&", half="x", middle="[card]["),
+    Text("", "</value>", half="<value>"),
+    Text("", '"a":1,', half='{"card":', middle="{"),
+    Text('{"name":"password",', '"value":1,', half='"value":[', middle='"'),
+    Text("--", "\n--xx", half="x", middle='\nContent-Disposition: form-data; name="a"\n'),
+    Text("", ".eyJ", half="e"),
+    Text("", "-----END ", half="-----BEGIN PRIVATE KEY-----"),
+    Text("", '":', half="\\"),
+    Text('"', '":1,"', half=" "),
+    Text("", "4242 ", half="0"),
+]
+
+
+@pytest.mark.parametrize("start", ["", '{"a":"', "<a>"])
+def test_time_grows_with_the_size_of_what_stands_before_the_rest(start: str) -> None:
+    texts = [text._replace(start=start + text.start) for text in LONG]
+    assert slow_ones(request_body("text/plain"), texts) == []
+
+
 def test_time_grows_with_the_size_of_a_response_body() -> None:
     for start, declared in FORMS.values():
         assert slow_ones(response_body(declared), [Text(start, unit) for unit in UNITS[::7]]) == []
@@ -216,14 +241,15 @@ def test_time_grows_with_the_size_of_a_response_body() -> None:
 
 SIGNS = "aZ9\"'\\:;=,&?#<>/[]{}()%.-_*@$! \n"
 seeds = st.lists(st.sampled_from([*UNITS, *SIGNS]), min_size=1, max_size=5).map("".join)
+halves = st.sampled_from(["", "", "x", " ", "\\", "a_", "pin_", "aB", "<value>", '"card":{', "9", "%"])
 ends = st.sampled_from(["", "x", '"', '"}', "=", ">", "&", "\n", "%", "\\", "@h", "--b--", ":"])
 
 
 @settings(deadline=None, max_examples=100)
-@given(form=st.sampled_from(list(FORMS)), lead=seeds | st.just(""), unit=seeds, end=ends)
-def test_time_grows_with_the_size_of_any_body(form: str, lead: str, unit: str, end: str) -> None:
+@given(form=st.sampled_from(list(FORMS)), half=halves, middle=seeds | st.just(""), unit=seeds, end=ends)
+def test_time_grows_with_the_size_of_any_body(form: str, half: str, middle: str, unit: str, end: str) -> None:
     start, declared = FORMS[form]
-    assert slow_ones(request_body(declared), [Text(start + lead, unit, end)]) == []
+    assert slow_ones(request_body(declared), [Text(start, unit, end, half, middle)]) == []
 
 
 @settings(deadline=None, max_examples=100)

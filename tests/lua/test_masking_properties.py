@@ -180,7 +180,7 @@ KEYS = [
     ("ghp_", ALPHANUMERIC, 36),
     ("gho_", ALPHANUMERIC, 36),
     ("ghs_", ALPHANUMERIC, 36),
-    ("github_pat_", ALPHANUMERIC, 22),
+    ("github_pat_11ABCDEFG0abcdefghijkl_", ALPHANUMERIC, 59),
     ("glpat-", BASE64URL, 20),
     ("xoxb-123456789012-1234567890123-", ALPHANUMERIC, 24),
     ("xoxp-123456789012-1234567890123-", ALPHANUMERIC, 32),
