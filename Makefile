@@ -11,7 +11,7 @@ OUT    ?= rendered/$(if $(filter-out .,$(PROJECT)),$(notdir $(patsubst %/,%,$(PR
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve test test-all test-mesh bench render verify lint format lock clean docs review wheel
+.PHONY: help demo demo-serve screenshots test test-all test-mesh bench render verify lint format lock clean docs review wheel
 
 help: ## Print this list
 	@echo "Usage: make TARGET [STACK=dev] [PROJECT=DIR] [OUT=DIR] [ARGS='...']"
@@ -22,6 +22,9 @@ demo: $(VENV)/.test ## Capture real traffic through a real Envoy and show the sp
 
 demo-serve: $(VENV)/.test ## The demo's Envoy, left running for your own requests
 	@$(BIN)/python -m lab.demo --stack $(STACK) --serve $(ARGS)
+
+screenshots: $(VENV)/.test ## Take the pictures of the demo's page in docs/ anew, with Chromium
+	@$(BIN)/python -m tools.screenshots $(ARGS)
 
 test: $(VENV)/.test ## Unit, Lua and Envoy tests
 	@$(BIN)/python -m pytest $(ARGS)

@@ -12,6 +12,7 @@ from .settings.models import (
     BinaryBodies,
     Compatibility,
     Direction,
+    Encoding,
     Location,
     Mechanism,
     RedactionMode,
@@ -65,8 +66,8 @@ class EgressArgs(TypedDict):
     """Name of the ServiceEntry and the DestinationRule. Default: allow-otel-collector-endpoint."""
 
     namespace: NotRequired[pulumi.Input[str]]
-    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default: istio-
-    system."""
+    """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default:
+    istio-system."""
 
     location: NotRequired[Location | None]
     """Where the collector is: mesh or external. Default: mesh for an http URL and for *.svc.cluster.local,
@@ -74,7 +75,7 @@ class EgressArgs(TypedDict):
 
     export_to: NotRequired[list[str] | None]
     """Namespaces that see the entry: names, '.' for the entry's own namespace, or '*' for all. Default: the
-    mesh's own default, which is all."""
+    mesh's own default, which is all. Required with tls.mode MUTUAL."""
 
     tls: NotRequired[TlsArgs | None]
     """TLS to the collector. Default: SIMPLE for https, none for http."""
@@ -105,6 +106,10 @@ class RedactionArgs(TypedDict):
 class ExportArgs(TypedDict):
     """How spans are sent to the collector."""
 
+    encoding: NotRequired[Encoding | None]
+    """Encoding of the exports: protobuf or json, the two encodings of OTLP/HTTP. Default: protobuf. With
+    compatibility: guide it is json, and protobuf is refused."""
+
     timeout_ms: NotRequired[int]
     """How long an export may take before Envoy gives it up, in milliseconds, 1 to 60000, default 5000."""
 
@@ -130,13 +135,13 @@ class CaptureArgs(TypedDict):
     65536."""
 
     max_header_value_bytes: NotRequired[int]
-    """Bytes kept of a header's value, 64 to 65536, default 4096."""
+    """Bytes that are kept of one header's value, 64 to 65536, default 4096."""
 
     max_headers_bytes: NotRequired[int]
-    """Bytes kept of all header values of a message, 1024 to 65536, default 32768."""
+    """Bytes that are kept of all header values of one message, 1024 to 65536, default 32768."""
 
     max_path_bytes: NotRequired[int]
-    """Bytes kept of the path, 64 to 65536, default 8192."""
+    """Bytes that are kept of the path with its query, 64 to 65536, default 8192."""
 
     max_spans_per_second: NotRequired[int | None]
     """Most spans per second from one Lua VM, 1 to 1000000. A proxy has a VM for each filter chain and worker

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from .otlp import RefusedError, Span, decode
+from .otlp import JSON, PROTOBUF, RefusedError, Span, decode
 
 MAX_REQUEST_BYTES = 20 * 1024 * 1024  # the OpenTelemetry Collector's default, config/confighttp
 
@@ -21,6 +21,7 @@ class Collector:
 
     Attributes:
         requests: the size in bytes of each body that arrived whole, refused or not.
+        content_types: the content type of each of these.
         refused: why requests were refused.
         behaviour: awaited before the body is read (it may read it). What it returns is the answer, and
             nothing is recorded; on None the request is handled as usual. A fault is a behaviour that sleeps,
@@ -35,6 +36,7 @@ class Collector:
     def clear(self) -> None:
         """Forget what arrived so far."""
         self.requests: list[int] = []
+        self.content_types: list[str] = []
         self.refused: list[str] = []
         self._spans: list[Span] = []
 
@@ -73,7 +75,7 @@ class Collector:
         if (request.method, request.path) != ("POST", "/v1/traces"):
             self.refused.append(f"{request.method} {request.path}")
             raise web.HTTPNotFound
-        if request.content_type != "application/json":
+        if request.content_type not in (JSON, PROTOBUF):
             self.refused.append(f"content-type {request.content_type}")
             raise web.HTTPUnsupportedMediaType
         try:
@@ -82,8 +84,9 @@ class Collector:
             self.refused.append(f"more than {MAX_REQUEST_BYTES} bytes")
             raise
         self.requests.append(len(payload))
+        self.content_types.append(request.content_type)
         try:
-            spans = decode(payload)
+            spans = decode(payload, request.content_type)
         except RefusedError as reason:
             self.refused.append(str(reason))
             return web.json_response({"message": str(reason)}, status=400)

@@ -1,4 +1,4 @@
-"""OTLP/JSON, decoded as strictly as its specification allows: what passes here, every receiver takes.
+"""OTLP in both its encodings, decoded as strictly as they allow: what passes here, every receiver takes.
 
 https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding. Real receivers are laxer, each in
 its own way.
@@ -13,9 +13,12 @@ from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
+
+from . import otlp_protobuf
 
 Value = str | int | bool | bytes
 
@@ -33,8 +36,12 @@ _PYTHON_TYPES = {
 }
 
 
+PROTOBUF, JSON = "application/x-protobuf", "application/json"
+"""The content types of OTLP/HTTP."""
+
+
 class RefusedError(Exception):
-    """A payload is no OTLP/JSON. The message says where and why."""
+    """A payload is no OTLP. The message says where and why."""
 
 
 @dataclass(frozen=True)
@@ -70,25 +77,24 @@ class Span:
     scope: str
 
 
-def decode(payload: bytes) -> list[Span]:
-    """The spans of an ``ExportTraceServiceRequest`` in JSON.
+def decode(payload: bytes, content_type: str = JSON) -> list[Span]:
+    """The spans of an ``ExportTraceServiceRequest``.
 
-    Beyond what protobuf's own JSON parser checks: valid UTF-8, no key twice (in an object or an attribute
-    list), no null, ids in hex and not zero, enums as integers, 64-bit integers as decimal strings, names in
-    lowerCamelCase.
+    Beyond what protobuf's own parsers check: no attribute twice, ids that are not zero. In JSON also valid
+    UTF-8, no key twice, no null, ids in hex, enums as integers, 64-bit integers as decimal strings, names in
+    lowerCamelCase. In binary protobuf also what :func:`lab.otlp_protobuf.check` says.
+
+    Args:
+        payload: the request's body.
+        content_type: `JSON` or `PROTOBUF`.
 
     Raises:
         RefusedError: the payload breaks one of these rules.
     """
+    read = _from_protobuf if content_type == PROTOBUF else _from_json
     try:
-        document = json.loads(
-            payload.decode(), object_pairs_hook=_object_without_repeats, parse_constant=_no_constant
-        )
-        converted = _message(document, ExportTraceServiceRequest.DESCRIPTOR, "request")
-        request = json_format.ParseDict(converted, ExportTraceServiceRequest())
-        if ExportTraceServiceRequest.FromString(request.SerializeToString()) != request:
-            raise RefusedError("request: changed on its way through binary protobuf")
-    except (ValueError, RecursionError, json_format.ParseError) as error:
+        request = read(payload)
+    except (ValueError, RecursionError, DecodeError, json_format.ParseError) as error:
         raise RefusedError(str(error)) from error
     return [
         _span(span, _attributes(resource_spans.resource.attributes), scope_spans.scope.name)
@@ -96,6 +102,23 @@ def decode(payload: bytes) -> list[Span]:
         for scope_spans in resource_spans.scope_spans
         for span in scope_spans.spans
     ]
+
+
+def _from_protobuf(payload: bytes) -> ExportTraceServiceRequest:
+    otlp_protobuf.check(payload, ExportTraceServiceRequest.DESCRIPTOR, "request")
+    request: ExportTraceServiceRequest = ExportTraceServiceRequest.FromString(payload)
+    return request
+
+
+def _from_json(payload: bytes) -> ExportTraceServiceRequest:
+    document = json.loads(
+        payload.decode(), object_pairs_hook=_object_without_repeats, parse_constant=_no_constant
+    )
+    converted = _message(document, ExportTraceServiceRequest.DESCRIPTOR, "request")
+    request: ExportTraceServiceRequest = json_format.ParseDict(converted, ExportTraceServiceRequest())
+    if ExportTraceServiceRequest.FromString(request.SerializeToString()) != request:
+        raise RefusedError("request: changed on its way through binary protobuf")
+    return request
 
 
 def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -164,6 +187,10 @@ def _span(span: trace_pb2.Span, resource: Mapping[str, Value], scope: str) -> Sp
     required = ("trace_id", "span_id", "name", "start_time_unix_nano", "end_time_unix_nano")
     if missing := [name for name in required if not getattr(span, name)]:
         raise RefusedError(f"a span has no {', '.join(missing)}")
+    for name, size in _ID_BYTES.items():
+        value = getattr(span, name)
+        if value and (len(value) != size or not any(value)):
+            raise RefusedError(f"a span's {name} is not {size} bytes that are not all 0: {value.hex()}")
     return Span(
         trace_id=span.trace_id.hex(),
         span_id=span.span_id.hex(),

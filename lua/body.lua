@@ -2,8 +2,8 @@
 
 local config = require("config")
 local inflight = require("inflight")
-local json = require("json")
 local redaction = require("redaction")
+local utf8 = require("utf8")
 
 local LIMIT = config.max_body_bytes
 local BYTES = config.binary_bodies == "bytes"
@@ -64,8 +64,7 @@ local function is_textual(content_type)
 end
 
 --- What a span says of a body.
--- @return JSON string content: text, or a buffer until json's next call; why it was left out, or nil; bytes
---   to send as bytesValue, or nil
+-- @return a text, valid UTF-8; why it was left out, or nil; bytes to send as they are, or nil
 function M.render(body)
   local is_encoded = body.content_encoding ~= "" and body.content_encoding ~= "identity"
   if body.is_stream then
@@ -78,7 +77,7 @@ function M.render(body)
     return "", nil, bytes ~= "" and bytes or nil
   end
   local masked = redaction.text(bytes)
-  local text, replaced = json.encode(masked, body.kept < body.total)
+  local text, replaced = utf8.repair(masked, body.kept < body.total)
   if (replaced == 0 and not masked:find("\0", 1, true)) or is_textual(body.content_type) then
     return text
   elseif BYTES and masked == bytes then

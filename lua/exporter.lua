@@ -1,11 +1,11 @@
---- Spans on their way to the collector: one OTLP/HTTP JSON request for many spans.
+--- Spans on their way to the collector: one OTLP/HTTP request for many spans.
 -- A batch leaves when no exchange is in flight that started within `max_delay_ms`, or at its limit of spans,
 -- bytes or age, so a lone request's span leaves at once and a busy worker batches. Fire and forget: the call
 -- is asynchronous and always has a timeout; a collector that is gone costs spans, never requests.
 
 local config = require("config")
 local inflight = require("inflight")
-local json = require("json")
+local otlp = require("otlp")
 local report = require("report")
 
 local CLUSTER, LIMITS = config.collector.cluster, config.export
@@ -15,25 +15,24 @@ local HEADERS = {
   [":method"] = "POST",
   [":path"] = config.collector.path,
   [":authority"] = config.collector.authority,
-  ["content-type"] = "application/json",
+  ["content-type"] = otlp.content_type,
 }
 -- The export is no part of the captured trace, and the collector needs no address of this pod.
 local OPTIONS =
   { asynchronous = true, timeout_ms = LIMITS.timeout_ms, trace_sampled = false, send_xff = false }
 
-local HEAD = '{"resourceSpans":[{"resource":{"attributes":['
-  .. '{"key":"service.name","value":{"stringValue":"astra-istio-instrumentation"}},'
-  .. '{"key":"service.version","value":{"stringValue":"1.0.0"}}]},"scopeSpans":[{"scope":{"name":"'
-  .. json.escape(config.scope_name)
-  .. '"},"spans":['
+local RESOURCE = { { "service.name", "astra-istio-instrumentation" }, { "service.version", "1.0.0" } }
 
 local batch = require("string.buffer").new()
 local spans, oldest = 0, 0
 
+-- What a request has besides its spans, and up to 4 bytes more for each of its two lengths in protobuf.
+local MAX_SPANS_BYTES = LIMITS.max_batch_bytes - #otlp.request(RESOURCE, config.scope_name, batch) - 8
+
 local M = {}
 
 local function flush(handle, now)
-  local payload = batch:put("]}]}]}"):get()
+  local payload = otlp.request(RESOURCE, config.scope_name, batch)
   local sent, reason = pcall(handle.httpCall, handle, CLUSTER, HEADERS, payload, OPTIONS)
   report.count(sent and "exported" or "dropped_no_cluster", spans)
   report.write_counts(handle)
@@ -51,22 +50,22 @@ end
 --- Sends the batch if it is due.
 -- @param now microseconds
 function M.flush_if_due(handle, now)
-  local full = spans >= LIMITS.max_batch_spans or #batch >= LIMITS.max_batch_bytes
+  local full = spans >= LIMITS.max_batch_spans or #batch >= MAX_SPANS_BYTES
   local aged = now - oldest >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
   if spans > 0 and (full or aged) then
     flush(handle, now)
   end
 end
 
---- Adds a span: JSON text in a buffer.
+--- Adds a span that is whole: a buffer.
 function M.add(handle, now, span)
-  if spans > 0 and #batch + #span > LIMITS.max_batch_bytes then
+  if spans > 0 and #batch + #span + otlp.MAX_SPAN_PREFIX > MAX_SPANS_BYTES then
     flush(handle, now)
   end
   if spans == 0 then
     oldest = now
   end
-  batch:put(spans == 0 and HEAD or ",", span)
+  otlp.put_span(batch, span)
   spans = spans + 1
 end
 

@@ -4,17 +4,19 @@
 local config = require("config")
 local bounds = require("bounds")
 local json = require("json")
+local otlp = require("otlp")
 local redaction = require("redaction")
+local utf8 = require("utf8")
 
 local clear = require("table.clear")
 
-local cut, escape = bounds.cut, json.escape
+local cut, escape, repair = bounds.cut, json.escape, utf8.repair
 
 local MAX_CACHED, MAX_VALUE = 256, 160
 
 -- By name: how many bytes of its value are taken; nil for headers that nobody looks at.
-local LIMITS = { [":path"] = config.max_path_bytes }
-local USED = ":method :authority :scheme :status content-type content-encoding x-forwarded-proto "
+local LIMITS = { [":path"] = config.max_path_bytes, [":authority"] = 512, [":method"] = 64, [":scheme"] = 64 }
+local USED = ":status content-type content-encoding x-forwarded-proto "
   .. "traceparent b3 x-b3-traceid x-b3-spanid x-request-id "
   .. "x-envoy-peer-metadata-id x-forwarded-for x-envoy-external-address x-real-ip"
 for name in USED:gmatch("%S+") do
@@ -30,18 +32,20 @@ end
 -- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.
 MASKS[":authority"] = MASKS.host
 
--- Where "@" ends user information, and a longer value is no host.
+-- A host that is too long is left out: the "@" that ends user information may be in what would be cut off.
 local HOSTS = { [":authority"] = true, ["x-forwarded-host"] = true }
 
 -- By name and value, as shown: most values repeat from request to request. What masks hide is not remembered.
 local cache, cached = {}, 0
 
-local members, values, masked = {}, {}, {}
+-- What a walk has found: values by name; the names of recorded ones in order, and their masked values.
+local values, members, masked = {}, {}, {}
+local count, left, is_cut, is_path_cut
 
---- A member of a JSON object that stands inside a JSON string: quotes and escapes are escaped once more.
+--- A member of a JSON object that stands in a text.
 local function member(name, value)
   local key = name == ":authority" and "host" or name
-  local text = ('\\"%s\\":\\"%s\\"'):format(escape(escape(key)), escape(escape(value)))
+  local text = otlp.content(('"%s":"%s"'):format(escape(repair(key)), escape(repair(value))))
   if #value <= MAX_VALUE and name ~= "x-request-id" then
     if cached >= MAX_CACHED then
       cache, cached = {}, 0
@@ -52,6 +56,40 @@ local function member(name, value)
   return text
 end
 
+--- What is taken of a value, given the value that stood under its name before; or nil.
+local function bounded(name, value, before)
+  local room = LIMITS[name]
+  local is_recorded = MASKS[name] ~= nil
+  if before then
+    room = room - #before - 1 -- and a ","
+  end
+  if is_recorded and room > left then
+    room = left
+  end
+  if #value <= room then
+    return value
+  end
+  is_cut = is_cut or is_recorded
+  is_path_cut = is_path_cut or name == ":path"
+  if room < 0 then
+    return nil
+  end
+  return room > 0 and not HOSTS[name] and cut(value, room) or ""
+end
+
+--- Adds a value to the recorded ones.
+local function record(name, value, before)
+  left = left - #value - 1
+  if not before then
+    count = count + 1
+    members[count] = name
+  end
+  local mask = MASKS[name]
+  if mask then
+    masked[name] = (before and masked[name] .. "," or "") .. mask(value)
+  end
+end
+
 local M = {}
 
 --- Reads a header map.
@@ -59,38 +97,21 @@ local M = {}
 -- on its own.
 -- @param headers Envoy's header map
 -- @return the values that the filter uses by name, not masked, until the next call
--- @return the allowlisted headers: a JSON object, escaped for a string
--- @return whether values of these were cut, or left out, for one is too long or all are
+-- @return the allowlisted headers: a JSON object, as it stands in a text (see otlp.content)
+-- @return whether values of these were cut or left out: one was too long, or all were
 -- @return whether the path was cut
 function M.read(headers)
-  local count, left = 0, config.max_headers_bytes
-  local is_cut, is_path_cut = false, false
+  count, left, is_cut, is_path_cut = 0, config.max_headers_bytes, false, false
   clear(values)
   clear(masked)
   for name, value in pairs(headers) do
-    local room = LIMITS[name]
-    if room then
-      local before, mask = values[name], MASKS[name]
-      room = before and room - #before - 1 or room
-      if mask ~= nil and left < room then
-        room = left
-      end
-      if #value > room then
-        value = room > 0 and not HOSTS[name] and cut(value, room) or ""
-        is_cut = is_cut or mask ~= nil
-        is_path_cut = is_path_cut or name == ":path"
-      end
-      if room >= 0 then
+    if LIMITS[name] then
+      local before = values[name]
+      value = bounded(name, value, before)
+      if value then
         values[name] = before and before .. "," .. value or value
-        if mask ~= nil then
-          left = left - #value - 1
-          if not before then
-            count = count + 1
-            members[count] = name
-          end
-          if mask then
-            masked[name] = (before and masked[name] .. "," or "") .. mask(value)
-          end
+        if MASKS[name] ~= nil then
+          record(name, value, before)
         end
       end
     end

@@ -1,14 +1,17 @@
 --- Captured exchanges that have not ended: a list in order of their start, bounded in entries, bytes and age.
--- What they hold is counted whole. Where that is too much, those give way that began first and hold more than
--- a fair share, so that clients who upload and wait cannot hide the exchanges of others.
+-- What they hold is counted whole. Where that is too much, those give way that began first and do not hold
+-- little, so that clients who upload and wait cannot hide the exchanges of others.
 -- A stream that is aborted never runs its response hook, so its record has to be found here. Envoy lets go of
 -- a stream's handle when the stream ends, and a record knows its handle weakly: a record whose handle was
 -- collected is an aborted exchange. There is no timer: `sweep` acts on the VM's next event.
+
+local bounds = require("bounds")
 
 local MAX_ENTRIES = 4096
 local MAX_BYTES = 12 * 2 ^ 20
 local ENOUGH = MAX_BYTES * 7 / 8 -- what is left once some gave way, so that the next bytes find room
 local OVERHEAD = 1024 -- bytes of the tables of a record
+local LEAST_TARGET = 256 -- bytes of the path that stay when all else gave way
 local EVENT_BYTES = 2 ^ 17 -- of records that one event expires: masking them takes its time
 local MAX_GARBAGE = 6144 -- KiB that a VM grows by before everything is collected at once
 local MAX_AGE = 900e6 -- microseconds; for a handle that something else keeps alive
@@ -36,31 +39,39 @@ local function empty(body)
   body.kept = 0
 end
 
---- Releases a record's bodies, and its headers too if it holds more than its share without the bodies.
-local function give_way(record, share)
+--- What a record holds besides its bodies.
+local function size_of_head(record)
+  return OVERHEAD + #record.head + #record.target + #record.request_headers + #record.response_headers
+end
+
+--- Releases a record's bodies; if it holds more than `enough` even so, its headers and most of its path.
+local function give_way(record, enough)
   record.gave_way = true
   empty(record.request_body)
   empty(record.response_body)
-  local size = OVERHEAD + #record.head + #record.request_headers + #record.response_headers
-  if size > share then
-    size = OVERHEAD + #record.head
+  if size_of_head(record) > enough then
     record.request_headers, record.are_request_headers_cut = "{}", true
     record.response_headers, record.are_response_headers_cut = "{}", record.status > 0
+    if #record.target > LEAST_TARGET then
+      record.target, record.is_target_cut = bounds.cut(record.target, LEAST_TARGET), true
+    end
   end
+  local size = size_of_head(record)
   record.size, bytes = size, bytes - record.size + size
 end
 
 --- Counts what a record holds from now on, and makes room for it.
--- One pass is enough: once all that hold more than their share gave way, no more than `ENOUGH` is left.
+--- Releases a record's bodies; if it still holds more than `enough`, its headers and most of its path, too.
+-- one pass is enough, and the newest are reached last: half of the bytes are held above half of the average.
 local function hold(record, size)
   record.size, bytes = record.size + size, bytes + size
   if bytes <= MAX_BYTES then
     return
   end
-  local share, holder = ENOUGH / count, ends.next
+  local little, holder = bytes / count / 2, ends.next
   while holder ~= ends and bytes > ENOUGH do
-    if holder.size > share then
-      give_way(holder, share)
+    if holder.size > little then
+      give_way(holder, little)
     end
     holder = holder.next
   end
@@ -73,7 +84,7 @@ function M.add(record, handle)
   newest.next, ends.prior = record, record
   by_id[record.id], handles[record.id] = record, handle
   count = count + 1
-  hold(record, OVERHEAD + #record.head + #record.request_headers)
+  hold(record, size_of_head(record))
 end
 
 function M.find(id)
@@ -105,30 +116,36 @@ function M.active_since(since)
   return ends.prior.started > since
 end
 
---- Collects at once what was let go, where that is much: Lua alone would wait until memory has doubled.
--- So that nobody has to come by for an aborted exchange to be found, an exchange that lasts is a reason, too.
-local function collect_garbage(now)
+--- Collects garbage at once.
+local function collect()
+  collectgarbage()
+  ceiling = collectgarbage("count") + MAX_GARBAGE
+end
+
+--- Begins a sweep. A record's handle is found to be gone once garbage was collected, which on an idle worker
+-- nothing else would cause: an exchange that lasts is a reason, once, and then now and then.
+local function begin_sweep(now)
   local oldest = ends.next
+  last_sweep, next_to_sweep = now, oldest
   local lasts = oldest ~= ends and now - oldest.started > INTERVAL
   if lasts and (oldest ~= collected_for or math.abs(now - collected_at) > PATIENCE) then
     collected_for, collected_at = oldest, now
-  elseif collectgarbage("count") <= ceiling then
-    return
+    collect()
   end
-  collectgarbage()
-  ceiling = collectgarbage("count") + MAX_GARBAGE
 end
 
 --- Hands the records that have to go to `expire(handle, record, now)`, which removes them.
 -- The oldest where there are too many, and, once a second, those of which the stream is gone: so many on each
 -- event that none takes long.
 function M.sweep(expire, handle, now)
-  while count > MAX_ENTRIES or bytes > MAX_BYTES do
+  while count > MAX_ENTRIES do
     expire(handle, ends.next, now)
   end
-  collect_garbage(now)
+  if collectgarbage("count") > ceiling then
+    collect() -- Lua alone would wait until memory has doubled.
+  end
   if not next_to_sweep and math.abs(now - last_sweep) >= INTERVAL then
-    last_sweep, next_to_sweep = now, ends.next
+    begin_sweep(now)
   end
   local left = EVENT_BYTES
   while next_to_sweep and next_to_sweep ~= ends and left > 0 do

@@ -1,41 +1,27 @@
---- One exchange: its record, begun at its request, and its OTLP JSON text, written without a tree of tables.
+--- One exchange: its record, begun at its request, and its span, written without a tree of tables.
 -- The attributes and their names are the guide's; `compatibility = "guide"` writes nothing beyond them.
 
 local config = require("config")
 local body = require("body")
 local headers = require("headers")
 local ids = require("ids")
-local json = require("json")
+local otlp = require("otlp")
 local redaction = require("redaction")
 local report = require("report")
+local utf8 = require("utf8")
 
-local escape = json.escape
+local repair = utf8.repair
 
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
+local MAX_PEER = 256 -- bytes, of a pod's name or an address
 local NO_BODY = body.new({})
+
+local UNSET, ERROR = nil, 2 -- Status.StatusCode
 
 local out = require("string.buffer").new()
 
 local M = {}
-
---- @param content JSON string content
-local function attribute(key, content, kind)
-  return ('{"key":"%s","value":{"%s":"%s"}},'):format(key, kind or "stringValue", content)
-end
-
--- A span's start and what its request says, as a format of their values; times are microseconds.
-local HEAD = '{"traceId":"%s","spanId":"%s"%s,"name":"%s","kind":'
-  .. KIND
-  .. ',"startTimeUnixNano":"%.0f000","attributes":['
-  .. attribute("sensor.id", config.sensor_id)
-for key in ("method target host flavor scheme"):gmatch("%S+") do
-  HEAD = HEAD .. attribute("http." .. key, "%s")
-end
-HEAD = HEAD .. attribute("net.sock.peer.addr", "%s")
-if not GUIDE then
-  HEAD = HEAD .. attribute("network.peer.address", "%s")
-end
 
 --- The IP address of `address:port` or `[address]:port`; "" for another address, such as a waypoint's.
 local function ip(address)
@@ -54,36 +40,42 @@ local function claimed_peer(values, stream)
     or ip(stream:downstreamRemoteAddress())
 end
 
---- Begins the record of an exchange, with what its request says in its headers and its stream.
+--- What a request says in its headers and its stream: the beginning of its span.
+-- @param identity its `trace` id, `span` id and, if there is one, `parent` id
+-- @param values header values by name
+local function head(identity, values, stream, now)
+  local method = repair(values[":method"] or "")
+  local scheme = config.scheme ~= "auto" and config.scheme or values[":scheme"] or "https"
+  local name = GUIDE and "example-span" or method ~= "" and method or "HTTP"
+  otlp.put_start(out:reset(), identity, name, KIND, now, config.sensor_id)
+  otlp.put_text(out, "http.method", method)
+  otlp.put_text(out, "http.host", repair(redaction.host(values[":authority"] or "")))
+  otlp.put_text(out, "http.flavor", (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "")
+  otlp.put_text(out, "http.scheme", values["x-forwarded-proto"] == "https" and "https" or repair(scheme))
+  otlp.put_text(out, "net.sock.peer.addr", repair(claimed_peer(values, stream):sub(1, MAX_PEER)))
+  if not GUIDE then
+    -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
+    otlp.put_text(out, "network.peer.address", ip(stream:downstreamDirectRemoteAddress()))
+  end
+  return out:get()
+end
+
+--- Begins the record of an exchange.
 -- @param header_map of the request, or nil where it never came to this filter
 -- @param now microseconds
 function M.begin(header_map, stream, now)
-  local values, shown, are_headers_cut, is_target_cut = {}, "{}", false, false
+  local values, shown, are_headers_cut, is_target_cut = {}, otlp.content("{}"), false, false
   if header_map then
     values, shown, are_headers_cut, is_target_cut = headers.read(header_map)
   end
   local id, trace_id, parent_id = ids.span_id(), ids.trace(values)
-  local method = escape(values[":method"] or "")
-  local scheme = config.scheme ~= "auto" and config.scheme or values[":scheme"] or "https"
+  local identity = { trace = trace_id, span = id, parent = not GUIDE and parent_id or nil }
   return {
     id = id,
-    method = method,
+    method = values[":method"] or "",
     started = now,
-    head = HEAD:format(
-      trace_id,
-      id,
-      not GUIDE and parent_id and ',"parentSpanId":"' .. parent_id .. '"' or "",
-      GUIDE and "example-span" or method ~= "" and method or "HTTP",
-      now,
-      method,
-      escape(redaction.text(values[":path"] or "")),
-      escape(redaction.host(values[":authority"] or "")),
-      (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "",
-      values["x-forwarded-proto"] == "https" and "https" or escape(scheme),
-      escape(claimed_peer(values, stream)),
-        -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
-      not GUIDE and ip(stream:downstreamDirectRemoteAddress())
-    ),
+    head = head(identity, values, stream, now),
+    target = redaction.text(values[":path"] or ""),
     is_target_cut = is_target_cut,
     request_headers = shown,
     are_request_headers_cut = are_headers_cut,
@@ -95,29 +87,43 @@ function M.begin(header_map, stream, now)
   }
 end
 
+--- Puts that something was cut.
 local function put_mark(key, is_cut)
   if is_cut and not GUIDE then
-    out:put('{"key":"', key, '.truncated","value":{"boolValue":true}},')
+    otlp.put_true(out, key .. ".truncated")
   end
 end
 
 --- Puts what a span says of a body.
 local function put_body(handle, key, part)
-  local content, omitted, raw = body.render(part)
-  local kind = raw and "bytesValue" or "stringValue"
-  out:put('{"key":"', key, '","value":{"', kind, '":"', raw and handle:base64Escape(raw) or content, '"}},')
+  local text, omitted, bytes = body.render(part)
+  if bytes then
+    otlp.put_bytes(out, key, bytes, handle)
+  else
+    otlp.put_text(out, key, text)
+  end
   if GUIDE then
     return
   end
   if part.total > 0 then
-    out:put(attribute(key .. ".size", part.total, "intValue"))
+    otlp.put_integer(out, key .. ".size", part.total)
   end
   if omitted then
-    out:put(attribute(key .. ".omitted", omitted))
+    otlp.put_text(out, key .. ".omitted", omitted)
   elseif part.kept < part.total or (part.total > 0 and not part.is_complete) then
     report.count("truncated")
     put_mark(key, true)
   end
+end
+
+--- The status of a span: a code, and a message or nil.
+local function status_of(record)
+  if GUIDE then
+    return UNSET
+  elseif record.is_aborted then
+    return ERROR, "aborted"
+  end
+  return record.status >= 500 and ERROR or UNSET
 end
 
 --- One span.
@@ -127,23 +133,21 @@ end
 -- @return a buffer, until the next call
 function M.render(handle, record, now)
   out:reset():put(record.head)
+  otlp.put_text(out, "http.target", repair(record.target))
   put_body(handle, "http.request.body", record.request_body)
   put_body(handle, "http.response.body", record.response_body)
-  out:put(attribute("http.request.headers", record.request_headers))
-  out:put(attribute("http.response.headers", record.response_headers))
+  otlp.put_content(out, "http.request.headers", record.request_headers)
+  otlp.put_content(out, "http.response.headers", record.response_headers)
   put_mark("http.target", record.is_target_cut)
   put_mark("http.request.headers", record.are_request_headers_cut)
   put_mark("http.response.headers", record.are_response_headers_cut)
-  local status = ""
-  if not GUIDE and record.is_aborted then
-    out:put(attribute("error.type", "aborted"))
-    status = ',"status":{"code":2,"message":"aborted"}'
-  elseif not GUIDE and record.status >= 500 then
-    status = ',"status":{"code":2}'
+  otlp.put_integer(out, "http.status_code", record.status)
+  if record.is_aborted and not GUIDE then
+    otlp.put_text(out, "error.type", "aborted")
   end
-  out:put('{"key":"http.status_code","value":{"intValue":"', record.status, '"}}]', status)
   -- The clock is the wall's, and may have been set back.
-  return out:putf(',"endTimeUnixNano":"%.0f000"}', math.max(now, record.started))
+  otlp.put_end(out, math.max(now, record.started), status_of(record))
+  return out
 end
 
 return M

@@ -95,7 +95,9 @@ def _type(annotation: Any) -> str:
 
 
 def _doc(text: str) -> str:
-    return textwrap.fill(f'"""{text}"""', 110, initial_indent="    ", subsequent_indent="    ")
+    return textwrap.fill(
+        f'"""{text}"""', 110, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False
+    )
 
 
 if __name__ == "__main__":

@@ -162,11 +162,7 @@ def parse_url(text: str) -> Url:
 
 
 def _refused(url: str, expected: str) -> EndpointError:
-    # What stands before an '@', or after a '?', may be a secret.
-    harmless = re.sub(
-        r"^([a-zA-Z]+://)?.*@", r"\1***@", re.sub(r"[?#].*", "?***", url, flags=re.DOTALL), flags=re.DOTALL
-    )
-    return EndpointError(Problem(("collector_url",), f"got {shown(harmless)}, expected {expected}"))
+    return EndpointError(Problem(("collector_url",), f"got {shown(url)}, expected {expected}"))
 
 
 def _port(url: str, text: str | None) -> int | None:
@@ -264,7 +260,7 @@ def collector(url: str, egress: Egress) -> Collector:
             )
         )
     tls = egress.tls or (Tls() if parts.scheme == "https" else None)
-    problems = [] if tls is None else list(_tls_problems(tls, parts, location))
+    problems = [] if tls is None else [*_tls_problems(tls, parts, location), *_lending_problems(tls, egress)]
     if problems:
         raise EndpointError(*problems)
 
@@ -327,6 +323,15 @@ def _tls_problems(tls: Tls, url: Url, location: Location) -> list[Problem]:
                 _tls_problem(name, f"got {shown(value)}, expected none with mode {tls.mode.value}")
             )
     return problems
+
+
+def _lending_problems(tls: Tls, egress: Egress) -> Iterator[Problem]:
+    if tls.mode is TlsMode.MUTUAL and egress.create and egress.export_to is None:
+        yield Problem(
+            ("egress", "export_to"),
+            "missing, mode MUTUAL needs it: every workload that sees the entry shows the client certificate "
+            "to the collector, and without this that is every workload of the mesh",
+        )
 
 
 def _tls_problem(field: str, text: str) -> Problem:

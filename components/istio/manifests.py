@@ -31,9 +31,6 @@ from .names import (
 )
 from .script import Script
 
-MAX_INLINE_CODE_BYTES = 65536
-"""What TrafficExtension takes (istio/api, extensions/v1alpha1/traffic_extension.proto)."""
-
 _PORT_NAME = "http-otlp"
 
 # The filter of some pods comes before that of their whole namespace, and that of a service before that of its
@@ -92,13 +89,8 @@ class Attachment(NamedTuple):
     def is_whole(self) -> bool:
         """Whether it takes in a whole namespace, or whole waypoints or gateways."""
         if self.target_refs:
-            return any(is_proxy(ref.kind) for ref in self.target_refs)
+            return any(ref.kind.is_proxy for ref in self.target_refs)
         return isinstance(self.labels, Mapping) and not self.labels
-
-
-def is_proxy(kind: TargetKind) -> bool:
-    """Whether a target is a gateway or waypoint, and not a service behind one."""
-    return kind in {TargetKind.GATEWAY, TargetKind.GATEWAY_CLASS}
 
 
 def service_entry(collector: Collector, egress: Egress, identity: Identity) -> Manifest:

@@ -1,29 +1,23 @@
-"""Write the manifests that a stack declares, without the Pulumi engine: for CI, GitOps and reviewers.
+"""A project's program, run in process with a stack's configuration as the engine would hand it over.
 
-``python -m astra_istio.render --stack dev --out DIR`` runs a project's own ``__main__.py`` in process, with
-the stack's configuration as the engine would hand it over, and writes each Kubernetes object that it declares
-to a file of its own; objects of a Kubernetes provider that the program makes, in a folder of that provider's
-name. What the engine or the program refuses is refused here, in the program's words. As there is no engine to
-ask, outputs of other stacks come from ``stack-references.yaml`` beside ``Pulumi.yaml``.
+What the engine or the program refuses is refused here, in the program's words. As there is no engine to ask,
+outputs of other stacks come from ``stack-references.yaml`` beside ``Pulumi.yaml``.
 """
 
-import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import re
 import runpy
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import pulumi
-import yaml
 from google.protobuf import struct_pb2
 from pulumi.runtime import Mocks, Settings, configure, set_all_config
 from pulumi.runtime.mocks import MockMonitor
@@ -35,9 +29,6 @@ from ..istio.names import Manifest
 from ..settings.validation import SettingsError
 from . import stack_file
 
-MARK = "# Rendered by astra_istio.render"
-"""How the first line of a rendered file begins: such files may be replaced and removed, others may not."""
-
 
 class RenderError(Exception):
     """A stack that cannot be rendered; the message has a line per problem."""
@@ -48,11 +39,13 @@ class Rendered:
     """What a stack declares.
 
     Attributes:
+        stack: the stack as Pulumi names it, ``PROJECT/STACK``.
         clusters: the Kubernetes objects, ordered by kind, namespace and name, by the logical name of their
             provider, which is "" for the default provider.
         warnings: what the program warned of, and what was left out, one line each.
     """
 
+    stack: str
     clusters: dict[str, list[Manifest]]
     warnings: list[str]
 
@@ -93,9 +86,11 @@ def render(project: Path, stack: str) -> Rendered:
     if refused:
         raise RenderError("\n".join(refused))
     clusters = {
-        provider: sorted(objects, key=_identity) for provider, objects in sorted(recorder.objects.items())
+        provider: sorted(objects, key=identity) for provider, objects in sorted(recorder.objects.items())
     }
-    return Rendered(clusters, [*configuration.warnings, *recorder.warnings])
+    return Rendered(
+        f"{configuration.project}/{stack}", clusters, [*configuration.warnings, *recorder.warnings]
+    )
 
 
 def silence_abandoned_tasks() -> None:
@@ -190,147 +185,14 @@ def _whole_numbers(value: Any) -> Any:
     return [_whole_numbers(item) for item in value] if isinstance(value, list) else value
 
 
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """YAML that every version of it reads alike, with the script as a literal block."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        del data
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _represent_text)
-# PyYAML knows YAML 1.1, misses these numbers of YAML 1.2, and would leave such strings without quotes.
-_Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(f"^(?:{stack_file.FLOAT}|0o[0-7]+)$"), stack_file.NUMBER_STARTS
-)
-
-
-def _identity(manifest: Manifest) -> tuple[str, ...]:
+def identity(manifest: Manifest) -> tuple[str, ...]:
     """Kind, namespace and name; a program may declare objects of its own that have no namespace."""
     metadata = manifest.get("metadata", {})
     if "name" not in metadata:
         raise RenderError(
             f"{manifest['kind']}: metadata.name is missing, and only the engine makes up names: set it"
         )
-    return tuple(part for part in (manifest["kind"], metadata.get("namespace"), metadata["name"]) if part)
-
-
-def write_clusters(clusters: Mapping[str, Sequence[Manifest]], out: Path, *, stack: str) -> list[Path]:
-    """Write the manifests of each provider by :func:`write`, those of the default provider to ``out`` itself.
-
-    Folders that an earlier call made for a provider of this stack which is gone are emptied too.
-
-    Raises:
-        RenderError: a file of that name was not written by this function, or a folder cannot be written to.
-    """
-    try:
-        gone = {
-            path.parent.name
-            for path in out.glob("*/*.yaml")
-            if _begins_with(path, _first_line(stack, path.parent.name))
-        }
-        return [
-            file
-            for provider in sorted(gone | clusters.keys())
-            for file in write(clusters.get(provider, []), out / provider, stack=stack, provider=provider)
-        ]
-    except OSError as error:
-        raise RenderError(f"{error.filename}: {error.strerror}") from None
-
-
-def _first_line(stack: str, provider: str) -> str:
-    of_provider = f", provider {provider}" if provider else ""
-    return f"{MARK} from stack {stack}{of_provider}: change its configuration, not this file.\n"
-
-
-def write(manifests: Sequence[Manifest], out: Path, *, stack: str, provider: str = "") -> list[Path]:
-    """Write a file per manifest, and remove what an earlier call wrote and is no longer declared.
-
-    Args:
-        manifests: what :func:`manifests` returned.
-        out: the folder; made if it does not exist.
-        stack: the stack's name, for the first line of the files.
-        provider: the Kubernetes provider's name, likewise.
-
-    Returns:
-        The files that now hold the manifests.
-
-    Raises:
-        RenderError: a file of that name was not written by this function.
-        OSError: the folder cannot be written to.
-    """
-    first_line = _first_line(stack, provider)
-    # A namespace has no dot, and a kind has a namespace or has none, so no two objects share a file.
-    files = {
-        out / f"{'.'.join(_identity(manifest))}.yaml": first_line + to_yaml(manifest)
-        for manifest in manifests
-    }
-    out.mkdir(parents=True, exist_ok=True)
-    existing = set(out.glob("*.yaml"))
-    ours = {path for path in existing if _begins_with(path, MARK)}
-    foreign = sorted((existing - ours) & files.keys())
-    if foreign:
-        raise RenderError(
-            "\n".join(
-                f"{path}: not written by render and left alone: move it, or render to another folder"
-                for path in foreign
-            )
-        )
-    for path, text in files.items():
-        temporary = path.with_name(f".{path.name}.tmp")
-        temporary.write_text(text, "utf-8")
-        temporary.replace(path)
-    for path in ours - files.keys():
-        path.unlink()
-    return list(files)
-
-
-def _begins_with(path: Path, text: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(text)) == text.encode()
-
-
-def to_yaml(manifest: Manifest) -> str:
-    """A manifest as YAML: keys sorted, one text for one manifest."""
-    text = yaml.dump(manifest, Dumper=_Dumper, allow_unicode=True, width=1000)
-    assert isinstance(text, str)  # noqa: S101 - without a stream it is
-    return text
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Render a stack to files; the exit status is 1 if it cannot be rendered."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {__package__}",
-        description="Write the manifests that a stack declares, one file each, without the Pulumi engine.",
-        epilog="Files of earlier runs in DIR that are no longer declared are removed, others are left "
-        "alone. Nothing is written if the configuration is bad: exit status 1, and a line per problem.",
-    )
-    parser.add_argument(
-        "--stack", required=True, metavar="NAME", help="stack to render: NAME of Pulumi.NAME.yaml"
-    )
-    parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the manifests")
-    parser.add_argument(
-        "--project", default=Path(), metavar="DIR", type=Path, help="folder of Pulumi.yaml (default: here)"
-    )
-    options = parser.parse_args(arguments)
-    silence_abandoned_tasks()
-    # The process ends soon, and collecting what a thousand workloads leave behind doubles its time.
-    gc.disable()
-    sys.tracebacklimit = 1  # and Pulumi takes down the whole stack of calls for each resource, for displays
-    try:
-        rendered = render(options.project, options.stack)
-        files = write_clusters(rendered.clusters, options.out, stack=options.stack)
-    except RenderError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    finally:
-        del sys.tracebacklimit
-    sys.stderr.writelines(f"warning: {warning}\n" for warning in rendered.warnings)
-    sys.stdout.writelines(f"{file}\n" for file in files)
-    return 0
+    identity = tuple(part for part in (manifest["kind"], metadata.get("namespace"), metadata["name"]) if part)
+    if any("/" in part or "\0" in part for part in identity):
+        raise RenderError(f"{identity}: cannot name a file, expected no '/'")
+    return identity

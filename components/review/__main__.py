@@ -17,7 +17,8 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from .. import render
-from ..render import stack_file
+from ..escaping import fence_around, in_markdown, printable, write
+from ..render import safe_file, stack_file
 from . import revisions
 from .changes import Manifests, compare, may_hold_entry
 from .report import summary, without_repeats
@@ -90,11 +91,13 @@ def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
             _render(now, stack, after)
         diff = revisions.diff(folder, before.name, after.name)
         changes = compare(*_read_changed(before, after))
-    title = f"# Stack {stack}: from {revision} ({commit[:12]}) to here\n"
+    title = f"# Stack {stack}: from {in_markdown(revision)} ({commit[:12]}) to here\n"
     notes = ["The stack is new.\n"] if is_new else ["The stack is gone.\n"] if is_gone else []
     parts = [title, *notes, summary(changes)]
     if diff:
-        parts.append(f"## Manifests\n\n```diff\n{without_repeats(diff)}```\n")
+        shown = without_repeats(diff)
+        fence = fence_around(shown)
+        parts.append(f"## Manifests\n\n{fence}diff\n{shown}{fence}\n")
     return "\n".join(parts), bool(diff)
 
 
@@ -112,7 +115,8 @@ def _has_stack(project: Path, stack: str) -> bool:
 
 def _render(side: _Side, stack: str, out: Path) -> None:
     """Render a project to files without their first line, which says what wrote them."""
-    print(f"Rendering {stack} {side.where} ...", file=sys.stderr, flush=True)  # noqa: T201 - progress
+    write(sys.stderr, f"Rendering {stack} {side.where} ...\n")
+    sys.stderr.flush()
     command = [sys.executable, "-m", render.__package__, "--stack", stack, "--out", str(out)]
     command += ["--project", str(side.project)]
     done = subprocess.run(command, cwd=side.code, capture_output=True, text=True, check=False)
@@ -142,6 +146,12 @@ def _read_changed(before: Path, after: Path) -> tuple[Manifests, Manifests]:
         }
 
     return parsed(*texts), parsed(*reversed(texts))
+
+
+def _check_out(out: Path | None) -> None:
+    """The review takes the place of what is there, which must not be a link or a device."""
+    if out and (out.is_symlink() or (out.exists() and not out.is_file())):
+        raise ReviewError(f"{out}: is no file of its own. Next: say another OUT")
 
 
 @contextmanager
@@ -183,21 +193,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
+        _check_out(options.out)
         with _stopped_cleanly():
             text, differs = review(options.project, options.stack, options.base)
         if options.out is None:
-            sys.stdout.write(text)
+            write(sys.stdout, text)
         else:
             options.out.parent.mkdir(parents=True, exist_ok=True)
-            options.out.write_text(text, "utf-8")
+            safe_file.replace(options.out, printable(text))
     except (ReviewError, revisions.RevisionError) as error:
-        sys.stderr.write(f"review: {error}\n")
+        write(sys.stderr, f"review: {error}\n")
         return _FAILED
     except OSError as error:
-        sys.stderr.write(f"review: {error.filename}: {error.strerror}\n")
+        write(sys.stderr, f"review: {error.filename}: {error.strerror}\n")
         return _FAILED
     except KeyboardInterrupt:
-        sys.stderr.write("review: interrupted\n")
+        write(sys.stderr, "review: interrupted\n")
         return 128 + signal.SIGINT
     return int(differs and options.exit_code)
 

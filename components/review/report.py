@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from ..escaping import in_markdown
 from .changes import Changes
 
 _SHOWN_NAMES = 8
@@ -18,7 +19,7 @@ def summary(changes: Changes) -> str:
             table(
                 "Settings",
                 ("setting", "from", "to", "of"),
-                [(*key, _names(found)) for key, found in changes.settings.items()],
+                [(*key, _names(names)) for key, names in changes.settings.items()],
             )
         )
     if changes.scripts:
@@ -26,13 +27,13 @@ def summary(changes: Changes) -> str:
             table(
                 "Script",
                 ("from", "to", "workloads"),
-                [(*key, _names(found)) for key, found in changes.scripts.items()],
+                [(*key, _names(names)) for key, names in changes.scripts.items()],
             )
         )
     objects = [
-        (kind, what, _names(found))
+        (kind, what, _names(names))
         for kind, by_what in sorted(changes.objects.items())
-        for what, found in by_what.items()
+        for what, names in by_what.items()
     ]
     if objects:
         tables.append(table("Objects", ("kind", "", "namespace/name"), objects))
@@ -41,7 +42,7 @@ def summary(changes: Changes) -> str:
 
 def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table with aligned columns, under a heading."""
-    cells = [header, *([cell.replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows)]
+    cells = [header, *([in_markdown(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
@@ -66,6 +67,6 @@ def without_repeats(diff: str) -> str:
     return "".join(shown)
 
 
-def _names(found: Sequence[str]) -> str:
-    more = len(found) - _SHOWN_NAMES
-    return ", ".join(found[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -22,11 +22,11 @@ def resolve(project: Path, base: str | None) -> tuple[str, str]:
         RevisionError: there is no such revision, or no repository.
     """
     for revision in [base] if base else [_USUAL_BASE, "HEAD"]:
-        found = _git(
+        answer = _git(
             project, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
         )
-        if found.returncode == 0:
-            return revision, found.stdout.strip()
+        if answer.returncode == 0:
+            return revision, answer.stdout.strip()
     inside = _git(project, "rev-parse", "--is-inside-work-tree")
     if inside.returncode:
         raise RevisionError(

@@ -31,7 +31,7 @@ from ..settings.validation import (
     parse,
     spelled,
 )
-from . import egress, extensions, overlaps, targets
+from . import egress, exports, extensions, overlaps, targets
 
 SettingsT = TypeVar("SettingsT", bound=CollectorEgressSettings)
 
@@ -168,6 +168,7 @@ def _collector(parts: _Parts) -> tuple[Collector | None, list[Problem]]:
 
 
 def _problems(parts: _Parts, collector: Collector | None) -> Iterator[Problem]:
+    yield from _encoding_problems(parts)
     for (path, _), workload in parts.workloads.items():
         yield from targets.problems(path, workload, parts.egress, collector)
         yield from extensions.direction_problems(path, workload)
@@ -178,6 +179,17 @@ def _problems(parts: _Parts, collector: Collector | None) -> Iterator[Problem]:
             capture = parts.capture.overridden_by(workload.capture)
             yield from extensions.size_problems(path, workload, capture, parts.sensor_id, collector)
     yield from overlaps.problems(parts.workloads, _root_namespace(parts.egress))
+
+
+def _encoding_problems(parts: _Parts) -> Iterator[Problem]:
+    """Those of the stack's settings, else those that a workload's own settings add."""
+    if parts.capture is None:
+        return
+    of_stack = list(exports.encoding_problems(("capture",), parts.capture))
+    yield from of_stack
+    for (path, _), workload in parts.workloads.items() if not of_stack else ():
+        capture = parts.capture.overridden_by(workload.capture)
+        yield from exports.encoding_problems((*path, "capture"), capture)
 
 
 def _root_namespace(way: Egress | None) -> str | None:

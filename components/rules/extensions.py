@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from ..istio import script
 from ..istio.endpoint import Collector
-from ..istio.manifests import MAX_INLINE_CODE_BYTES
 from ..settings.models import Capture, Mechanism, Workload
 from ..settings.validation import Path, Problem
 
@@ -42,9 +41,9 @@ def size_problems(
         capture, sensor_id=sensor_id, collector=collector, direction=workload.directions[0]
     ).text
     size = len(text.encode())
-    if size > MAX_INLINE_CODE_BYTES:
+    if size > script.MAX_INLINE_CODE_BYTES:
         yield Problem(
             (*path, "mechanism"),
-            f"got a script of {size} bytes, expected at most {MAX_INLINE_CODE_BYTES}: "
+            f"got a script of {size} bytes, expected at most {script.MAX_INLINE_CODE_BYTES}: "
             "shorten its lists, or use EnvoyFilter",
         )

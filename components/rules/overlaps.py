@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any, NamedTuple
 
-from ..istio.manifests import is_proxy
 from ..settings.models import Direction, Mechanism, TargetKind, Workload
 from ..settings.validation import Path, Problem, is_output
 from .targets import captures_at_waypoint
@@ -149,4 +148,4 @@ def _takes_in(wide: _Reach, narrow: _Reach) -> bool:
         return False
     if any(kind is TargetKind.GATEWAY_CLASS for kind, _ in wide.targets):
         return True
-    return not elsewhere and not any(is_proxy(kind) for kind, _ in narrow.targets)
+    return not elsewhere and not any(kind.is_proxy for kind, _ in narrow.targets)

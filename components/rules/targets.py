@@ -8,7 +8,6 @@ asked about the proxy alone for EnvoyFilter, and about the services behind it to
 from collections.abc import Iterator
 
 from ..istio.endpoint import Collector
-from ..istio.manifests import is_proxy
 from ..istio.names import WAYPOINT_CLASS
 from ..settings.models import Direction, Egress, Mechanism, TargetKind, TargetRef, Workload
 from ..settings.validation import Path, Problem, is_output, shown
@@ -68,7 +67,7 @@ def _kind_problems(place: Path, kind: TargetKind, workload: Workload) -> Iterato
             place,
             f"got {kind.value!r}, expected Gateway with direction gateway: by a {kind} Istio finds waypoints",
         )
-    elif not is_proxy(kind) and workload.mechanism is Mechanism.ENVOY_FILTER:
+    elif not kind.is_proxy and workload.mechanism is Mechanism.ENVOY_FILTER:
         yield Problem(
             place,
             f"got {kind.value!r}, expected Gateway or GatewayClass: Istio attaches an EnvoyFilter to no "

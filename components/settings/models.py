@@ -183,6 +183,11 @@ class TargetKind(StrEnum):
     SERVICE = "Service"
     SERVICE_ENTRY = "ServiceEntry"
 
+    @property
+    def is_proxy(self) -> bool:
+        """Whether it is a gateway or waypoint, and not a service behind one."""
+        return self in {TargetKind.GATEWAY, TargetKind.GATEWAY_CLASS}
+
 
 class BinaryBodies(StrEnum):
     """What becomes of a body that is not text."""
@@ -211,6 +216,13 @@ class Compatibility(StrEnum):
 
     OTEL = "otel"
     GUIDE = "guide"
+
+
+class Encoding(StrEnum):
+    """An encoding of OTLP/HTTP."""
+
+    PROTOBUF = "protobuf"
+    JSON = "json"
 
 
 class _Model(BaseModel):
@@ -310,7 +322,7 @@ class Egress(_Model):
         default=None,
         min_length=1,
         description="Namespaces that see the entry: names, '.' for the entry's own namespace, or '*' for "
-        "all. Default: the mesh's own default, which is all.",
+        "all. Default: the mesh's own default, which is all. Required with tls.mode MUTUAL.",
     )
     tls: Tls | None = Field(
         default=None, description="TLS to the collector. Default: SIMPLE for https, none for http."
@@ -349,6 +361,11 @@ class Redaction(_Model):
 class Export(_Model):
     """How spans are sent to the collector."""
 
+    encoding: Encoding | None = _choice(
+        None,
+        "Encoding of the exports: protobuf or json, the two encodings of OTLP/HTTP. Default: protobuf. With "
+        "compatibility: guide it is json, and protobuf is refused.",
+    )
     timeout_ms: Whole = Field(
         default=5000,
         ge=1,
@@ -395,16 +412,19 @@ class Capture(_Model):
         default=4096,
         ge=64,
         le=65536,
-        description="Bytes kept of a header's value, 64 to 65536, default 4096.",
+        description="Bytes that are kept of one header's value, 64 to 65536, default 4096.",
     )
     max_headers_bytes: Whole = Field(
         default=32768,
         ge=1024,
         le=65536,
-        description="Bytes kept of all header values of a message, 1024 to 65536, default 32768.",
+        description="Bytes that are kept of all header values of one message, 1024 to 65536, default 32768.",
     )
     max_path_bytes: Whole = Field(
-        default=8192, ge=64, le=65536, description="Bytes kept of the path, 64 to 65536, default 8192."
+        default=8192,
+        ge=64,
+        le=65536,
+        description="Bytes that are kept of the path with its query, 64 to 65536, default 8192.",
     )
     max_spans_per_second: Whole | None = Field(
         default=None,

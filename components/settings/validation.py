@@ -19,6 +19,12 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema, core_schema
 
 _SHOWN_CHARACTERS = 80
+_USER_INFORMATION = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*(?:@|%40)", re.DOTALL)
+_TOKEN = re.compile(
+    r"(-----BEGIN |\beyJ|(?i:\b(?:bearer|basic) )|\b[spr]k_(?:live|test)_|\bgh[opsu]_|\bxox[bp]-|\bAKIA).*",
+    re.DOTALL,
+)
+_SECRET_KEY = re.compile(r"pass|pwd|secret|token|credential|private|api.?key", re.IGNORECASE)
 _IN_YAML = {"None": "nothing", "True": "true", "False": "false"}
 _WHY_PLAIN = {
     "a secret": "in plain text: one secret in the script hides the whole script from review",
@@ -157,11 +163,11 @@ def explain(annotation: Any, error: ValidationError, spelling: Spelling, prefix:
         elif mistake["type"] == "missing":
             complaint = f"missing, expected {_Type.at(annotation, location).expected}"
         elif is_output(value) or isinstance(value, Secret):
-            found = _Type.at(annotation, location)
+            setting = _Type.at(annotation, location)
             what = "a secret" if isinstance(value, Secret) else "an Output"
             # The engine says of a key with an object that there is a secret in it, not where.
-            place = " in it" if what == "a secret" and found.is_mapping else ""
-            complaint = f"got {what}{place}, expected {found.expected}, {_WHY_PLAIN[what]}"
+            place = " in it" if what == "a secret" and setting.is_mapping else ""
+            complaint = f"got {what}{place}, expected {setting.expected}, {_WHY_PLAIN[what]}"
         else:
             got = _IN_YAML.get(repr(value), shown(value)) if spelling is Spelling.CONFIG else shown(value)
             complaint = f"got {got}, expected {_Type.at(annotation, location).expected}"
@@ -189,10 +195,10 @@ class _Type:
 
     @classmethod
     def at(cls, annotation: Any, location: Path) -> "_Type":
-        found = cls(annotation)
+        current = cls(annotation)
         for key in location:
-            found = found.item(key)
-        return found
+            current = current.item(key)
+        return current
 
     def item(self, key: str | int) -> "_Type":
         if self.base is list:
@@ -218,7 +224,7 @@ class _Type:
         }
         return [
             *keys.values(),
-            *(f"{key}.{path}" for key, found in inner.items() for path in found.paths(spelling)),
+            *(f"{key}.{path}" for key, inner_type in inner.items() for path in inner_type.paths(spelling)),
         ]
 
     @property
@@ -263,15 +269,15 @@ def object_keys(model: type[BaseModel], spelling: Spelling) -> set[str]:
 def expected(model: type[BaseModel], field: str) -> str:
     """What a setting has to be, in the words of an error message, items of lists and mappings included."""
     annotation = model.model_fields[field].annotation
-    found = _Type.at(model, (field,))
-    text = found.expected
-    if any(isinstance(item, Rule) for item in found.metadata):
+    setting = _Type.at(model, (field,))
+    text = setting.expected
+    if any(isinstance(item, Rule) for item in setting.metadata):
         pass  # which says it all
-    elif found.base is list:
-        text += f", each {found.item(0).expected}"
-    elif found.base is dict:
-        text += f"; each key {found.key.expected}; each value {found.item('').expected}"
-    if any(isinstance(item, OrOutput) for item in found.metadata):
+    elif setting.base is list:
+        text += f", each {setting.item(0).expected}"
+    elif setting.base is dict:
+        text += f"; each key {setting.key.expected}; each value {setting.item('').expected}"
+    if any(isinstance(item, OrOutput) for item in setting.metadata):
         text += "; in Python it may be an Output"
     return f"{text}; or null" if types.NoneType in get_args(annotation) else text
 
@@ -283,11 +289,13 @@ def spelled(field: str, spelling: Spelling) -> str:
 
 def in_words(model: type[BaseModel], problem: Problem, spelling: Spelling) -> str:
     """The line for a problem found by a rule over several settings."""
-    found, location = _Type(model), list[str | int]()
+    current, location = _Type(model), list[str | int]()
     for key in problem.path:
-        is_field = isinstance(key, str) and isinstance(found.base, type) and issubclass(found.base, BaseModel)
+        is_field = (
+            isinstance(key, str) and isinstance(current.base, type) and issubclass(current.base, BaseModel)
+        )
         location.append(spelled(str(key), spelling) if is_field else key)
-        found = found.item(key)
+        current = current.item(key)
     return f"{format_path(tuple(location))}: {problem.text}"
 
 
@@ -322,9 +330,34 @@ def nearest(key: str, known: list[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as an error message shows it: without the user-info of URLs, and not too long."""
-    text = re.sub(r"//.*@", "//***@", repr(value), flags=re.DOTALL)
+    """A value as an error message shows it: without what may be a secret, and not too long."""
+    text = repr(_masked(value))
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
+
+
+def _masked(value: object) -> object:
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, list):
+        return [_masked(item) for item in value[:_SHOWN_CHARACTERS]]
+    if isinstance(value, dict):
+        return {
+            _masked(key): "***" if _SECRET_KEY.search(str(key)) and isinstance(item, str) else _masked(item)
+            for key, item in list(value.items())[:_SHOWN_CHARACTERS]
+        }
+    return value
+
+
+def without_secrets(text: str) -> str:
+    """A text without what may be a secret, by its form or its place in a URL.
+
+    Masked are the user information of a URL, which is all before the last ``@``, however it is written (a
+    password may hold any of ``/?#``); its query and fragment; tokens and keys that say what they are.
+    """
+    text = _USER_INFORMATION.sub(r"\1***@", text)
+    if "://" in text:
+        text = re.sub(r"[?#].*", "?***", text, flags=re.DOTALL)
+    return _TOKEN.sub(r"\1***", text)
 
 
 def resolved(path: Path, value: Any, annotation: Any) -> Any:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import render
+from ..escaping import write
 from ..istio import read
+from ..istio.endpoint import MAX_PORT
 from ..istio.names import Manifest
 from . import report, rights
 from .checks import findings
@@ -33,18 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         facts = _facts(options)
     except (render.RenderError, ClusterError) as error:
-        sys.stderr.write(f"{error}\n")
+        write(sys.stderr, f"{error}\n")
         if options.output == "json":
-            sys.stdout.write(report.unchecked_as_json(options.stack, str(error)))
+            write(sys.stdout, report.unchecked_as_json(options.stack, str(error)))
         return report.UNCHECKED
     except (asyncio.CancelledError, KeyboardInterrupt):
         return _INTERRUPTED
-    found = list(findings(facts))
+    results = list(findings(facts))
     if options.output == "json":
-        sys.stdout.write(report.as_json(options.stack, found))
+        write(sys.stdout, report.as_json(options.stack, results))
     else:
-        sys.stdout.write(report.as_table(options.stack, found, shutil.get_terminal_size((120, 0)).columns))
-    return report.exit_status(found)
+        write(sys.stdout, report.as_table(options.stack, results, shutil.get_terminal_size((120, 0)).columns))
+    return report.exit_status(results)
 
 
 class _Rights(argparse.Action):
@@ -54,7 +56,7 @@ class _Rights(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, **options)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        sys.stdout.write(rights.CLUSTER_ROLE)
+        write(sys.stdout, rights.CLUSTER_ROLE)
         parser.exit()
 
 
@@ -127,10 +129,10 @@ def _pods(text: str) -> int | None:
 
 
 def _admin_address(text: str) -> tuple[str, str]:
-    found = _ADDRESS.fullmatch(text)
-    if found is None:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["address"].rpartition(":")[2]) > MAX_PORT:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected POD.NAMESPACE=HOST:PORT")
-    return found["pod"], found["address"]
+    return match["pod"], match["address"]
 
 
 def _seconds(text: str) -> float:
@@ -169,8 +171,8 @@ def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]
     """The package's own objects in the cluster of a provider; of the only one if None."""
     clusters = {
         name: objects
-        for name, found in render.render(project, stack).clusters.items()
-        if (objects := read.own(found))
+        for name, manifests in render.render(project, stack).clusters.items()
+        if (objects := read.own(manifests))
     }
     if not clusters:
         raise render.RenderError(f"stack {stack}: declares nothing of this package")
@@ -185,7 +187,7 @@ def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]
 
 
 def _progress(text: str) -> None:
-    sys.stderr.write(f"{text} ...\n")
+    write(sys.stderr, f"{text} ...\n")
 
 
 if __name__ == "__main__":

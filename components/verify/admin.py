@@ -1,23 +1,29 @@
 """A proxy's admin interface (Envoy 1.36 to 1.40), asked by GET requests, which change nothing."""
 
-import json
+import socket
+import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from http.client import HTTPException
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
+from threading import Timer
 from typing import Any
-from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import OpenerDirector, ProxyHandler, build_opener
 
-from . import answers
+from . import answers, bounded
 from .facts import Exports, Proxy
 
 PORT = 15000
 """Where Istio's proxies have it, on the pod's loopback."""
 
-TIMEOUT_SECONDS = 10
-MAX_ANSWER_BYTES = 256 * 1024 * 1024
-"""A proxy of a large mesh dumps tens of megabytes; one that was taken over may send without end."""
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 30
+"""How long an answer may take in all: no timeout between two bytes ends a peer that drips them."""
+
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""The listeners of a busy proxy take a few megabytes; a proxy that was taken over may send without end."""
+
+MAX_VALUES = 500_000
 
 Json = dict[str, Any]
 Get = Callable[[str], Json]
@@ -30,27 +36,56 @@ class AdminError(Exception):
 
 def client(address: str) -> Get:
     """The admin interface at an address, ``HOST:PORT``."""
-    # A proxy of the environment (http_proxy) is not meant for this. The package has no HTTP library, and a
-    # dozen GETs from loopback need none.
-    opener = build_opener(ProxyHandler({}))
-    return lambda path: _get(opener, f"http://{address}/{path}")
+    return lambda path: _get(address, f"/{path}")
 
 
-def _get(opener: OpenerDirector, url: str) -> Json:
+def _get(address: str, path: str) -> Json:
+    # The package has no HTTP library, and a dozen GETs from loopback need none. This one follows no redirect,
+    # which may lead anywhere on this machine, and uses no proxy of the environment.
+    connection = HTTPConnection(address, timeout=CONNECT_SECONDS)
+    ends = time.monotonic() + ANSWER_SECONDS
     try:
-        with opener.open(url, timeout=TIMEOUT_SECONDS) as response:
-            answer = response.read(MAX_ANSWER_BYTES + 1)
-        document = json.loads(answer) if len(answer) <= MAX_ANSWER_BYTES else None
-    except HTTPError as error:
-        with error:
-            raise AdminError(f"HTTP {error.code} instead of an answer") from None
+        connection.connect()
+        with _cut_after(ANSWER_SECONDS, connection.sock):
+            connection.request("GET", path)
+            with connection.getresponse() as response:
+                if response.status != HTTPStatus.OK:
+                    raise AdminError(f"HTTP {response.status} instead of an answer")
+                answer = response.read(MAX_ANSWER_BYTES + 1)
     except (OSError, HTTPException) as error:
-        raise AdminError(str(error) or type(error).__name__) from None
-    except (ValueError, RecursionError):
-        document = None
+        if time.monotonic() < ends:
+            raise AdminError(str(error) or type(error).__name__) from None
+        answer = b""
+    finally:
+        connection.close()
+    if time.monotonic() >= ends:
+        raise AdminError(f"no whole answer within {ANSWER_SECONDS} s")
+    if len(answer) > MAX_ANSWER_BYTES:
+        raise AdminError(f"the answer has more than {MAX_ANSWER_BYTES >> 20} MiB")
+    try:
+        document = bounded.parse(answer, MAX_VALUES)
+    except ValueError as error:
+        raise AdminError(f"what answers there is no admin interface of Envoy: it {error}") from None
     if not isinstance(document, dict):
         raise AdminError("what answers there is no admin interface of Envoy")
     return document
+
+
+@contextmanager
+def _cut_after(seconds: float, connected: socket.socket) -> Iterator[None]:
+    """Ends a connection whose peer takes longer, whatever is waited for."""
+
+    def cut() -> None:
+        with suppress(OSError):
+            connected.shutdown(socket.SHUT_RDWR)
+
+    timer = Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def read(get: Get, clusters: Collection[str]) -> Proxy:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..istio.names import STAT_PREFIX
 from ..istio.read import HttpFilter
+from .bounded import count
 from .facts import Cluster, Exports
 
 Json = dict[str, Any]
@@ -38,10 +39,10 @@ def export_stats(clusters: Iterable[str]) -> str:
 
 def version(server_info: Json) -> tuple[int, int]:
     """Envoy's major and minor version."""
-    found = _VERSION.match(server_info["version"])
-    if found is None:
+    match = _VERSION.match(server_info["version"])
+    if match is None:
         raise ValueError(f"no version of Envoy: {server_info['version']}")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def kind(server_info: Json) -> str:
@@ -52,12 +53,19 @@ def kind(server_info: Json) -> str:
 def lua_filters(listeners: Iterable[Json]) -> frozenset[HttpFilter]:
     """The HTTP filters that run Lua, in any filter chain of listeners (of a config dump)."""
     return frozenset(
-        HttpFilter(http_filter["name"], source.get("inline_string", config.get("inline_code", "")))
+        HttpFilter(_text(http_filter["name"]), _text(script))
         for http_filter in _http_filters(listeners)
         for config in [http_filter.get("typed_config", {})]
         if config.get("@type") == _LUA
         for source in [config.get("default_source_code", {})]
+        for script in [source.get("inline_string", config.get("inline_code", ""))]
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("expected a string")
+    return value
 
 
 def _http_filters(listeners: Iterable[Json]) -> Iterator[Json]:
@@ -91,29 +99,29 @@ def clusters(
         stats: those that `export_stats` names.
     """
     hosts = {status["name"]: status.get("host_statuses", []) for status in statuses}
-    found = {}
+    by_name = {}
     for entries, is_warming in ((warming, True), (configs, False)):
         for entry in entries:
             cluster = entry["cluster"]
             name = cluster["name"]
-            found[name] = Cluster(
+            by_name[name] = Cluster(
                 tls=cluster.get("transport_socket", {}).get("name") == _TLS,
                 warming=is_warming,
                 ports=tuple(_port(host) for host in hosts.get(name, [])),
                 exports=exports(name, hosts.get(name, []), stats),
             )
-    return found
+    return by_name
 
 
 def _port(host: Json) -> int:
-    return int(host["address"].get("socket_address", {}).get("port_value", 0))
+    return count(host["address"].get("socket_address", {}).get("port_value", 0))
 
 
 def exports(cluster: str, hosts: Sequence[Json], stats: Mapping[str, int]) -> Exports:
     """What became of the requests to a cluster: by its endpoints' counters, which no stats matcher hides."""
     counted: Counter[str] = Counter()
     for host in hosts:
-        counted.update({stat["name"]: int(stat.get("value", 0)) for stat in host.get("stats", [])})
+        counted.update({stat["name"]: count(stat.get("value", 0)) for stat in host.get("stats", [])})
 
     def stat(counter: str) -> int | None:
         names = [f"cluster.{cluster}{end}.upstream_rq_{counter}" for end in (";", "")]
@@ -133,7 +141,7 @@ def exports(cluster: str, hosts: Sequence[Json], stats: Mapping[str, int]) -> Ex
 
 def stats(answer: Json) -> dict[str, int]:
     """Counters and gauges by name. Histograms have no name there."""
-    return {stat["name"]: int(stat["value"]) for stat in answer["stats"] if "name" in stat}
+    return {stat["name"]: count(stat["value"]) for stat in answer["stats"] if "name" in stat}
 
 
 def lua_counters(values: Mapping[str, int]) -> Counter[str]:

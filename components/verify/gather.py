@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from threading import Thread
 from typing import Any, TypeVar
 
 from ..istio import read
@@ -70,7 +71,7 @@ async def gather(source: Source, manifests: Sequence[Manifest]) -> Facts:
     captures = read.captures(manifests)
     objects = await _objects(source, manifests, captures, limit)
     pods = await _pods(source, captures, limit)
-    known = [found for group in pods.values() if not isinstance(group, Unread) for found in group]
+    known = [candidate for group in pods.values() if not isinstance(group, Unread) for candidate in group]
     checked = {
         str(capture): sample(selected(capture, known, source.root_namespace), source.pods)
         for capture in captures
@@ -115,8 +116,8 @@ async def _pods(
 
     async def listed(namespace: str | None) -> list[Pod] | Unread:
         async with limit:
-            found = await source.kubectl.list("pods", namespace)
-        return found if isinstance(found, Unread) else [pod(manifest) for manifest in found]
+            manifests = await source.kubectl.list("pods", namespace)
+        return manifests if isinstance(manifests, Unread) else [pod(manifest) for manifest in manifests]
 
     return await _by_key({namespace: listed(namespace) for namespace in namespaces})
 
@@ -129,13 +130,13 @@ async def _proxies(
 ) -> dict[str, Proxy | Unread]:
     """What the proxies of pods say, by ``str(pod)``; where exports got lost, with a second look at them."""
     clusters = {capture.cluster for capture in captures}
-    pods = {str(found): found for group in checked for found in group}
+    pods = {str(candidate): candidate for group in checked for candidate in group}
 
     async def asked(key: str, question: Callable[[admin.Get, Collection[str]], Answer]) -> Answer | Unread:
         try:
             async with limit, asyncio.timeout(_PROXY_SECONDS), _address(source, pods[key]) as address:
                 source.progress(f"reading proxies: {key}")
-                return await asyncio.to_thread(question, admin.client(address), clusters)
+                return await _in_background(lambda: question(admin.client(address), clusters))
         except (AdminError, ForwardError) as error:
             return Unread(str(error))
         except TimeoutError:
@@ -144,9 +145,9 @@ async def _proxies(
     source.progress(f"reading proxies: {len(pods)}")
     proxies = await _by_key({key: asked(key, admin.read) for key in pods})
     lossy = {
-        key: found
-        for key, found in proxies.items()
-        if isinstance(found, Proxy) and any(cluster.exports.lost for cluster in found.clusters.values())
+        key: proxy
+        for key, proxy in proxies.items()
+        if isinstance(proxy, Proxy) and any(cluster.exports.lost for cluster in proxy.clusters.values())
     }
     if lossy:
         source.progress(
@@ -154,19 +155,45 @@ async def _proxies(
         )
         await asyncio.sleep(source.interval)
         later = await _by_key({key: asked(key, admin.read_exports) for key in lossy})
-        for key, found in lossy.items():
+        for key, proxy in lossy.items():
             exports = later[key]
-            proxies[key] = found if isinstance(exports, Unread) else replace(found, later=exports)
+            proxies[key] = proxy if isinstance(exports, Unread) else replace(proxy, later=exports)
     return proxies
 
 
+async def _in_background(work: Callable[[], Answer]) -> Answer:
+    """What blocking work returns, done in a thread that no one waits for once this is cancelled.
+
+    ``asyncio.to_thread`` would have the end of the program wait for a peer that does not answer.
+    """
+    loop = asyncio.get_running_loop()
+    result: asyncio.Future[Answer] = loop.create_future()
+
+    def settle(set_: Callable[[Any], None], outcome: Any) -> None:
+        if not result.done():  # else nobody waits any more
+            set_(outcome)
+
+    def run() -> None:
+        set_: Callable[[Any], None] = result.set_result
+        outcome: Any = None
+        try:
+            outcome = work()
+        except Exception as error:  # noqa: BLE001 - is raised where the result is waited for
+            set_, outcome = result.set_exception, error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, set_, outcome)
+
+    Thread(target=run, daemon=True).start()
+    return await result
+
+
 @asynccontextmanager
-async def _address(source: Source, found: Pod) -> AsyncIterator[str]:
+async def _address(source: Source, target: Pod) -> AsyncIterator[str]:
     """Where the admin interface of a pod's proxy is reached, for as long as the block lasts."""
-    if given := source.admin.get(str(found)):
+    if given := source.admin.get(str(target)):
         yield given
     else:
-        async with source.kubectl.forward(found.namespace, found.name, admin.PORT) as address:
+        async with source.kubectl.forward(target.namespace, target.name, admin.PORT) as address:
             yield address
 
 

@@ -1,19 +1,26 @@
 """The cluster as ``kubectl`` shows it to its user: lists of objects, and a way to a pod's port."""
 
 import asyncio
-import json
+import os
 import re
+import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from . import bounded
 from .facts import Unread
 
 REQUEST_SECONDS = 30
-_COMMAND_SECONDS = 120
+_COMMAND_SECONDS = 60
 _FORWARD_SECONDS = 20
-_STOP_SECONDS = 5
+
+MAX_LIST_BYTES = 64 * 1024 * 1024
+MAX_VALUES = 2_000_000
+"""Both for some four thousand pods."""
+
+_MAX_ERROR_BYTES = 64 * 1024
 
 _FORWARDING = re.compile(rb"Forwarding from (127\.0\.0\.1:\d+)")
 _FORBIDDEN = "(Forbidden)"
@@ -52,14 +59,24 @@ class Kubectl:
         async with _stopped(process):
             try:
                 async with asyncio.timeout(_COMMAND_SECONDS):
-                    output, errors = await process.communicate()
+                    output, errors = await _output(process)
+                    status = await process.wait()
             except TimeoutError:
                 raise ClusterError(
                     f"kubectl get {resource}: no end after {_COMMAND_SECONDS} s; is the cluster reachable?"
                 ) from None
-        if process.returncode == 0:
-            items: list[dict[str, Any]] = json.loads(output)["items"]
-            return items
+            except _TooMuchError as error:
+                raise ClusterError(
+                    f"kubectl get {resource}: printed more than {error} bytes; "
+                    "verify a stack of fewer or smaller namespaces"
+                ) from None
+        if status == 0:
+            try:
+                return _items(output)
+            except ValueError as error:
+                raise ClusterError(
+                    f"kubectl get {resource}: what it printed {error}; does the same command print a list?"
+                ) from None
         reason = _last_line(errors)
         if _FORBIDDEN in reason:
             return Unread(reason.partition(f"{_FORBIDDEN}: ")[2])
@@ -82,43 +99,105 @@ class Kubectl:
             assert process.stderr  # noqa: S101
             try:
                 async with asyncio.timeout(_FORWARD_SECONDS):
-                    found = _FORWARDING.match(await process.stdout.readline())
-                    reason = "" if found else _last_line(await process.stderr.read())
+                    match = _FORWARDING.match(await process.stdout.readline())
+                    reason = "" if match else _last_line(await _read(process.stderr, _MAX_ERROR_BYTES))
             except TimeoutError:
                 raise ForwardError(f"kubectl port-forward: not there after {_FORWARD_SECONDS} s") from None
-            if found is None:
+            except (_TooMuchError, ValueError):  # of a line without end asyncio makes a ValueError
+                raise ForwardError("kubectl port-forward: does not say where it forwards from") from None
+            if match is None:
                 raise ForwardError(f"kubectl port-forward: {reason}")
-            yield found[1].decode()
+            yield match[1].decode()
 
     async def _start(self, *arguments: str) -> Process:
-        try:
-            return await asyncio.create_subprocess_exec(
+        starting = asyncio.ensure_future(
+            asyncio.create_subprocess_exec(
                 *self._command,
                 *arguments,
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=PIPE,
-                start_new_session=True,  # ctrl-C reaches us alone: we stop it in order
+                # A group of its own: ctrl-C reaches us alone, and we stop it with all that it started.
+                start_new_session=True,
             )
+        )
+        try:
+            return await asyncio.shield(starting)
         except OSError as error:
             raise ClusterError(f"kubectl: {error.strerror}; install it, and put it on the PATH") from None
+        except asyncio.CancelledError:
+            # Cancelled half-way, asyncio would stop the process, and not what that has started.
+            await _settled(starting)
+            if starting.exception() is None:
+                await _stop(starting.result())
+            raise
+
+
+class _TooMuchError(Exception):
+    """More was printed than is read; the message is how many bytes are."""
+
+
+async def _output(process: Process) -> tuple[bytes, bytes]:
+    """All that a process prints, on both ways at once, until it and what it started have closed them."""
+    assert process.stdout  # noqa: S101 - piped
+    assert process.stderr  # noqa: S101
+    return await asyncio.gather(
+        _read(process.stdout, MAX_LIST_BYTES), _read(process.stderr, _MAX_ERROR_BYTES)
+    )
+
+
+async def _read(stream: asyncio.StreamReader, limit: int) -> bytes:
+    read = bytearray()
+    while chunk := await stream.read(65536):
+        read += chunk
+        if len(read) > limit:
+            raise _TooMuchError(str(limit))
+    return bytes(read)
+
+
+def _items(output: bytes) -> list[dict[str, Any]]:
+    """The objects of a list, each with metadata and a spec.
+
+    Raises:
+        ValueError: it is none; the message is the end of a sentence.
+    """
+    document = bounded.parse(output, MAX_VALUES)
+    items = document.get("items") if isinstance(document, dict) else None
+    if not isinstance(items, list):
+        raise ValueError("is no list of objects")  # noqa: TRY004 - of what a value holds
+    for item in items:
+        metadata = item.get("metadata") if isinstance(item, dict) else None
+        names = [metadata.get(key) for key in ("name", "namespace")] if isinstance(metadata, dict) else []
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError("has an object without a name and a namespace")
+        if not isinstance(item.setdefault("spec", {}), dict):
+            raise ValueError("has an object whose spec is none")  # noqa: TRY004 - as above
+    return items
 
 
 @asynccontextmanager
 async def _stopped(process: Process) -> AsyncIterator[None]:
-    """Leaves no process behind."""
+    """Leaves no process behind: neither this one nor what it started."""
     try:
         yield
     finally:
-        if process.returncode is None:
-            process.terminate()
-        try:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _STOP_SECONDS)
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        await _stop(process)
+
+
+async def _stop(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # it only reads: there is nothing to end in order
+    # To asyncio a process ends with its pipes, which a child in a group of its own may hold, and which may be
+    # full of what nobody reads. There is no other way to let them go.
+    process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+    await _settled(asyncio.ensure_future(process.wait()))
+
+
+async def _settled(work: asyncio.Future[Any]) -> None:
+    """Waits for what takes a moment, through cancellations too: there may be several."""
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([work])
 
 
 def _last_line(errors: bytes) -> str:

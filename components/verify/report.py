@@ -4,6 +4,7 @@ import json
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from .findings import Finding, Level
 
@@ -46,13 +47,18 @@ def as_json(stack: str, findings: Sequence[Finding]) -> str:
             for finding in findings
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return _json(document)
 
 
 def unchecked_as_json(stack: str, reason: str) -> str:
     """The same form where nothing could be checked."""
     document = {"stack": stack, "exitStatus": UNCHECKED, "verdict": reason, "findings": []}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return _json(document)
+
+
+def _json(document: dict[str, Any]) -> str:
+    """In ASCII: a program reads the values as they are, and a terminal obeys none of them."""
+    return json.dumps(document, indent=2).replace("\x7f", "\\u007f") + "\n"
 
 
 def as_table(stack: str, findings: Sequence[Finding], width: int) -> str:

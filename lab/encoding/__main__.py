@@ -29,7 +29,7 @@ return (os.clock() - started) / times * 1e6
 
 _OWN = """
 local function encode(text)
-  return json.encode(text):get()
+  return json.escape((utf8.repair(text)))
 end
 local function is_secret(name)
   return secrets.kind(name) == true

@@ -10,10 +10,14 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 from lab import server
 from lab.collector import MAX_REQUEST_BYTES, Collector
-from lab.otlp import RefusedError, decode
+from lab.otlp import PROTOBUF, RefusedError, decode
 
 Edit = Callable[[dict[str, Any]], object]
 
@@ -42,6 +46,40 @@ def request_with(span: dict[str, Any]) -> dict[str, Any]:
 
 
 VALID = json.dumps(request_with(SPAN)).encode()
+
+
+def in_protobuf(span: bytes) -> bytes:
+    """An export request whose only span is these bytes."""
+    scope = InstrumentationScope(name="scope").SerializeToString()
+    scope_spans = field(1, scope) + field(2, span)
+    service = KeyValue(key="service.name", value=AnyValue(string_value="service"))
+    resource = Resource(attributes=[service]).SerializeToString()
+    return field(1, field(1, resource) + field(2, scope_spans))
+
+
+def field(number: int, content: bytes) -> bytes:
+    """A protobuf field of up to 16,383 bytes."""
+    size = len(content)
+    length = bytes([size]) if size < 128 else bytes([size % 128 + 128, size // 128])
+    return bytes([number * 8 + 2]) + length + content
+
+
+SPAN_MESSAGE = SpanMessage(
+    trace_id=bytes.fromhex("0af7651916cd43dd8448eb211c80319c"),
+    span_id=bytes.fromhex("b7ad6b7169203331"),
+    parent_span_id=bytes.fromhex("00f067aa0ba902b7"),
+    name="GET",
+    kind=SpanMessage.SPAN_KIND_SERVER,
+    start_time_unix_nano=1790000000000001000,
+    end_time_unix_nano=1790000000000002000,
+    attributes=[
+        KeyValue(key="text", value=AnyValue(string_value="grüße\0\U0001f600")),
+        KeyValue(key="number", value=AnyValue(int_value=-9223372036854775808)),
+        KeyValue(key="flag", value=AnyValue(bool_value=True)),
+        KeyValue(key="raw", value=AnyValue(bytes_value=b"\0\xff")),
+    ],
+    status=Status(code=Status.STATUS_CODE_ERROR, message="aborted"),
+).SerializeToString()
 
 
 @pytest.fixture
@@ -140,6 +178,42 @@ def test_bytes_that_are_no_json_of_an_export_request_are_refused(payload: bytes,
         decode(payload)
 
 
+def test_both_encodings_of_a_span_are_decoded_alike() -> None:
+    assert decode(in_protobuf(SPAN_MESSAGE), PROTOBUF) == decode(VALID)
+
+
+@pytest.mark.parametrize(
+    ("span", "reason"),
+    [
+        pytest.param(SPAN_MESSAGE + field(5, b"PUT"), r"spans\.name: there twice", id="a field twice"),
+        pytest.param(SPAN_MESSAGE + field(15, b""), r"spans\.status: there twice", id="a message twice"),
+        pytest.param(field(5, b"\xff"), r"spans\.name: no valid UTF-8 at byte 0", id="not UTF-8"),
+        pytest.param(b"\x28\x01", r"spans\.name: wire type 0, expected 2", id="wire type"),
+        pytest.param(b"\x2a\x05GET", r"spans\.name: ends 2 bytes beyond", id="cut off"),
+        pytest.param(b"\x30", r"spans\.kind: a varint is cut off", id="varint cut off"),
+        pytest.param(b"\x30\x82\x00", r"spans\.kind: a varint is longer", id="long varint"),
+        pytest.param(b"\x30" + b"\xff" * 11, r"spans\.kind: a varint has no end", id="endless varint"),
+        pytest.param(b"\x7a\x02\x20\x01", r"spans\.status: Status has no field 4", id="unknown field"),
+        pytest.param(
+            field(9, field(2, b"\x10\x01\x18\x05")), r"value\.int_value: there twice", id="two values"
+        ),
+        pytest.param(
+            field(1, b"\0" * 16) + SPAN_MESSAGE[18:], "trace_id is not 16 bytes", id="zero trace id"
+        ),
+        pytest.param(SPAN_MESSAGE[18:], "no trace_id", id="no trace id"),
+        pytest.param(
+            SPAN_MESSAGE
+            + field(9, KeyValue(key="text", value=AnyValue(bool_value=True)).SerializeToString()),
+            "the attribute text is there twice",
+            id="attribute twice",
+        ),
+    ],
+)
+def test_a_protobuf_span_with_one_thing_wrong_is_refused_where_it_is(span: bytes, reason: str) -> None:
+    with pytest.raises(RefusedError, match=reason):
+        decode(in_protobuf(span), PROTOBUF)
+
+
 async def test_a_refused_payload_is_answered_with_400_and_its_reason_recorded(
     collector: Collector, client: httpx.AsyncClient
 ) -> None:
@@ -153,9 +227,9 @@ async def test_a_refused_payload_is_answered_with_400_and_its_reason_recorded(
 
 @pytest.mark.parametrize(
     ("path", "content_type", "status"),
-    [("/v1/trace", "application/json", 404), ("/v1/traces", "application/x-protobuf", 415)],
+    [("/v1/trace", "application/json", 404), ("/v1/traces", "text/plain", 415)],
 )
-async def test_what_does_not_look_like_a_json_export_is_refused_unread(
+async def test_what_does_not_look_like_an_export_is_refused_unread(
     collector: Collector, client: httpx.AsyncClient, path: str, content_type: str, status: int
 ) -> None:
     response = await client.post(path, content=VALID, headers={"content-type": content_type})

@@ -331,6 +331,23 @@ async def test_spans_say_the_scheme_that_was_set(scheme: str, said: str) -> None
     assert span.attributes["http.scheme"] == said
 
 
+@pytest.mark.setting("capture.export.encoding")
+@pytest.mark.parametrize(
+    ("settings", "content_type"),
+    [
+        pytest.param({}, "application/x-protobuf", id="default"),
+        pytest.param({"export": {"encoding": "json"}}, "application/json", id="json"),
+        pytest.param({"compatibility": "guide"}, "application/json", id="the guide's"),
+    ],
+)
+async def test_spans_are_sent_in_that_encoding(settings: dict[str, Any], content_type: str) -> None:
+    async with capturing(**settings) as (lab, client):
+        await client.post("/echo", content=b"a\xffb", headers={"content-type": "text/plain"})
+        span = await only_span(lab)
+    assert lab.collector.content_types == [content_type]
+    assert span.attributes["http.request.body"] == "a\ufffdb"
+
+
 @pytest.mark.setting("capture.export.timeoutMs")
 async def test_a_call_of_the_collector_ends_after_the_timeout() -> None:
     called, dropped = asyncio.Event(), asyncio.Event()

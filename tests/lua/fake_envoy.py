@@ -1,11 +1,14 @@
 """The capture script in LuaJIT, in process, on a fake Envoy."""
 
+import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import json_format
 from lupa.luajit21 import LuaRuntime
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from components.istio import script
 from components.istio.endpoint import collector
@@ -26,6 +29,21 @@ def render(direction: Direction = Direction.INBOUND, **capture: Any) -> str:
     """The script for capture settings in Python's spelling."""
     settings = parse(Capture, capture, Spelling.PYTHON)
     return script.render(settings, sensor_id=SENSOR_ID, collector=COLLECTOR, direction=direction).text
+
+
+def _document(call: Any) -> dict[str, Any]:
+    """An export call's body in OTLP/JSON, whatever its encoding."""
+    if call[b"headers"][b"content-type"] == b"application/json":
+        document: dict[str, Any] = json.loads(call[b"body"].decode())
+        return document
+    request = ExportTraceServiceRequest.FromString(call[b"body"])
+    document = json_format.MessageToDict(request, use_integers_for_enums=True)
+    for resource in document["resourceSpans"]:
+        for scope in resource["scopeSpans"]:
+            for span in scope["spans"]:
+                for name in {"traceId", "spanId", "parentSpanId"} & span.keys():
+                    span[name] = base64.b64decode(span[name]).hex()
+    return document
 
 
 class Span:
@@ -139,7 +157,7 @@ class Proxy:
         return [
             [
                 Span(span)
-                for resource in json.loads(call[b"body"].decode())["resourceSpans"]
+                for resource in _document(call)["resourceSpans"]
                 for scope in resource["scopeSpans"]
                 for span in scope["spans"]
             ]

@@ -1,7 +1,6 @@
 """What a span says of bodies: the table "Bodies" of docs/capture.md, row by row."""
 
 import base64
-import json
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -139,10 +138,10 @@ def test_a_truncated_text_is_a_prefix_of_what_was_sent(start, text, limit):
 
 @given(text=st.text(alphabet=st.characters(codec="utf-8"), max_size=100))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_survives_the_json_of_the_export(start, text):
-    proxy = start(redaction={"mode": "none"})
-    assert body_attributes(proxy, text.encode(), headers=[JSON])[""] == text
-    json.loads(proxy.calls[-1][b"body"].decode())
+def test_any_text_survives_both_encodings_of_the_export(start, text):
+    for encoding in ("protobuf", "json"):
+        proxy = start(redaction={"mode": "none"}, export={"encoding": encoding})
+        assert body_attributes(proxy, text.encode(), headers=[JSON])[""] == text
 
 
 def test_response_bodies_follow_the_response_headers(proxy):

@@ -3,6 +3,7 @@
 import pytest
 
 from components.settings.models import Direction
+from lab import otlp
 from tests.lua.fake_envoy import GET, OK, SENSOR_ID, Proxy
 
 
@@ -88,14 +89,14 @@ def test_guide_compatibility_writes_the_guides_payload_and_nothing_more(start):
     assert len(span.attributes) == 12
 
 
-def test_resource_and_scope_are_the_guides(start):
-    proxy = start(scope_name='edge "eu"')
+@pytest.mark.parametrize("encoding", ["protobuf", "json"])
+def test_resource_and_scope_are_the_guides(start, encoding):
+    proxy = start(scope_name='edge "eu"', export={"encoding": encoding})
     proxy.exchange()
     [call] = proxy.calls
-    text = call[b"body"].decode()
-    assert '{"key":"service.name","value":{"stringValue":"astra-istio-instrumentation"}}' in text
-    assert '{"key":"service.version","value":{"stringValue":"1.0.0"}}' in text
-    assert '"scope":{"name":"edge \\"eu\\""}' in text
+    [span] = otlp.decode(call[b"body"], call[b"headers"][b"content-type"].decode())
+    assert span.resource == {"service.name": "astra-istio-instrumentation", "service.version": "1.0.0"}
+    assert span.scope == 'edge "eu"'
 
 
 def test_an_unsampled_request_leaves_no_span_and_no_log_line(start):

@@ -326,8 +326,8 @@ def test_a_path_is_cut_at_its_bound_and_that_is_said(proxy):
 
 def test_methods_and_hosts_are_bounded(proxy):
     proxy.exchange([(":path", "/"), (":method", "M" * 60_000), (":authority", "h" * 60_000)])
-    assert len(proxy.span["http.method"]) == len(proxy.span.written["name"]) == 4096
-    assert len(proxy.span["http.host"]) <= 4096
+    assert proxy.span["http.method"] == proxy.span.written["name"] == "M" * 64
+    assert proxy.span["http.host"] == ""
     assert "http.request.headers.truncated" in marks(proxy.span)
 
 
@@ -337,7 +337,7 @@ def test_peers_and_trace_ids_are_taken_from_bounded_values(proxy):
     proxy.exchange(
         [*GET, *((name, long) for name in names), ("x-envoy-peer-metadata-id", f"sidecar~a~{long}")]
     )
-    assert len(proxy.span["net.sock.peer.addr"]) <= 4096
+    assert len(proxy.span["net.sock.peer.addr"]) <= 256
     assert re.fullmatch("[0-9a-f]{32}", proxy.span.written["traceId"])
     assert proxy.errors == []
 
@@ -369,7 +369,7 @@ SECRET = "Zq8xW4kP9vB2nL6tRy3"
         ("cookie", f"a={SECRET}; " * 9),
         ("cookie", SECRET * 9),
         ("x-api-key", SECRET * 9),
-        (":authority", f"jane:{SECRET * 9}@h:80"),
+        (":authority", f"jane:{SECRET * 99}@h:80"),
         ("x-forwarded-host", f"jane:{SECRET * 9}@h:80"),
         ("origin", f"https://jane:{SECRET * 9}@h:80"),
         ("referer", f"https://h/deep?password={SECRET * 9}&page=1"),

@@ -258,7 +258,8 @@ def strict_mtls(namespace: str, labels: dict[str, str]) -> scenario.Json:
 
 def external(namespace: str, tls: dict[str, str]) -> list[scenario.Json]:
     """A stack whose collector is outside of the mesh."""
-    return scenario.manifests(namespace, collectorUrl=f"https://{EXTERNAL}:{PORT}", egress={"tls": tls})
+    egress = {"tls": tls, "exportTo": [namespace]}
+    return scenario.manifests(namespace, collectorUrl=f"https://{EXTERNAL}:{PORT}", egress=egress)
 
 
 @asynccontextmanager

@@ -160,12 +160,16 @@ def test_each_setting_is_judged_by_whether_it_weakens_masking() -> None:
     harmless = {
         "sampling_ratio",  # how much is captured: the policy of limits
         "max_body_bytes",
+        "max_header_value_bytes",
+        "max_headers_bytes",
+        "max_path_bytes",
         "max_spans_per_second",
         "headers",  # what is recorded is masked by name and by value, whichever it is
         "skip_paths",  # less is captured
         "scheme",
         "scope_name",
         "compatibility",  # the form of a span: the guide's is masked like any other
+        "export.encoding",  # the form of a span, once more
         "export.timeout_ms",
         "export.max_batch_spans",
         "export.max_batch_bytes",

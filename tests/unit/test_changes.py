@@ -49,7 +49,7 @@ def test_objects_of_others_are_compared_too() -> None:
 
 def test_a_table_is_aligned_and_its_cells_hold_any_text() -> None:
     assert report.table("T", ("a", "b"), [("x|y", "1\n2"), ("", "z")]) == (
-        "## T\n\n| a    | b   |\n|------|-----|\n| x\\|y | 1 2 |\n|      | z   |\n"
+        "## T\n\n| a      | b      |\n|--------|--------|\n| `x\\|y` | `1\\n2` |\n|        | z      |\n"
     )
 
 
@@ -120,8 +120,12 @@ MUTUAL = {"mode": "MUTUAL", "clientCertificate": "/c.pem", "privateKey": "/k.pem
         ({"exportTo": ["shop", "a"]}, {"exportTo": ["shop", "b"]}, {"exportTo": ("-a", "+b")}),
         ({}, {"location": "external"}, {"location": ("mesh", "external")}),
         (
-            {"url": OUTSIDE},
-            {"url": OUTSIDE, "tls": {**MUTUAL, "sni": "otel", "caCertificates": "/ca.pem"}},
+            {"url": OUTSIDE, "exportTo": ["shop"]},
+            {
+                "url": OUTSIDE,
+                "exportTo": ["shop"],
+                "tls": {**MUTUAL, "sni": "otel", "caCertificates": "/ca.pem"},
+            },
             {
                 "tls.mode": ("SIMPLE", "MUTUAL"),
                 "tls.sni": ("otel.example.com", "otel"),

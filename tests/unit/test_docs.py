@@ -109,6 +109,12 @@ def test_commands_exist(document: Path) -> None:
 
 
 @EACH
+def test_files_that_are_named_by_their_path_exist(document: Path) -> None:
+    said = re.findall(r"\b(?:components|lab|lua|tests|tools)/[\w/.-]*\w", document.read_text("utf-8"))
+    assert [path for path in said if not list(ROOT.glob(f"{path}*"))] == []
+
+
+@EACH
 def test_settings_that_are_named_by_their_path_exist(document: Path) -> None:
     keys = [f".{setting.key}." for group in settings_reference.groups() for setting in group.settings]
     text = document.read_text("utf-8")

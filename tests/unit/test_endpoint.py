@@ -109,7 +109,7 @@ def test_tls_remains_when_limits_are_removed() -> None:
 
 def test_a_client_certificate_comes_from_files_of_the_proxy() -> None:
     tls = {"mode": "MUTUAL", "caCertificates": "/c/ca.pem", **FILES}
-    rule = specs("https://collector.example.com", tls=tls)["DestinationRule"]
+    rule = specs("https://collector.example.com", tls=tls, exportTo=["shop"])["DestinationRule"]
     assert rule["trafficPolicy"]["tls"] == {
         "mode": "MUTUAL",
         **named("collector.example.com"),
@@ -366,8 +366,21 @@ def test_a_bad_url_is_refused(url: str, expected: str) -> None:
         ),
         (
             "https://example.com",
-            {"tls": {"mode": "MUTUAL", "privateKey": "/k"}},
+            {"tls": {"mode": "MUTUAL", "privateKey": "/k"}, "exportTo": ["shop"]},
             [("egress.tls.client_certificate", "missing, mode MUTUAL needs it")],
+        ),
+        (
+            "https://example.com",
+            {"tls": {"mode": "MUTUAL", **FILES}},
+            [
+                (
+                    "egress.export_to",
+                    (
+                        "missing, mode MUTUAL needs it: every workload that sees the entry shows the client "
+                        "certificate to the collector, and without this that is every workload of the mesh"
+                    ),
+                )
+            ],
         ),
         (
             "https://example.com",

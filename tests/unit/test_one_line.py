@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from components import render
+from components.render import files as render_files
 from components.settings.models import Capture
 from components.settings.validation import Spelling, parse, spelled
 
@@ -40,7 +41,7 @@ def others(default: Any) -> list[Any]:
             return [[*default, text] for text in OTHER_TEXTS]
         case str():
             return list(OTHER_TEXTS)
-    return [1] if default is None else [default - 1, default + 1]
+    return [1, "json"] if default is None else [default - 1, default + 1]
 
 
 def nested(path: Setting, value: Any) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def rendered(project: Path, out: Path, capture: dict[str, Any]) -> dict[str, lis
     }
     # JSON is YAML.
     (project / "stacks" / "Pulumi.dev.yaml").write_text(json.dumps({"config": config}), "utf-8")
-    files = render.write(render.manifests(project, "dev"), out, stack="dev")
+    files = render_files.write(render.manifests(project, "dev"), out, stack="dev")
     return {file.name: file.read_text("utf-8").splitlines() for file in files}
 
 

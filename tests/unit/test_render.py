@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from components import render
 from components.istio.read import captures
 from components.istio.script import MAX_SCRIPT_BYTES
+from components.render import files as render_files
+from components.render.__main__ import main
 from components.render.stack_file import Loader
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +51,7 @@ def configure(project: Path, text: str) -> None:
 
 
 def run(project: Path, out: Path, stack: str = "dev") -> int:
-    return render.main(["--project", str(project), "--stack", stack, "--out", str(out)])
+    return main(["--project", str(project), "--stack", stack, "--out", str(out)])
 
 
 def without_scripts(value: Any) -> Any:
@@ -137,7 +139,7 @@ def test_files_that_are_no_longer_declared_are_removed_and_others_left_alone(
     out = tmp_path / "out"
     run(project, out)
     (out / "kustomization.yaml").write_text("resources: []\n", "utf-8")
-    (out / "notes.txt").write_text(f"{render.MARK}\n", "utf-8")
+    (out / "notes.txt").write_text(f"{render_files.MARK}\n", "utf-8")
     configure(project, SOUND.replace("{w:", "{v:"))
     assert run(project, out) == 0
     assert sorted(path.name for path in out.iterdir()) == [
@@ -158,6 +160,66 @@ def test_a_file_of_somebody_else_is_not_overwritten(
     told = f"{mine}: not written by render and left alone: move it, or render to another folder\n"
     assert capsys.readouterr().err == told
     assert [path.name for path in tmp_path.glob("*.yaml")] == [mine.name]
+
+
+def test_a_folder_belongs_to_the_stack_that_was_rendered_to_it(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(project, out) == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    shutil.copy(project / "stacks" / "Pulumi.dev.yaml", project / "stacks" / "Pulumi.prod.yaml")
+    capsys.readouterr()
+    assert run(project, out, stack="prod") == 1
+    assert capsys.readouterr().err == (
+        f"{out}: holds what was rendered from stack astra-istio-instrumentation/dev: "
+        "render to another folder, or remove those files first\n"
+    )
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_a_folder_belongs_to_the_project_of_the_stack_too(project: Path, tmp_path: Path) -> None:
+    out, pulumi_yaml = tmp_path / "out", project / "Pulumi.yaml"
+    assert run(project, out) == 0
+    pulumi_yaml.write_text(pulumi_yaml.read_text("utf-8").replace("name: astra-", "name: other-"), "utf-8")
+    configure(project, SOUND.replace("{w:", "{v:"))
+    assert run(project, out) == 1
+    assert len(list(out.glob("*-w.yaml"))) == 1
+
+
+@pytest.mark.parametrize("name", [".{}.tmp", "{}"])
+def test_a_planted_link_is_not_written_through(project: Path, tmp_path: Path, name: str) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    assert run(project, out) == 0
+    for path in [*out.iterdir()]:
+        elsewhere.write_bytes(path.read_bytes())
+        link = out / name.format(path.name)
+        link.unlink(missing_ok=True)
+        link.symlink_to(elsewhere)
+    configure(project, SOUND.replace("app: w", "app: other"))
+    before = elsewhere.read_bytes()
+    assert run(project, out) == 0
+    assert elsewhere.read_bytes() == before
+    rendered = list(out.glob("[A-Z]*.yaml"))
+    assert len(rendered) == 3
+    assert not any(path.is_symlink() for path in rendered)
+
+
+def test_a_rendering_leaves_no_other_file_and_its_files_can_be_read_by_whom_the_umask_lets(
+    project: Path, tmp_path: Path
+) -> None:
+    assert run(project, tmp_path / "out") == 0
+    (tmp_path / "usual").touch()
+    files = list((tmp_path / "out").iterdir())
+    assert {path.suffix for path in files} == {".yaml"}
+    assert {path.stat().st_mode for path in files} == {(tmp_path / "usual").stat().st_mode}
+
+
+def test_no_name_of_an_object_leads_out_of_the_folder(tmp_path: Path) -> None:
+    config_map = {"kind": "ConfigMap", "metadata": {"name": "../../escaped", "namespace": "n"}}
+    with pytest.raises(render.RenderError, match=r"cannot name a file, expected no '/'$"):
+        render_files.write([config_map], tmp_path / "out", stack="dev")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_the_program_refuses_is_refused_with_its_words_and_nothing_is_written(
@@ -307,7 +369,7 @@ def test_no_two_objects_share_a_file(project: Path, tmp_path: Path) -> None:
         "two": {"namespace": "a-b", "filterName": "c"},
     }
     configure(project, SOUND.replace("{w: {namespace: shop, labels: {app: w}}}", str(workloads)))
-    files = render.write(render.manifests(project, "dev"), tmp_path / "out", stack="dev")
+    files = render_files.write(render.manifests(project, "dev"), tmp_path / "out", stack="dev")
     assert [file.name for file in files if file.name.startswith("EnvoyFilter")] == [
         "EnvoyFilter.a.b-c.yaml",
         "EnvoyFilter.a-b.c.yaml",
@@ -319,16 +381,16 @@ def test_no_two_objects_share_a_file(project: Path, tmp_path: Path) -> None:
     | st.sampled_from(["1e3", "12e34567", "0o17", "on", "1_000", "0x1F", "12:30", "~", "", "2026-01-31"])
 )
 def test_strings_stay_strings_in_every_version_of_yaml(text: str) -> None:
-    written = render.to_yaml({"label": text})
+    written = render_files.to_yaml({"label": text})
     assert yaml.safe_load(written) == {"label": text}
     assert yaml.load(written, Loader) == {"label": text}  # noqa: S506 - a SafeLoader
 
 
 def test_an_object_without_a_namespace_is_written_too(tmp_path: Path) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-    assert render.write([namespace], tmp_path, stack="dev") == [tmp_path / "Namespace.shop.yaml"]
+    assert render_files.write([namespace], tmp_path, stack="dev") == [tmp_path / "Namespace.shop.yaml"]
 
 
 def test_an_object_without_a_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(render.RenderError, match=r"^ConfigMap: metadata.name is missing"):
-        render.write([{"apiVersion": "v1", "kind": "ConfigMap"}], tmp_path, stack="dev")
+        render_files.write([{"apiVersion": "v1", "kind": "ConfigMap"}], tmp_path, stack="dev")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from components import render
+from components.render.__main__ import main
 
 Write = Callable[..., Path]
 
@@ -28,7 +29,7 @@ def project(tmp_path: Path) -> Write:
 
 
 def run(project: Path, out: Path) -> int:
-    return render.main(["--project", str(project), "--stack", "dev", "--out", str(out)])
+    return main(["--project", str(project), "--stack", "dev", "--out", str(out)])
 
 
 def rendered(out: Path) -> list[str]:
@@ -53,7 +54,7 @@ def test_objects_of_each_provider_have_a_folder_of_its_name_and_those_of_none_ha
     assert rendered(out) == files
     first_line = (out / "west" / "Namespace.shop.yaml").read_text("utf-8").splitlines()[0]
     assert first_line == (
-        "# Rendered by astra_istio.render from stack dev, provider west: "
+        "# Rendered by astra_istio.render from stack acme/dev, provider west: "
         "change its configuration, not this file."
     )
     assert len(render.manifests(folder, "dev")) == 3
@@ -72,6 +73,18 @@ def test_the_files_of_a_provider_that_is_gone_are_removed_and_other_folders_left
         "other/east/Namespace.shop.yaml",
         "west/Namespace.shop.yaml",
     ]
+
+
+def test_nothing_is_written_where_the_folder_of_one_provider_may_not_be(
+    project: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    out.mkdir()
+    (out / "west").symlink_to(elsewhere)
+    assert run(project(NAMESPACES.format(clusters="'east', 'west'")), out) == 1
+    assert capsys.readouterr().err.startswith(f"{out / 'west'}: is a link, expected a folder")
+    assert rendered(out) == rendered(elsewhere) == []
 
 
 def test_a_providers_name_that_cannot_name_a_folder_is_refused(

@@ -199,12 +199,42 @@ def test_another_path_of_the_collector_is_told_as_its_whole_url(
     assert section(text, "Settings") == [
         [
             "collectorUrl",
-            "http://otel.obs:4318/v1/traces",
-            "http://otel.obs:4318/in/v1/traces",
+            "`http://otel.obs:4318/v1/traces`",
+            "`http://otel.obs:4318/in/v1/traces`",
             "shop/checkout, shop/orders",
         ]
     ]
     assert [row[0] for row in section(text, "Objects")] == ["EnvoyFilter"]
+
+
+def test_no_setting_and_no_branch_becomes_markup(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    branch = "<img/src=x>@team`|"
+    git(project, "branch", branch)
+    name = "<b>[x](http://evil.example)</b>```|"
+    configure(project, f"{STACK}  capture: {{scopeName: '{name}'}}\n")
+    text = reviewed(project, capsys, "--base", branch)
+    assert text.startswith("# Stack dev: from ``<img/src=x>@team`\\|`` (")
+    assert section(text, "Settings")[0][2] == "````<b>[x](http://evil.example)</b>```\\|````"
+    assert text.endswith("\n````\n")
+    assert len(re.findall("^ *````", text, re.MULTILINE)) == 2
+
+
+def test_nothing_of_a_change_acts_on_a_terminal(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = project / "__main__.py"
+    declared = (
+        "from pulumi_kubernetes.core.v1 import ConfigMap\n"
+        "metadata = {'name': 'c', 'namespace': 'n'}\n"
+        "ConfigMap('c', metadata=metadata, data={'k': 'a\\u202e\\u009b31m\\n```'})\n"
+    )
+    program.write_text(program.read_text("utf-8") + declared, "utf-8")
+    text = reviewed(project, capsys)
+    assert "a\\u202e" in text
+    assert re.search(r"[^\n -~]", text) is None
+    file = tmp_path / "review.md"
+    assert run(project, "--out", str(file)) == 0
+    assert file.read_text("utf-8") == text
 
 
 def test_the_base_is_rendered_by_its_own_code(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -341,6 +371,18 @@ def test_the_exit_status_tells_of_changes_where_it_is_asked_to(
     assert run(project, "--exit-code", "--out", str(tmp_path / "new" / "review.md")) == 1
     printed = capsys.readouterr().out
     assert (tmp_path / "new" / "review.md").read_text("utf-8") == printed[printed.rindex("# Stack dev:") :]
+
+
+@pytest.mark.parametrize("target", ["victim", "missing", "/dev/null"])
+def test_a_review_is_not_written_through_a_link(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    (tmp_path / "victim").write_text("mine", "utf-8")
+    link = tmp_path / "review.md"
+    link.symlink_to(tmp_path / target)
+    told = f"review: {link}: is no file of its own. Next: say another OUT"
+    assert refused(project, capsys, "--out", str(link)) == [told]
+    assert (tmp_path / "victim").read_text("utf-8") == "mine"
 
 
 def test_nothing_is_left_behind(project: Path, temporary: Path) -> None:

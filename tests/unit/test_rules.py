@@ -396,3 +396,32 @@ def test_a_capture_at_a_waypoint_and_at_sidecars_of_one_namespace_is_allowed_wit
     ]
     assert pair({**X, "directions": ["outbound"]}, WAYPOINT) == []
     assert pair({**X, "namespace": "m"}, WAYPOINT) == []
+
+
+NO_PROTOBUF = (
+    "got protobuf, expected json with compatibility: guide, as the guide's script sends JSON: "
+    "leave encoding out"
+)
+
+
+@pytest.mark.parametrize(
+    ("stack", "workload", "place"),
+    [
+        ({"compatibility": "guide", "export": {"encoding": "protobuf"}}, {}, "capture"),
+        ({"export": {"encoding": "protobuf"}}, {"compatibility": "guide"}, "workloads.w.capture"),
+        ({}, {"compatibility": "guide", "export": {"encoding": "protobuf"}}, "workloads.w.capture"),
+    ],
+    ids=["of the stack", "of both", "of a workload"],
+)
+def test_the_guides_form_of_spans_is_refused_in_protobuf(
+    stack: dict[str, Any], workload: dict[str, Any], place: str
+) -> None:
+    values = {
+        "sensorId": SENSOR_ID,
+        "collectorUrl": "http://otel.obs:4318",
+        "capture": stack,
+        "workloads": {"w": {"namespace": "n", "labels": {}, "capture": workload}},
+    }
+    with pytest.raises(SettingsError) as refusal:
+        check(TrafficCaptureSettings, values, Spelling.CONFIG)
+    assert list(refusal.value.problems) == [f"{place}.export.encoding: {NO_PROTOBUF}"]

@@ -471,6 +471,10 @@ def test_a_key_of_ours_in_another_namespace_is_refused_with_the_right_one() -> N
         "http://user:hun/ter2@a.b:4318",
         "http://hunter2@a.b:4318",
         "user:hunter2@a.b:4318",
+        "https://user:hun#ter2@a.b",
+        "https://user:hun?ter2@a.b",
+        "https://user:hunter2%40a.b",
+        "https://user:hun@ter2@a.b",
         "http://a.b:4318/x?token=hunter2",
         "http://a.b:4318/x#hunter2",
     ],
@@ -482,8 +486,34 @@ def test_what_may_be_a_password_in_a_url_is_not_repeated(url: str) -> None:
     assert "ter2" not in problem
 
 
-def test_a_password_in_a_url_of_another_type_is_not_repeated() -> None:
-    assert "hunter2" not in shown(["http://user:hunter2@a.b"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["http://user:hunter2@a.b"],
+        "user:hunter2@a.b",
+        "hunter2%40a.b",
+        {"url": "http://user:hun/ter2@a.b", "x": ["https://u:hunter2@h"]},
+        {"apiKey": "hunter2"},
+        {"db_password": "hunter2"},
+        "https://a.b/x?token=hunter2",
+        "Bearer hunter2",
+        "authorization: Basic hunter2",
+        "-----BEGIN PRIVATE KEY-----\nhunter2",
+        "eyJhbGciOiJub25lIn0.hunter2.",
+        "sk_live_hunter2",
+        "ghp_hunter2",
+        "xoxb-hunter2",
+        "AKIAhunter2",
+    ],
+    ids=str,
+)
+def test_what_may_be_a_secret_is_not_repeated(value: object) -> None:
+    assert not re.search("hun|ter2", shown(value))
+
+
+@pytest.mark.parametrize("value", ["http://a.b:4318", "/static*", ["x-request-id"], 7, None, {"app": "w"}])
+def test_what_is_none_is_repeated(value: object) -> None:
+    assert shown(value) == repr(value)
 
 
 def test_the_message_lists_all_problems() -> None:
