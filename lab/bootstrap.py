@@ -112,21 +112,34 @@ def build(
     }
 
 
+def captures(manifests: Iterable[Json]) -> list[Capture]:
+    """What each capture filter for pods applies to: a pod with just the labels that it selects, a context."""
+    return [
+        Capture(Workload(manifest["metadata"]["namespace"], _selector(manifest)), context)
+        for manifest in manifests
+        if manifest["kind"] in ("EnvoyFilter", "TrafficExtension") and "targetRefs" not in manifest["spec"]
+        for context in _contexts(manifest)
+    ]
+
+
+def _contexts(manifest: Json) -> list[str]:
+    spec: Json = manifest["spec"]
+    if manifest["kind"] == "EnvoyFilter":
+        return list(dict.fromkeys(patch["match"]["context"] for patch in spec["configPatches"]))
+    said = {match["mode"] for match in spec["match"]}
+    return [context for context, modes in _MODES.items() if said & modes]
+
+
 def first_capture(manifests: Iterable[Json]) -> Capture:
-    """What the first capture filter applies to: a pod with just the labels that it selects by, and a context.
+    """What the first capture filter for pods applies to.
 
     Raises:
-        ValueError: there is no capture filter for pods.
+        ValueError: there is none.
     """
-    for manifest in manifests:
-        spec, kind = manifest["spec"], manifest["kind"]
-        if kind in ("EnvoyFilter", "TrafficExtension") and "targetRefs" not in spec:
-            workload = Workload(manifest["metadata"]["namespace"], _selector(manifest))
-            if kind == "EnvoyFilter":
-                return Capture(workload, spec["configPatches"][0]["match"]["context"])
-            mode = spec["match"][0]["mode"]
-            return Capture(workload, next(context for context, modes in _MODES.items() if mode in modes))
-    raise ValueError("the manifests hold no capture filter for pods")
+    found = captures(manifests)
+    if not found:
+        raise ValueError("the manifests hold no capture filter for pods")
+    return found[0]
 
 
 def http_filters(manifests: Sequence[Json], context: str, workload: Workload) -> list[Json]:

@@ -23,12 +23,17 @@ def main() -> int:
         default=DEFAULT_PORT,
         help="where --serve listens; 0 chooses a free port (default: %(default)s)",
     )
+    parser.add_argument("--show", action="store_true", help="with --serve: print all of each call")
+    parser.add_argument("--no-browser", action="store_true", help="with --serve: open no browser")
     arguments = parser.parse_args()
     try:
         # It takes half a second, in which ctrl-C may come.
         from . import showcase  # noqa: PLC0415
 
-        return showcase.run(arguments.stack, serve=arguments.serve, port=arguments.port)
+        serving = showcase.Serving(
+            port=arguments.port, in_full=arguments.show, browser=not arguments.no_browser
+        )
+        return showcase.run(arguments.stack, serving=serving if arguments.serve else None)
     except KeyboardInterrupt:
         return 130
 

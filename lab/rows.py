@@ -1,58 +1,128 @@
-"""A span as the cells of a line on the screen."""
+"""Captured calls on a terminal: a line or two each, or all of one. Texts are shown, never obeyed."""
 
-import json
-import re
-from typing import Any
+import textwrap
+from collections.abc import Iterable
 
-from .otlp import Span
+from rich.style import Style
+from rich.text import Text as Line
 
-_MASK = "***"
-_MASKED_FIELD = re.compile(r'"([^"]+)"\s*:\s*"?\*\*\*|(?:^|[&?])([^=&?]+)=\*\*\*')
+from components.escaping import printable
+
+from . import layout
+from .calls import Call, Side
+from .compare import Text
+from .layout import Run
+from .page.view import WHY_OMITTED, size
+
+_COLUMNS = (("STATUS", 6), ("HTTP", 4), ("TIME", 9), ("REQUEST", 8), ("RESPONSE", 8))
+_INDENT = sum(width + 2 for _, width in _COLUMNS)
+_WIDE, _CALL = 100, 30  # columns: from where on notes stand beside the request, and what it has then
+_MIN_WORDS = 20
+_MASK = Style(color="black", bgcolor="yellow")
+_STYLES = {"key": "cyan", "string": "green", "number": "magenta", "literal": "magenta", "faint": "dim"}
 
 
-def row(span: Span) -> tuple[str, ...]:
-    """Method and target, HTTP version, status, time, sizes of the bodies, and what is missing of them."""
-    attributes = span.attributes
-    return (
-        target(span),
-        str(attributes["http.flavor"]),
-        str(attributes["http.status_code"]),
-        f"{(span.end_ns - span.start_ns) / 1e6:.1f} ms",
-        _size(attributes.get("http.request.body.size", 0)),
-        _size(attributes.get("http.response.body.size", 0)),
-        "; ".join(_notes(span)),
+def heading(width: int) -> Line:
+    """The line above the rows."""
+    numbers = "".join(f"{name:>{columns}}  " for name, columns in _COLUMNS)
+    rest = f"{'CAPTURED CALL':<{_CALL}}  MASKED, LEFT OUT, CUT" if width >= _WIDE else "CAPTURED CALL"
+    return Line(numbers + rest, style="bold")
+
+
+def row(call: Call, width: int) -> list[Line]:
+    """A call: status, HTTP version, time and sizes of the bodies, the request, and what is missing of it.
+
+    Args:
+        call: what is shown.
+        width: of the terminal, in columns. No line is longer, unless it is a single word.
+    """
+    cells = (
+        str(call.status),
+        str(call.span.attributes.get("http.flavor", "")),
+        f"{call.milliseconds:.1f} ms",
+        size(call.request.size),
+        size(call.response.size),
     )
+    style = "red" if call.status >= 500 or not call.status else "yellow" if call.status >= 400 else ""  # noqa: PLR2004
+    numbers = "".join(f"{cell:>{columns}}  " for cell, (_, columns) in zip(cells, _COLUMNS, strict=True))
+    return _beside(Line(numbers, style), request(call), told(call), width)
 
 
-def target(span: Span) -> str:
+def not_captured(request: str, why_not: str, width: int, style: str) -> list[Line]:
+    """A request that was not captured, and why."""
+    return _beside(Line(" " * _INDENT), request, [why_not], width, style)
+
+
+def request(call: Call) -> str:
     """Method and target."""
-    return " ".join(str(span.attributes[name]) for name in ("http.method", "http.target"))
+    return printable(f"{call.method} {call.target.text}")
 
 
-def _notes(span: Span) -> list[str]:
-    """What of the call is not in the span as it was sent."""
-    attributes = span.attributes
-    masked = _masked_fields(str(attributes["http.target"]))
-    notes = []
-    for side in ("request", "response"):
-        headers = json.loads(str(attributes[f"http.{side}.headers"]))
-        masked += [name for name, value in headers.items() if _MASK in value]
-        masked += _masked_fields(str(attributes[f"http.{side}.body"]))
-        if omitted := attributes.get(f"http.{side}.body.omitted"):
-            notes.append(f"{side} body omitted ({omitted!s})")
-        if attributes.get(f"http.{side}.body.truncated"):
-            notes.append(f"{side} body cut")
-    return ([f"masked {', '.join(dict.fromkeys(masked))}"] if masked else []) + notes
+def told(call: Call) -> list[str]:
+    """What of a call is not in its span as it was sent."""
+    masked = [printable(name) for name in call.masked()]
+    notes = [f"masked {', '.join(masked)}"] if masked else []
+    return notes + call.notes()
 
 
-def _masked_fields(text: str) -> list[str]:
-    return [json_name or form_name for json_name, form_name in _MASKED_FIELD.findall(text)]
+def _beside(numbers: Line, request: str, notes: Iterable[str], width: int, style: str = "") -> list[Line]:
+    """The request, and its notes: beside it in a wide terminal, else below it."""
+    room = max(_MIN_WORDS, width - _INDENT)
+    shown = request if len(request) <= room else request[: room - 1] + "…"
+    if width >= _WIDE and len(shown) <= _CALL:
+        indent = _INDENT + _CALL + 2
+        first, *others = wrapped("; ".join(notes), width - indent) or [""]
+        shown = f"{shown:<{_CALL}}  {first}".rstrip()
+    else:
+        indent = _INDENT
+        others = [line for note in notes for line in wrapped(note, room)]
+    return [numbers.append(shown, style), *(Line(" " * indent + line, style or "dim") for line in others)]
 
 
-def _size(count: Any) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000 or unit == "MB":  # noqa: PLR2004
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of whole words."""
+    return textwrap.wrap(text, max(_MIN_WORDS, width), break_long_words=False, break_on_hyphens=False)
+
+
+def in_full(call: Call) -> list[Line]:
+    """All of a call: ids, headers and bodies laid out by their form, each masked place marked, and why."""
+    span = call.span
+    lines = [Line(f"  trace {span.trace_id}  span {span.span_id}", style="dim")]
+    for name, side in (("Request", call.request), ("Response", call.response)):
+        lines.append(Line(f"  {name}", style="bold"))
+        for header, text in side.headers.items():
+            lines.append(Line(f"    {printable(header)}: ", style="cyan").append_text(_runs(_plain(text))))
+        lines += _body(side)
+    lines += [
+        Line(f"  {printable(where)}: masked for its {mark.why}, {printable(mark.name)}", style="dim")
+        for where, _, text in call.texts()
+        for mark in text.marks
+    ]
+    return lines
+
+
+def _body(side: Side) -> list[Line]:
+    lines = []
+    if side.omitted:
+        lines.append(Line(f"    left out: {side.omitted}. {WHY_OMITTED.get(side.omitted, '')}", style="dim"))
+    if side.raw or side.body.text:
+        body = (
+            layout.hexadecimal(side.raw)
+            if side.raw
+            else layout.lay_out(side.body.text, side.content_type, side.body.marks)
+        )
+        lines.append(Line(f"    {body.form}, {size(side.size)}{', cut' if side.is_cut else ''}", style="dim"))
+        for line in _runs(body.runs).split("\n"):
+            line.pad_left(4)
+            lines.append(line)
+    return lines
+
+
+def _plain(text: Text) -> list[Run]:
+    return layout.plain(text.text, text.marks)
+
+
+def _runs(runs: Iterable[Run]) -> Line:
+    return Line.assemble(
+        *((run.text, _STYLES.get(run.style, "") if run.mark is None else _MASK) for run in runs)
+    )

@@ -81,8 +81,8 @@ class AstraIstio(ComponentProvider):
 
 def _spelled(workloads: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
     return {
-        workload: {to_camel(key): value for key, value in found.items()}
-        for workload, found in workloads.items()
+        workload: {to_camel(key): value for key, value in outputs.items()}
+        for workload, outputs in workloads.items()
     }
 
 

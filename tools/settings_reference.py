@@ -134,14 +134,14 @@ def _nested(annotation: Any) -> tuple[type[BaseModel] | None, str]:
 
 def shown_by(folders: Sequence[str] = TESTS) -> Mapping[str, list[EnvoyTest]]:
     """The tests with a ``setting`` mark, by the settings that it names."""
-    found = defaultdict[str, list[EnvoyTest]](list)
+    tests = defaultdict[str, list[EnvoyTest]](list)
     for folder in folders:
         for path in sorted((ROOT / folder).glob("test_*.py")):
             for function in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                     for key in _marks(function):
-                        found[key].append(EnvoyTest(path.relative_to(ROOT).as_posix(), function.name))
-    return found
+                        tests[key].append(EnvoyTest(path.relative_to(ROOT).as_posix(), function.name))
+    return tests
 
 
 def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
@@ -153,10 +153,10 @@ def _marks(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
 
 def page() -> str:
     """The whole page."""
-    found = list(groups())
+    every_group = list(groups())
     overview = ["| setting | default |", "|---|---|"]
     sections, lists = list[str](), list[str]()
-    for group in found:
+    for group in every_group:
         sections.append(_heading(group))
         for setting in group.settings:
             overview.append(f"| [`{setting.key}`](#{_anchor(setting.key)}) | {_default(setting)} |")
@@ -164,7 +164,7 @@ def page() -> str:
             if _is_long(setting.field.default):
                 lists.append(_long_default(setting))
     long_defaults = ["## Long defaults\n", *lists]
-    parts = [_HEAD, "\n".join(overview) + "\n", *sections, _in_python(), *long_defaults, _tests(found)]
+    parts = [_HEAD, "\n".join(overview) + "\n", *sections, _in_python(), *long_defaults, _tests(every_group)]
     return "\n".join(parts)
 
 
@@ -252,10 +252,10 @@ def _in_python() -> str:
     return "## In Python\n\n" + "\n".join(lines) + "\n"
 
 
-def _tests(found: Sequence[Group]) -> str:
+def _tests(every_group: Sequence[Group]) -> str:
     tests = shown_by()
     rows = ["| setting | what its tests show |", "|---|---|"]
-    for setting in (setting for group in found for setting in group.settings):
+    for setting in (setting for group in every_group for setting in group.settings):
         shown = "; ".join(
             f"{test.sentence} ([{Path(test.file).name}](../{test.file}))"
             for test in tests.get(setting.key, [])

@@ -8,15 +8,7 @@ from typing import Any, NamedTuple
 
 import pulumi
 
-from ..settings.models import (
-    Direction,
-    Egress,
-    Limits,
-    Location,
-    TargetKind,
-    TargetRef,
-    TlsMode,
-)
+from ..settings.models import Direction, Egress, Limits, Location, TargetKind, TargetRef, TlsMode
 from .endpoint import Collector, Registry
 from .names import (
     ENVOY_FILTER,
@@ -30,9 +22,6 @@ from .names import (
     Manifest,
 )
 from .script import Script
-
-MAX_INLINE_CODE_BYTES = 65536
-"""What TrafficExtension takes (istio/api, extensions/v1alpha1/traffic_extension.proto)."""
 
 _PORT_NAME = "http-otlp"
 
@@ -92,13 +81,8 @@ class Attachment(NamedTuple):
     def is_whole(self) -> bool:
         """Whether it takes in a whole namespace, or whole waypoints or gateways."""
         if self.target_refs:
-            return any(is_proxy(ref.kind) for ref in self.target_refs)
+            return any(ref.kind.is_proxy for ref in self.target_refs)
         return isinstance(self.labels, Mapping) and not self.labels
-
-
-def is_proxy(kind: TargetKind) -> bool:
-    """Whether a target is a gateway or waypoint, and not a service behind one."""
-    return kind in {TargetKind.GATEWAY, TargetKind.GATEWAY_CLASS}
 
 
 def service_entry(collector: Collector, egress: Egress, identity: Identity) -> Manifest:
@@ -128,7 +112,7 @@ def destination_rule(collector: Collector, egress: Egress, identity: Identity) -
     if not policy:
         return None
     if collector.registry is Registry.KUBERNETES:
-        # The Service's other ports are none of our business.
+        # The Service may have other ports, which this must not change.
         policy = {"portLevelSettings": [{"port": {"number": collector.service_port}, **policy}]}
     spec = {"host": collector.service_host, **_export_to(egress), "trafficPolicy": policy}
     return _manifest(NETWORKING, "DestinationRule", identity, spec)

@@ -112,7 +112,7 @@ class Capture:
     @property
     def cluster(self) -> str:
         """Envoy's name of the cluster that the script exports to; empty where the script does not say."""
-        return str(next((found["collector"]["cluster"] for found in self.settings if found), ""))
+        return str(next((settings["collector"]["cluster"] for settings in self.settings if settings), ""))
 
     @property
     def host(self) -> str:
@@ -220,14 +220,14 @@ class Entry:
 
 def entries(manifests: Iterable[Manifest]) -> dict[str, Entry]:
     """The ways to collectors among manifests, by ``namespace/name``."""
-    found: dict[str, Entry] = {}
+    by_name: dict[str, Entry] = {}
     # A ServiceEntry knows the address, so it is read first.
     for manifest in sorted(own(manifests), key=lambda manifest: str(manifest["kind"]), reverse=True):
         metadata = manifest["metadata"]
         if manifest["kind"] in ENTRY_KINDS:
             name = f"{metadata['namespace']}/{metadata['name']}"
-            found.setdefault(name, Entry(metadata["namespace"])).read(manifest)
-    return found
+            by_name.setdefault(name, Entry(metadata["namespace"])).read(manifest)
+    return by_name
 
 
 def expects_tls(manifests: Iterable[Manifest], host: str) -> bool:

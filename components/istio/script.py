@@ -23,6 +23,9 @@ MAX_SCRIPT_BYTES = 48 * 1024
 """What the script may grow to, with the default settings. A filter chain has four copies of it, and each of
 its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. Istio's TrafficExtension refuses 64 KiB."""
 
+MAX_INLINE_CODE_BYTES = 65536
+"""What TrafficExtension takes (istio/api, extensions/v1alpha1/traffic_extension.proto)."""
+
 # Each requires only modules before it; `main` makes the hooks, and the loader calls them.
 MODULES = (
     "report",
@@ -160,7 +163,7 @@ def uncommented(source: str) -> str:
     Args:
         source: Lua without long strings and long comments: ``lua/``'s.
     """
-    code = _STRING_OR_COMMENT.sub(lambda found: found[1] or "", _COMMENT_LINE.sub("", source))
+    code = _STRING_OR_COMMENT.sub(lambda match: match[1] or "", _COMMENT_LINE.sub("", source))
     return re.sub("\n{3,}", "\n\n", code)
 
 

@@ -1,29 +1,23 @@
-"""Write the manifests that a stack declares, without the Pulumi engine: for CI, GitOps and reviewers.
+"""A project's program, run in process with a stack's configuration as the engine would hand it over.
 
-``python -m astra_istio.render --stack dev --out DIR`` runs a project's own ``__main__.py`` in process, with
-the stack's configuration as the engine would hand it over, and writes each Kubernetes object that it declares
-to a file of its own; objects of a Kubernetes provider that the program makes, in a folder of that provider's
-name. What the engine or the program refuses is refused here, in the program's words. As there is no engine to
-ask, outputs of other stacks come from ``stack-references.yaml`` beside ``Pulumi.yaml``.
+What the engine or the program refuses is refused here, in the program's words. As there is no engine to ask,
+outputs of other stacks come from ``stack-references.yaml`` beside ``Pulumi.yaml``.
 """
 
-import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import re
 import runpy
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
 import pulumi
-import yaml
 from google.protobuf import struct_pb2
 from pulumi.runtime import Mocks, Settings, configure, set_all_config
 from pulumi.runtime.mocks import MockMonitor
@@ -31,13 +25,9 @@ from pulumi.runtime.proto import engine_pb2, resource_pb2
 from pulumi.runtime.rpc import deserialize_properties
 from pulumi.runtime.stack import run_in_stack
 
-from ..escaping import write as write_text
 from ..istio.names import Manifest
 from ..settings.validation import SettingsError
-from . import safe_file, stack_file
-
-MARK = "# Rendered by astra_istio.render"
-"""How the first line of a rendered file begins: such files may be replaced and removed, others may not."""
+from . import stack_file
 
 
 class RenderError(Exception):
@@ -96,7 +86,7 @@ def render(project: Path, stack: str) -> Rendered:
     if refused:
         raise RenderError("\n".join(refused))
     clusters = {
-        provider: sorted(objects, key=_identity) for provider, objects in sorted(recorder.objects.items())
+        provider: sorted(objects, key=identity) for provider, objects in sorted(recorder.objects.items())
     }
     return Rendered(
         f"{configuration.project}/{stack}", clusters, [*configuration.warnings, *recorder.warnings]
@@ -195,26 +185,7 @@ def _whole_numbers(value: Any) -> Any:
     return [_whole_numbers(item) for item in value] if isinstance(value, list) else value
 
 
-class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
-    """YAML that every version of it reads alike, with the script as a literal block."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        del data
-        return True
-
-
-def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _represent_text)
-# PyYAML knows YAML 1.1, misses these numbers of YAML 1.2, and would leave such strings without quotes.
-_Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(f"^(?:{stack_file.FLOAT}|0o[0-7]+)$"), stack_file.NUMBER_STARTS
-)
-
-
-def _identity(manifest: Manifest) -> tuple[str, ...]:
+def identity(manifest: Manifest) -> tuple[str, ...]:
     """Kind, namespace and name; a program may declare objects of its own that have no namespace."""
     metadata = manifest.get("metadata", {})
     if "name" not in metadata:
@@ -225,135 +196,3 @@ def _identity(manifest: Manifest) -> tuple[str, ...]:
     if any("/" in part or "\0" in part for part in identity):
         raise RenderError(f"{identity}: cannot name a file, expected no '/'")
     return identity
-
-
-def write_clusters(clusters: Mapping[str, Sequence[Manifest]], out: Path, *, stack: str) -> list[Path]:
-    """Write the manifests of each provider by :func:`write`, those of the default provider to ``out`` itself.
-
-    Folders that an earlier call made for a provider of this stack which is gone are emptied too. Nothing is
-    written where a folder belongs to another stack.
-
-    Args:
-        clusters: what :func:`render` returned.
-        out: the folder; made if it does not exist.
-        stack: the stack, ``PROJECT/STACK``, for the first line of the files.
-
-    Raises:
-        RenderError: there are files that this function did not write for the same stack and provider, or a
-            folder cannot be written to.
-    """
-    try:
-        gone = {
-            path.parent.name
-            for path in out.glob("*/*.yaml")
-            if _begins_with(path, _first_line(stack, path.parent.name))
-        }
-        folders = [
-            _Folder(clusters.get(provider, []), out / provider, stack, provider)
-            for provider in sorted(gone | clusters.keys())
-        ]
-        problems = [problem for folder in folders for problem in folder.problems()]
-        if problems:
-            raise RenderError("\n".join(problems))
-        return [file for folder in folders for file in folder.write()]
-    except OSError as error:
-        raise RenderError(f"{error.filename}: {error.strerror}") from None
-
-
-def _first_line(stack: str, provider: str) -> str:
-    of_provider = f", provider {provider}" if provider else ""
-    return f"{MARK} from stack {stack}{of_provider}: change its configuration, not this file.\n"
-
-
-class _Folder:
-    """The folder of one provider's manifests."""
-
-    def __init__(self, manifests: Sequence[Manifest], path: Path, stack: str, provider: str) -> None:
-        self.path = path
-        self.is_of_provider = bool(provider)
-        self.first_line = _first_line(stack, provider)
-        # A namespace has no dot, and a kind has a namespace or has none, so no two objects share a file.
-        self.texts = {
-            path / f"{'.'.join(_identity(manifest))}.yaml": self.first_line + to_yaml(manifest)
-            for manifest in manifests
-        }
-        self.existing = sorted(path.glob("*.yaml"))
-        self.rendered = {file for file in self.existing if _begins_with(file, MARK)}
-
-    def problems(self) -> Iterator[str]:
-        """Why it may not be written to, a line each."""
-        if self.is_of_provider and self.path.is_symlink():
-            yield f"{self.path}: is a link, expected a folder: remove it, or render to another folder"
-            return
-        for file in self.existing:
-            if file not in self.rendered and file in self.texts:
-                yield f"{file}: not written by render and left alone: move it, or render to another folder"
-        others = [file for file in sorted(self.rendered) if not _begins_with(file, self.first_line)]
-        if others:
-            found = others[0].read_text("utf-8", "replace").partition("\n")[0]
-            owner = found.removeprefix(f"{MARK} from ").partition(": ")[0]
-            yield (
-                f"{self.path}: holds what was rendered from {owner}: render to another folder, or remove "
-                "those files first"
-            )
-
-    def write(self) -> list[Path]:
-        """Write a file per manifest, and remove what an earlier call wrote and is no longer declared."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        for file, text in self.texts.items():
-            safe_file.replace(file, text)
-        for file in self.rendered - self.texts.keys():
-            file.unlink()
-        return list(self.texts)
-
-
-def write(manifests: Sequence[Manifest], out: Path, *, stack: str) -> list[Path]:
-    """Write what :func:`manifests` returned as :func:`write_clusters` does, all of it into one folder."""
-    return write_clusters({"": manifests}, out, stack=stack)
-
-
-def _begins_with(path: Path, text: str) -> bool:
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(len(text)) == text.encode()
-
-
-def to_yaml(manifest: Manifest) -> str:
-    """A manifest as YAML: keys sorted, one text for one manifest."""
-    text = yaml.dump(manifest, Dumper=_Dumper, allow_unicode=True, width=1000)
-    assert isinstance(text, str)  # noqa: S101 - without a stream it is
-    return text
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Render a stack to files; the exit status is 1 if it cannot be rendered."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {__package__}",
-        description="Write the manifests that a stack declares, one file each, without the Pulumi engine.",
-        epilog="Files of earlier runs in DIR that are no longer declared are removed, others are left "
-        "alone. Nothing is written if the configuration is bad: exit status 1, and a line per problem.",
-    )
-    parser.add_argument(
-        "--stack", required=True, metavar="NAME", help="stack to render: NAME of Pulumi.NAME.yaml"
-    )
-    parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the manifests")
-    parser.add_argument(
-        "--project", default=Path(), metavar="DIR", type=Path, help="folder of Pulumi.yaml (default: here)"
-    )
-    options = parser.parse_args(arguments)
-    silence_abandoned_tasks()
-    # The process ends soon, and collecting what a thousand workloads leave behind doubles its time.
-    gc.disable()
-    sys.tracebacklimit = 1  # and Pulumi takes down the whole stack of calls for each resource, for displays
-    try:
-        rendered = render(options.project, options.stack)
-        files = write_clusters(rendered.clusters, options.out, stack=rendered.stack)
-    except RenderError as error:
-        write_text(sys.stderr, f"{error}\n")
-        return 1
-    finally:
-        del sys.tracebacklimit
-    write_text(sys.stderr, "".join(f"warning: {warning}\n" for warning in rendered.warnings))
-    write_text(sys.stdout, "".join(f"{file}\n" for file in files))
-    return 0

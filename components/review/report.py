@@ -1,8 +1,8 @@
 """Changes as Markdown that also reads well in a terminal. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from ..escaping import in_markdown
+from ..markdown import table
 from .changes import Changes
 
 _SHOWN_NAMES = 8
@@ -19,7 +19,7 @@ def summary(changes: Changes) -> str:
             table(
                 "Settings",
                 ("setting", "from", "to", "of"),
-                [(*key, _names(found)) for key, found in changes.settings.items()],
+                [(*key, _names(names)) for key, names in changes.settings.items()],
             )
         )
     if changes.scripts:
@@ -27,29 +27,17 @@ def summary(changes: Changes) -> str:
             table(
                 "Script",
                 ("from", "to", "workloads"),
-                [(*key, _names(found)) for key, found in changes.scripts.items()],
+                [(*key, _names(names)) for key, names in changes.scripts.items()],
             )
         )
     objects = [
-        (kind, what, _names(found))
+        (kind, what, _names(names))
         for kind, by_what in sorted(changes.objects.items())
-        for what, found in by_what.items()
+        for what, names in by_what.items()
     ]
     if objects:
         tables.append(table("Objects", ("kind", "", "namespace/name"), objects))
     return "\n".join(tables) or "No changes.\n"
-
-
-def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns, under a heading."""
-    cells = [header, *([in_markdown(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
-        for row in cells
-    ]
-    lines.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
-    return "\n".join([f"## {title}", "", *lines, ""])
 
 
 def without_repeats(diff: str) -> str:
@@ -67,6 +55,6 @@ def without_repeats(diff: str) -> str:
     return "".join(shown)
 
 
-def _names(found: Sequence[str]) -> str:
-    more = len(found) - _SHOWN_NAMES
-    return ", ".join(found[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_NAMES
+    return ", ".join(names[:_SHOWN_NAMES]) + (f" and {more} more" if more > 0 else "")

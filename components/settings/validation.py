@@ -7,16 +7,16 @@ import difflib
 import json
 import re
 import types
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema, core_schema
+
+from .value_types import OrOutput, Rule, is_output
 
 _SHOWN_CHARACTERS = 80
 _USER_INFORMATION = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*(?:@|%40)", re.DOTALL)
@@ -35,11 +35,7 @@ _WHY_PLAIN = {
 Path = tuple[str | int, ...]
 """Field names and mapping keys from the outermost settings inwards."""
 
-T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-# pulumi.Input names Output by a string, which pydantic cannot resolve.
-Input = Union[T, Awaitable[T], pulumi.Output[T]]  # noqa: UP007 - a generic alias
 
 
 class SettingsError(pulumi.RunError):
@@ -73,50 +69,12 @@ class Problem(NamedTuple):
     Attributes:
         path: where it is.
         text: what is wrong there.
+        is_warning: it is allowed, and the user should know.
     """
 
     path: Path
     text: str
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What a value of the annotated type has to be, beyond its type.
-
-    Attributes:
-        expected: the rule in words; completes "expected ...".
-        accepts: the rule in code; called with a value of the right type.
-    """
-
-    expected: str
-    accepts: Callable[[Any], object]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
-
-    def _check(self, value: Any) -> Any:
-        if not self.accepts(value):
-            raise ValueError(self.expected)
-        return value
-
-
-@dataclass(frozen=True)
-class OrOutput:
-    """Lets an Output through unchecked: whoever resolves it checks it, with :func:`resolved`.
-
-    Attributes:
-        plain: the annotated type when it is not an Output.
-    """
-
-    plain: Any
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        del source
-        return core_schema.no_info_wrap_validator_function(
-            lambda value, inner: value if is_output(value) else inner(value),
-            handler.generate_schema(self.plain),
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value),
-        )
+    is_warning: bool = False
 
 
 class Secret:
@@ -124,11 +82,6 @@ class Secret:
 
     def __repr__(self) -> str:
         return "a secret"
-
-
-def is_output(value: object) -> bool:
-    """Whether a value is known only later."""
-    return isinstance(value, pulumi.Output | Awaitable)
 
 
 def parse(model: type[ModelT], values: Mapping[str, Any], spelling: Spelling) -> ModelT:
@@ -163,11 +116,11 @@ def explain(annotation: Any, error: ValidationError, spelling: Spelling, prefix:
         elif mistake["type"] == "missing":
             complaint = f"missing, expected {_Type.at(annotation, location).expected}"
         elif is_output(value) or isinstance(value, Secret):
-            found = _Type.at(annotation, location)
+            setting = _Type.at(annotation, location)
             what = "a secret" if isinstance(value, Secret) else "an Output"
             # The engine says of a key with an object that there is a secret in it, not where.
-            place = " in it" if what == "a secret" and found.is_mapping else ""
-            complaint = f"got {what}{place}, expected {found.expected}, {_WHY_PLAIN[what]}"
+            place = " in it" if what == "a secret" and setting.is_mapping else ""
+            complaint = f"got {what}{place}, expected {setting.expected}, {_WHY_PLAIN[what]}"
         else:
             got = _IN_YAML.get(repr(value), shown(value)) if spelling is Spelling.CONFIG else shown(value)
             complaint = f"got {got}, expected {_Type.at(annotation, location).expected}"
@@ -195,10 +148,10 @@ class _Type:
 
     @classmethod
     def at(cls, annotation: Any, location: Path) -> "_Type":
-        found = cls(annotation)
+        current = cls(annotation)
         for key in location:
-            found = found.item(key)
-        return found
+            current = current.item(key)
+        return current
 
     def item(self, key: str | int) -> "_Type":
         if self.base is list:
@@ -224,7 +177,7 @@ class _Type:
         }
         return [
             *keys.values(),
-            *(f"{key}.{path}" for key, found in inner.items() for path in found.paths(spelling)),
+            *(f"{key}.{path}" for key, inner_type in inner.items() for path in inner_type.paths(spelling)),
         ]
 
     @property
@@ -269,15 +222,15 @@ def object_keys(model: type[BaseModel], spelling: Spelling) -> set[str]:
 def expected(model: type[BaseModel], field: str) -> str:
     """What a setting has to be, in the words of an error message, items of lists and mappings included."""
     annotation = model.model_fields[field].annotation
-    found = _Type.at(model, (field,))
-    text = found.expected
-    if any(isinstance(item, Rule) for item in found.metadata):
+    setting = _Type.at(model, (field,))
+    text = setting.expected
+    if any(isinstance(item, Rule) for item in setting.metadata):
         pass  # which says it all
-    elif found.base is list:
-        text += f", each {found.item(0).expected}"
-    elif found.base is dict:
-        text += f"; each key {found.key.expected}; each value {found.item('').expected}"
-    if any(isinstance(item, OrOutput) for item in found.metadata):
+    elif setting.base is list:
+        text += f", each {setting.item(0).expected}"
+    elif setting.base is dict:
+        text += f"; each key {setting.key.expected}; each value {setting.item('').expected}"
+    if any(isinstance(item, OrOutput) for item in setting.metadata):
         text += "; in Python it may be an Output"
     return f"{text}; or null" if types.NoneType in get_args(annotation) else text
 
@@ -289,11 +242,13 @@ def spelled(field: str, spelling: Spelling) -> str:
 
 def in_words(model: type[BaseModel], problem: Problem, spelling: Spelling) -> str:
     """The line for a problem found by a rule over several settings."""
-    found, location = _Type(model), list[str | int]()
+    current, location = _Type(model), list[str | int]()
     for key in problem.path:
-        is_field = isinstance(key, str) and isinstance(found.base, type) and issubclass(found.base, BaseModel)
+        is_field = (
+            isinstance(key, str) and isinstance(current.base, type) and issubclass(current.base, BaseModel)
+        )
         location.append(spelled(str(key), spelling) if is_field else key)
-        found = found.item(key)
+        current = current.item(key)
     return f"{format_path(tuple(location))}: {problem.text}"
 
 

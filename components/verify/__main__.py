@@ -27,6 +27,8 @@ _ADDRESS = re.compile(
     r"(?P<pod>[a-z0-9.-]+\.[a-z0-9-]+)=(?P<address>(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5})"
 )
 _INTERRUPTED = 130
+_CHECKED = {"json": report.as_json, "markdown": report.as_markdown}
+_UNCHECKED = {"json": report.unchecked_as_json, "markdown": report.unchecked_as_markdown}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,17 +38,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         facts = _facts(options)
     except (render.RenderError, ClusterError) as error:
         write(sys.stderr, f"{error}\n")
-        if options.output == "json":
-            write(sys.stdout, report.unchecked_as_json(options.stack, str(error)))
+        if options.output != "table":
+            write(sys.stdout, _UNCHECKED[options.output](options.stack, str(error)))
         return report.UNCHECKED
     except (asyncio.CancelledError, KeyboardInterrupt):
         return _INTERRUPTED
-    found = list(findings(facts))
-    if options.output == "json":
-        write(sys.stdout, report.as_json(options.stack, found))
+    results = list(findings(facts))
+    if options.output == "table":
+        width = shutil.get_terminal_size((120, 0)).columns
+        write(sys.stdout, report.as_table(options.stack, results, width))
     else:
-        write(sys.stdout, report.as_table(options.stack, found, shutil.get_terminal_size((120, 0)).columns))
-    return report.exit_status(found)
+        write(sys.stdout, _CHECKED[options.output](options.stack, results))
+    return report.exit_status(results)
 
 
 class _Rights(argparse.Action):
@@ -116,7 +119,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         help="wait before looking again at proxies that lost spans (default: %(default)g)",
     )
-    parser.add_argument("--output", choices=("table", "json"), default="table", help="default: %(default)s")
+    parser.add_argument(
+        "--output",
+        choices=("table", *_CHECKED),
+        default="table",
+        help="form of the report (default: %(default)s)",
+    )
     return parser
 
 
@@ -129,10 +137,10 @@ def _pods(text: str) -> int | None:
 
 
 def _admin_address(text: str) -> tuple[str, str]:
-    found = _ADDRESS.fullmatch(text)
-    if found is None or int(found["address"].rpartition(":")[2]) > MAX_PORT:
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["address"].rpartition(":")[2]) > MAX_PORT:
         raise argparse.ArgumentTypeError(f"got {text!r}, expected POD.NAMESPACE=HOST:PORT")
-    return found["pod"], found["address"]
+    return match["pod"], match["address"]
 
 
 def _seconds(text: str) -> float:
@@ -171,8 +179,8 @@ def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]
     """The package's own objects in the cluster of a provider; of the only one if None."""
     clusters = {
         name: objects
-        for name, found in render.render(project, stack).clusters.items()
-        if (objects := read.own(found))
+        for name, manifests in render.render(project, stack).clusters.items()
+        if (objects := read.own(manifests))
     }
     if not clusters:
         raise render.RenderError(f"stack {stack}: declares nothing of this package")

@@ -39,10 +39,10 @@ def export_stats(clusters: Iterable[str]) -> str:
 
 def version(server_info: Json) -> tuple[int, int]:
     """Envoy's major and minor version."""
-    found = _VERSION.match(server_info["version"])
-    if found is None:
+    match = _VERSION.match(server_info["version"])
+    if match is None:
         raise ValueError(f"no version of Envoy: {server_info['version']}")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
 def kind(server_info: Json) -> str:
@@ -99,18 +99,18 @@ def clusters(
         stats: those that `export_stats` names.
     """
     hosts = {status["name"]: status.get("host_statuses", []) for status in statuses}
-    found = {}
+    by_name = {}
     for entries, is_warming in ((warming, True), (configs, False)):
         for entry in entries:
             cluster = entry["cluster"]
             name = cluster["name"]
-            found[name] = Cluster(
+            by_name[name] = Cluster(
                 tls=cluster.get("transport_socket", {}).get("name") == _TLS,
                 warming=is_warming,
                 ports=tuple(_port(host) for host in hosts.get(name, [])),
                 exports=exports(name, hosts.get(name, []), stats),
             )
-    return found
+    return by_name
 
 
 def _port(host: Json) -> int:

@@ -71,7 +71,7 @@ async def gather(source: Source, manifests: Sequence[Manifest]) -> Facts:
     captures = read.captures(manifests)
     objects = await _objects(source, manifests, captures, limit)
     pods = await _pods(source, captures, limit)
-    known = [found for group in pods.values() if not isinstance(group, Unread) for found in group]
+    known = [candidate for group in pods.values() if not isinstance(group, Unread) for candidate in group]
     checked = {
         str(capture): sample(selected(capture, known, source.root_namespace), source.pods)
         for capture in captures
@@ -116,8 +116,8 @@ async def _pods(
 
     async def listed(namespace: str | None) -> list[Pod] | Unread:
         async with limit:
-            found = await source.kubectl.list("pods", namespace)
-        return found if isinstance(found, Unread) else [pod(manifest) for manifest in found]
+            manifests = await source.kubectl.list("pods", namespace)
+        return manifests if isinstance(manifests, Unread) else [pod(manifest) for manifest in manifests]
 
     return await _by_key({namespace: listed(namespace) for namespace in namespaces})
 
@@ -130,7 +130,7 @@ async def _proxies(
 ) -> dict[str, Proxy | Unread]:
     """What the proxies of pods say, by ``str(pod)``; where exports got lost, with a second look at them."""
     clusters = {capture.cluster for capture in captures}
-    pods = {str(found): found for group in checked for found in group}
+    pods = {str(candidate): candidate for group in checked for candidate in group}
 
     async def asked(key: str, question: Callable[[admin.Get, Collection[str]], Answer]) -> Answer | Unread:
         try:
@@ -145,9 +145,9 @@ async def _proxies(
     source.progress(f"reading proxies: {len(pods)}")
     proxies = await _by_key({key: asked(key, admin.read) for key in pods})
     lossy = {
-        key: found
-        for key, found in proxies.items()
-        if isinstance(found, Proxy) and any(cluster.exports.lost for cluster in found.clusters.values())
+        key: proxy
+        for key, proxy in proxies.items()
+        if isinstance(proxy, Proxy) and any(cluster.exports.lost for cluster in proxy.clusters.values())
     }
     if lossy:
         source.progress(
@@ -155,9 +155,9 @@ async def _proxies(
         )
         await asyncio.sleep(source.interval)
         later = await _by_key({key: asked(key, admin.read_exports) for key in lossy})
-        for key, found in lossy.items():
+        for key, proxy in lossy.items():
             exports = later[key]
-            proxies[key] = found if isinstance(exports, Unread) else replace(found, later=exports)
+            proxies[key] = proxy if isinstance(exports, Unread) else replace(proxy, later=exports)
     return proxies
 
 
@@ -188,12 +188,12 @@ async def _in_background(work: Callable[[], Answer]) -> Answer:
 
 
 @asynccontextmanager
-async def _address(source: Source, found: Pod) -> AsyncIterator[str]:
+async def _address(source: Source, target: Pod) -> AsyncIterator[str]:
     """Where the admin interface of a pod's proxy is reached, for as long as the block lasts."""
-    if given := source.admin.get(str(found)):
+    if given := source.admin.get(str(target)):
         yield given
     else:
-        async with source.kubectl.forward(found.namespace, found.name, admin.PORT) as address:
+        async with source.kubectl.forward(target.namespace, target.name, admin.PORT) as address:
             yield address
 
 

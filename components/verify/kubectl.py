@@ -99,15 +99,15 @@ class Kubectl:
             assert process.stderr  # noqa: S101
             try:
                 async with asyncio.timeout(_FORWARD_SECONDS):
-                    found = _FORWARDING.match(await process.stdout.readline())
-                    reason = "" if found else _last_line(await _read(process.stderr, _MAX_ERROR_BYTES))
+                    match = _FORWARDING.match(await process.stdout.readline())
+                    reason = "" if match else _last_line(await _read(process.stderr, _MAX_ERROR_BYTES))
             except TimeoutError:
                 raise ForwardError(f"kubectl port-forward: not there after {_FORWARD_SECONDS} s") from None
             except (_TooMuchError, ValueError):  # of a line without end asyncio makes a ValueError
                 raise ForwardError("kubectl port-forward: does not say where it forwards from") from None
-            if found is None:
+            if match is None:
                 raise ForwardError(f"kubectl port-forward: {reason}")
-            yield found[1].decode()
+            yield match[1].decode()
 
     async def _start(self, *arguments: str) -> Process:
         starting = asyncio.ensure_future(

@@ -59,4 +59,4 @@ def sample(pods: Iterable[Pod], size: int | None) -> list[Pod]:
         if candidate.running and candidate.proxy:
             variants.setdefault((candidate.namespace, *candidate.variant), []).append(candidate)
     rounds: Iterable[Sequence[Pod | None]] = zip_longest(*variants.values())
-    return [found for found in chain.from_iterable(rounds) if found][:size]
+    return [candidate for candidate in chain.from_iterable(rounds) if candidate][:size]

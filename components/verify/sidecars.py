@@ -22,10 +22,10 @@ def that_hides(
         namespace: the namespace of the host's Service or ServiceEntry; None if that is not known.
         root_namespace: the mesh's.
     """
-    found = _applying(list(sidecars), pod, root_namespace)
-    if found is None or any(_shows(entry, found, host, namespace) for entry in _hosts(found)):
+    applying = _applying(list(sidecars), pod, root_namespace)
+    if applying is None or any(_shows(entry, applying, host, namespace) for entry in _hosts(applying)):
         return None
-    return found
+    return applying
 
 
 def _applying(sidecars: list[Manifest], pod: Pod, root_namespace: str) -> Manifest | None:

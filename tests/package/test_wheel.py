@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components import render
+from components.render.__main__ import main
 from components.verify import rights
 from components.version import VERSION
 from tests.package.conftest import ROOT, Installed, build
@@ -92,7 +92,7 @@ def test_it_renders_the_same_bytes_as_the_repository(
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     here = tmp_path / "here"
-    assert render.main(["--project", str(ROOT), "--stack", stack, "--out", str(here)]) == 0
+    assert main(["--project", str(ROOT), "--stack", stack, "--out", str(here)]) == 0
     files = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert files == {path.name: path.read_bytes() for path in here.iterdir()}
     assert any(b"-- astra-istio-capture" in text for text in files.values())

@@ -169,6 +169,7 @@ def test_each_setting_is_judged_by_whether_it_weakens_masking() -> None:
         "scheme",
         "scope_name",
         "compatibility",  # the form of a span: the guide's is masked like any other
+        "export.encoding",  # the form of a span, once more
         "export.timeout_ms",
         "export.max_batch_spans",
         "export.max_batch_bytes",

@@ -109,6 +109,12 @@ def test_commands_exist(document: Path) -> None:
 
 
 @EACH
+def test_files_that_are_named_by_their_path_exist(document: Path) -> None:
+    said = re.findall(r"\b(?:components|lab|lua|tests|tools)/[\w/.-]*\w", document.read_text("utf-8"))
+    assert [path for path in said if not list(ROOT.glob(f"{path}*"))] == []
+
+
+@EACH
 def test_settings_that_are_named_by_their_path_exist(document: Path) -> None:
     keys = [f".{setting.key}." for group in settings_reference.groups() for setting in group.settings]
     text = document.read_text("utf-8")
@@ -126,6 +132,15 @@ def test_tests_that_are_named_exist(document: Path) -> None:
         assert not name or any(name in TESTS[path] for path in files), f"{file}::{name}"
     named = set(re.findall(r"\btest_\w+\b(?!\.py)", text))
     assert named - set().union(*TESTS.values()) == set()
+
+
+def test_each_line_about_security_names_the_test_that_shows_it_or_says_that_none_does() -> None:
+    lines = (ROOT / "docs" / "security.md").read_text("utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.endswith("| shown by |")]
+    assert len(rows) >= 30
+    assert [
+        row for row in rows if not re.search(r"\| [^|]*(?:`test_\w+`|not tested: |not tested; )[^|]*\|$", row)
+    ] == []
 
 
 def test_every_scenario_of_the_mesh_is_named_in_a_document() -> None:

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from components import render
+from components.render import files as render_files
 from components.settings.models import Capture
 from components.settings.validation import Spelling, parse, spelled
 
@@ -73,7 +74,7 @@ def rendered(project: Path, out: Path, capture: dict[str, Any]) -> dict[str, lis
     }
     # JSON is YAML.
     (project / "stacks" / "Pulumi.dev.yaml").write_text(json.dumps({"config": config}), "utf-8")
-    files = render.write(render.manifests(project, "dev"), out, stack="dev")
+    files = render_files.write(render.manifests(project, "dev"), out, stack="dev")
     return {file.name: file.read_text("utf-8").splitlines() for file in files}
 
 

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from components import render
 from components.istio.read import captures
 from components.istio.script import MAX_SCRIPT_BYTES
+from components.render import files as render_files
+from components.render.__main__ import main
 from components.render.stack_file import Loader
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +51,7 @@ def configure(project: Path, text: str) -> None:
 
 
 def run(project: Path, out: Path, stack: str = "dev") -> int:
-    return render.main(["--project", str(project), "--stack", stack, "--out", str(out)])
+    return main(["--project", str(project), "--stack", stack, "--out", str(out)])
 
 
 def without_scripts(value: Any) -> Any:
@@ -137,7 +139,7 @@ def test_files_that_are_no_longer_declared_are_removed_and_others_left_alone(
     out = tmp_path / "out"
     run(project, out)
     (out / "kustomization.yaml").write_text("resources: []\n", "utf-8")
-    (out / "notes.txt").write_text(f"{render.MARK}\n", "utf-8")
+    (out / "notes.txt").write_text(f"{render_files.MARK}\n", "utf-8")
     configure(project, SOUND.replace("{w:", "{v:"))
     assert run(project, out) == 0
     assert sorted(path.name for path in out.iterdir()) == [
@@ -216,7 +218,7 @@ def test_a_rendering_leaves_no_other_file_and_its_files_can_be_read_by_whom_the_
 def test_no_name_of_an_object_leads_out_of_the_folder(tmp_path: Path) -> None:
     config_map = {"kind": "ConfigMap", "metadata": {"name": "../../escaped", "namespace": "n"}}
     with pytest.raises(render.RenderError, match=r"cannot name a file, expected no '/'$"):
-        render.write([config_map], tmp_path / "out", stack="dev")
+        render_files.write([config_map], tmp_path / "out", stack="dev")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -367,7 +369,7 @@ def test_no_two_objects_share_a_file(project: Path, tmp_path: Path) -> None:
         "two": {"namespace": "a-b", "filterName": "c"},
     }
     configure(project, SOUND.replace("{w: {namespace: shop, labels: {app: w}}}", str(workloads)))
-    files = render.write(render.manifests(project, "dev"), tmp_path / "out", stack="dev")
+    files = render_files.write(render.manifests(project, "dev"), tmp_path / "out", stack="dev")
     assert [file.name for file in files if file.name.startswith("EnvoyFilter")] == [
         "EnvoyFilter.a.b-c.yaml",
         "EnvoyFilter.a-b.c.yaml",
@@ -379,16 +381,16 @@ def test_no_two_objects_share_a_file(project: Path, tmp_path: Path) -> None:
     | st.sampled_from(["1e3", "12e34567", "0o17", "on", "1_000", "0x1F", "12:30", "~", "", "2026-01-31"])
 )
 def test_strings_stay_strings_in_every_version_of_yaml(text: str) -> None:
-    written = render.to_yaml({"label": text})
+    written = render_files.to_yaml({"label": text})
     assert yaml.safe_load(written) == {"label": text}
     assert yaml.load(written, Loader) == {"label": text}  # noqa: S506 - a SafeLoader
 
 
 def test_an_object_without_a_namespace_is_written_too(tmp_path: Path) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-    assert render.write([namespace], tmp_path, stack="dev") == [tmp_path / "Namespace.shop.yaml"]
+    assert render_files.write([namespace], tmp_path, stack="dev") == [tmp_path / "Namespace.shop.yaml"]
 
 
 def test_an_object_without_a_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(render.RenderError, match=r"^ConfigMap: metadata.name is missing"):
-        render.write([{"apiVersion": "v1", "kind": "ConfigMap"}], tmp_path, stack="dev")
+        render_files.write([{"apiVersion": "v1", "kind": "ConfigMap"}], tmp_path, stack="dev")

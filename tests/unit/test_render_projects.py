@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from components import render
+from components.render.__main__ import main
 
 Write = Callable[..., Path]
 
@@ -28,7 +29,7 @@ def project(tmp_path: Path) -> Write:
 
 
 def run(project: Path, out: Path) -> int:
-    return render.main(["--project", str(project), "--stack", "dev", "--out", str(out)])
+    return main(["--project", str(project), "--stack", "dev", "--out", str(out)])
 
 
 def rendered(out: Path) -> list[str]:

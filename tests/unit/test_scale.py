@@ -17,8 +17,8 @@ MEMORY_MIB = 512
 # By the process itself: what wait4 says of memory counts the process that it was forked from.
 RENDER_AND_TELL = """
 import re, time
-from components import render
-assert render.main() == 0
+from components.render.__main__ import main
+assert main() == 0
 print(time.process_time(), re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
 """
 

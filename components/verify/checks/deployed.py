@@ -40,11 +40,11 @@ def check(facts: Facts) -> Iterator[Finding]:
     for manifest in facts.manifests:
         metadata = manifest["metadata"]
         subject = f"{manifest['kind']} {metadata['namespace']}/{metadata['name']}"
-        found = facts.objects[manifest["kind"], metadata["namespace"]]
-        if isinstance(found, Unread):
-            yield _unread(subject, found)
+        objects = facts.objects[manifest["kind"], metadata["namespace"]]
+        if isinstance(objects, Unread):
+            yield _unread(subject, objects)
             continue
-        live = [item for item in found if item["metadata"]["name"] == metadata["name"]]
+        live = [item for item in objects if item["metadata"]["name"] == metadata["name"]]
         yield from _compared(subject, manifest, live[0] if live else None)
 
 
@@ -73,12 +73,12 @@ def _compared(subject: str, declared: Manifest, live: Manifest | None) -> Iterat
             f"holds the script {_hash(hash_found)}, this release of the package declares {_hash(expected)}",
             f"{_DEPLOY}; or verify with the release that deployed it",
         )
-    found = list(differences(declared, live))
+    differing = list(differences(declared, live))
     if expected != hash_found:
-        found = [difference for difference in found if not difference.in_script]
-    if found:
-        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        yield Finding(Level.PROBLEM, "object-differs", subject, f"{found[0]}{more}", _RESTORE)
+        differing = [difference for difference in differing if not difference.in_script]
+    if differing:
+        more = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+        yield Finding(Level.PROBLEM, "object-differs", subject, f"{differing[0]}{more}", _RESTORE)
     elif expected == hash_found:
         yield Finding(Level.OK, "object", subject, "is as declared")
 
@@ -89,29 +89,29 @@ def differences(declared: Manifest, live: Manifest) -> Iterator[Difference]:
     Others may add some; the script's hash is not compared here.
     """
     for part in ("labels", "annotations"):
-        found = live["metadata"].get(part) or {}
+        live_part = live["metadata"].get(part) or {}
         for key, value in declared["metadata"].get(part, {}).items():
-            if found.get(key) != value and key != SCRIPT_HASH:
-                yield Difference(f"metadata.{part}.{key}", value, found.get(key))
+            if live_part.get(key) != value and key != SCRIPT_HASH:
+                yield Difference(f"metadata.{part}.{key}", value, live_part.get(key))
     yield from _differences("spec", declared["spec"], live.get("spec"))
 
 
-def _differences(path: str, declared: Any, found: Any) -> Iterator[Difference]:
-    if isinstance(declared, dict) and isinstance(found, dict):
-        for key in sorted(declared.keys() | found.keys()):
-            yield from _differences(f"{path}.{key}", declared.get(key), found.get(key))
-    elif isinstance(declared, list) and isinstance(found, list) and len(declared) == len(found):
-        for index, (one, other) in enumerate(zip(declared, found, strict=True)):
+def _differences(path: str, declared: Any, live: Any) -> Iterator[Difference]:
+    if isinstance(declared, dict) and isinstance(live, dict):
+        for key in sorted(declared.keys() | live.keys()):
+            yield from _differences(f"{path}.{key}", declared.get(key), live.get(key))
+    elif isinstance(declared, list) and isinstance(live, list) and len(declared) == len(live):
+        for index, (one, other) in enumerate(zip(declared, live, strict=True)):
             yield from _differences(f"{path}[{index}]", one, other)
-    elif isinstance(declared, str) and isinstance(found, str) and "\n" in declared:
-        yield from _script_difference(path, declared, found)
-    elif declared != found:
-        yield Difference(path, declared, found)
+    elif isinstance(declared, str) and isinstance(live, str) and "\n" in declared:
+        yield from _script_difference(path, declared, live)
+    elif declared != live:
+        yield Difference(path, declared, live)
 
 
-def _script_difference(path: str, declared: str, found: str) -> Iterator[Difference]:
+def _script_difference(path: str, declared: str, live: str) -> Iterator[Difference]:
     """The first line that differs, which says more than the whole text."""
-    lines = zip_longest(declared.splitlines(), found.splitlines())
+    lines = zip_longest(declared.splitlines(), live.splitlines())
     for number, (one, other) in enumerate(lines, 1):
         if one != other:
             yield Difference(f"{path} line {number}", one and one.strip(), other and other.strip(), True)

@@ -15,10 +15,10 @@ _SERVED = ("Service", "ServiceEntry")
 def check(facts: Facts) -> Iterator[Finding]:
     """Findings about each capture's pods."""
     for capture in facts.captures:
-        unread = next((found for found in facts.pods.values() if isinstance(found, Unread)), None)
+        unread = next((pods for pods in facts.pods.values() if isinstance(pods, Unread)), None)
         if None not in facts.pods:
-            found = facts.pods[capture.namespace]
-            unread = found if isinstance(found, Unread) else None
+            pods = facts.pods[capture.namespace]
+            unread = pods if isinstance(pods, Unread) else None
         if unread:
             yield Finding(Level.UNKNOWN, "pods-unread", str(capture), unread.reason, rights.ASK)
             continue

@@ -49,7 +49,7 @@ def _of_pod(facts: Facts, capture: Capture, pod: Pod) -> Iterator[Finding]:
 
 def _filters(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator[Finding]:
     subject = str(pod)
-    if any(_GUIDE in found.script for found in proxy.filters):
+    if any(_GUIDE in lua_filter.script for lua_filter in proxy.filters):
         yield Finding(
             Level.PROBLEM,
             "guide-filter",
@@ -58,12 +58,14 @@ def _filters(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator
             "delete the EnvoyFilter that was applied by hand; or give the workload its namespace, and its "
             "name as `filterName`: then `kubectl apply --server-side --force-conflicts` takes it over",
         )
-    expected = capture.filters_of(proxy.kind) if proxy.kind else [found for _, found in capture.filters]
+    expected = (
+        capture.filters_of(proxy.kind) if proxy.kind else [lua_filter for _, lua_filter in capture.filters]
+    )
     in_cluster = _scripts_in_cluster(facts, capture)
     if in_cluster is None:
         return  # it cannot be in the proxy, and that it is missing is said of the object
     for http_filter in expected:
-        scripts = {found.script for found in proxy.filters if found.name == http_filter.name}
+        scripts = {lua_filter.script for lua_filter in proxy.filters if lua_filter.name == http_filter.name}
         if not scripts:
             yield Finding(
                 Level.PROBLEM,
@@ -87,10 +89,10 @@ def _filters(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator
 
 def _scripts_in_cluster(facts: Facts, capture: Capture) -> frozenset[str] | None:
     """The scripts of a capture's object in the cluster; None if it is not there."""
-    found = facts.objects[capture.kind, capture.namespace]
-    if isinstance(found, Unread):
-        return None if found.missing else frozenset()
-    live = next((item for item in found if item["metadata"]["name"] == capture.name), None)
+    objects = facts.objects[capture.kind, capture.namespace]
+    if isinstance(objects, Unread):
+        return None if objects.missing else frozenset()
+    live = next((item for item in objects if item["metadata"]["name"] == capture.name), None)
     return None if live is None else frozenset(texts(live["spec"]))
 
 
@@ -134,8 +136,8 @@ def _cluster(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator
 
 def _missing(facts: Facts, capture: Capture, pod: Pod) -> Finding:
     host, namespace = capture.host, namespace_of_host(facts.manifests, capture.host)
-    found = [facts.objects.get(("Sidecar", name), []) for name in (pod.namespace, facts.root_namespace)]
-    sidecars = [item for items in found if not isinstance(items, Unread) for item in items]
+    lists = [facts.objects.get(("Sidecar", name), []) for name in (pod.namespace, facts.root_namespace)]
+    sidecars = [item for items in lists if not isinstance(items, Unread) for item in items]
     hiding = that_hides(sidecars, pod, host, namespace, facts.root_namespace)
     if hiding:
         metadata = hiding["metadata"]
@@ -155,7 +157,7 @@ def _missing(facts: Facts, capture: Capture, pod: Pod) -> Finding:
         cause = f"is there a Service {host.split('.')[0]} in namespace {namespace} with that port?"
     else:
         cause = "is the ServiceEntry in the cluster, and exported to the pod's namespace (egress.exportTo)?"
-    unread = next((items for items in found if isinstance(items, Unread)), None)
+    unread = next((items for items in lists if isinstance(items, Unread)), None)
     doubt = f" Sidecars could not be read ({unread.reason}): one may hide it." if unread else ""
     return Finding(
         Level.PROBLEM,
