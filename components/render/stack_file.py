@@ -157,7 +157,7 @@ def _add(configuration: Configuration, key: str, value: object) -> None:
     own_key = key.removeprefix(f"{configuration.project}:")
     secure = list(_secure_paths(value, (own_key,)))
     if secure and own_key == key:
-        # Another namespace's secrets are providers' business, which nobody calls here.
+        # Secrets of another namespace are for providers, and no provider is called here.
         configuration.warnings += [
             f"{path}: left out, only the Pulumi engine can decrypt it" for path in secure
         ]
