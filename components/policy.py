@@ -33,7 +33,7 @@ def components_in(urn: str) -> list[str]:
 
 
 def handmade(manifest: Inputs) -> Iterator[str]:
-    """A capture script is in a component, or none of the other rules sees its settings."""
+    """A capture script is declared by a component: only then do the other rules see its settings."""
     if script_hash(manifest) or any(settings_of(text) for text in texts(manifest.get("spec"))):
         yield "holds a capture script outside of WorkloadCapture, where nothing checks it: use the component"
 
@@ -90,7 +90,7 @@ def _is_covered(content_type: str, patterns: Collection[str]) -> bool:
 
 
 def limits(inputs: Inputs, max_sampling_ratio: float, max_body_bytes: float) -> Iterator[str]:
-    """No more is captured than the organisation allows."""
+    """The share of requests and the size of bodies stay within what the organisation allows."""
     capture = _capture(inputs)
     for name, value, limit in (
         ("samplingRatio", capture.sampling_ratio, max_sampling_ratio),
