@@ -11,7 +11,7 @@ OUT    ?= rendered/$(if $(filter-out .,$(PROJECT)),$(notdir $(patsubst %/,%,$(PR
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve screenshots test test-all test-mesh bench render verify lint format lock clean docs review wheel
+.PHONY: help demo demo-serve screenshots test test-all test-mesh bench fuzz render verify lint format lock clean docs review wheel
 
 help: ## Print this list
 	@echo "Usage: make TARGET [STACK=dev] [PROJECT=DIR] [OUT=DIR] [ARGS='...']"
@@ -40,6 +40,9 @@ test-mesh: $(VENV)/.test ## Scenarios in a real mesh; the first time it builds t
 
 bench: $(VENV)/.bench ## What capturing costs, against the guide's script and Envoy's own tracer
 	@$(BIN)/python -m lab.bench $(ARGS)
+
+fuzz: $(VENV)/.test ## Hostile requests and floods for ten minutes; names those that take most time and memory
+	@$(BIN)/python -m lab.fuzz $(ARGS)
 
 review: $(VENV)/.runtime ## What a change does to STACK: the working tree against BASE, a revision of git
 	@$(BIN)/python -m components.review --stack $(STACK) $(if $(BASE),--base $(BASE)) \
