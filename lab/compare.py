@@ -15,8 +15,9 @@ from typing import NamedTuple
 _SIGN = r"(?:\*\*\*(?:[a-z][a-z _-]{0,30}\*\*\*)?|\ufffd)+"
 _STAND_IN = re.compile(_SIGN)
 # The filter may also write quotes around a mask, and drop blanks ahead of them: {"pin": 1} as {"pin":"***"}.
-_WITH_QUOTES = re.compile(rf"""(?:\s*:\s*)?\\*["']?{_SIGN}\\*["']?""")
-_QUOTES = re.compile(rb"""^(?:\s*:)?\s*\\*["']?(.*?)\\*["']?$""", re.DOTALL)
+# All of it bounded: a run of blanks or backslashes would be read again from each of its characters.
+_WITH_QUOTES = re.compile(rf"""(?:\s{{0,20}}:\s{{0,20}})?\\{{0,20}}["']?{_SIGN}\\{{0,20}}["']?""")
+_QUOTES = re.compile(rb"""^(?:\s{0,20}:)?\s{0,20}\\{0,20}["']?(.*?)\\{0,20}["']?$""", re.DOTALL)
 _KIND = re.compile(r"\*\*\*([a-z][a-z _-]*)\*\*\*")
 
 _SHOWN = 200  # characters of what was masked

@@ -5,14 +5,13 @@ Requests go through a real Envoy; each payload is decoded strictly and compared 
 
 import base64
 import codecs
-import html
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from urllib.parse import quote, quote_plus, unquote_to_bytes
+from urllib.parse import quote, quote_plus
 
 import pytest
 from aiohttp import web
@@ -24,6 +23,7 @@ from lab.mesh import Lab
 from lab.otlp import Span
 from tests.envoy import upstreams
 from tests.envoy.upstreams import Request, endpoint_at
+from tests.leaks import Leaks
 
 pytestmark = pytest.mark.anyio
 
@@ -303,36 +303,6 @@ async def test_large_bodies_pass_whole_and_are_captured_up_to_the_limit(
 
 SECRET = "Zq8xW4kP9vB2nL6tRy3"
 NUMBER = "739281640455190273"
-PART, DIGITS = 5, 9  # so many characters of a secret are a leak; times and ids have short runs of digits, too
-
-
-class Leaks:
-    """Finds secrets in what left the proxy: whole or in part, plain or in another spelling."""
-
-    def __init__(self, *secrets: str) -> None:
-        needles: set[bytes] = set()
-        for text in secrets:
-            size = DIGITS if text.isdigit() else PART
-            needles |= {text[at : at + size].encode() for at in range(len(text) - size + 1)}
-            for lead in range(3):
-                encoded = base64.b64encode(b"\0" * lead + text.encode()).decode().rstrip("=")
-                inner = encoded[4 if lead else 0 : -1]
-                needles |= {inner[at : at + 8].encode() for at in range(len(inner) - 7)}
-        self._needles = re.compile(b"|".join(map(re.escape, sorted(needles))))
-
-    def within(self, text: str) -> bool:
-        return any(self._needles.search(spelling) for spelling in self._spellings(text))
-
-    @staticmethod
-    def _spellings(text: str) -> Iterator[bytes]:
-        yield text.encode()
-        for _ in range(4):
-            text = re.sub(r"\\u00([0-7][0-9a-fA-F])", lambda code: chr(int(code[1], 16)), text)
-            text = re.sub(r"\\(.)", r"\1", text)
-        yield text.encode()
-        yield text.replace("\0", "").encode()
-        yield html.unescape(text).encode()
-        yield unquote_to_bytes(unquote_to_bytes(text))
 
 
 def test_the_search_for_leaks_finds_every_spelling() -> None:
