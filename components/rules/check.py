@@ -14,7 +14,7 @@ from ..istio import endpoint
 from ..istio.endpoint import Collector, EndpointError
 from ..settings.models import CollectorEgressSettings
 from ..settings.validation import Problem, SettingsError, Spelling, explain, in_words, parse
-from . import egress, exports, extensions, overlaps, targets
+from . import compatibility, egress, extensions, overlaps, targets
 from .parts import all_parts, sound_parts
 
 SettingsT = TypeVar("SettingsT", bound=CollectorEgressSettings)
@@ -80,7 +80,7 @@ def check(
     except EndpointError as error:
         between += error.problems
 
-    between += exports.problems(sound)
+    between += compatibility.problems(sound)
     for (path, _), item in sound.workloads.items():
         between += targets.problems(path, item, sound.egress, collector)
         between += extensions.problems(path, item, sound, collector)
