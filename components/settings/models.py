@@ -26,6 +26,7 @@ from .value_types import (
     HeaderNames,
     Labels,
     NamespaceInput,
+    Number,
     ObjectNameInput,
     PathPattern,
     PlainLabels,
@@ -293,7 +294,7 @@ class Export(_Model):
 class Capture(_Model):
     """What is captured of a request, and how it is sent."""
 
-    sampling_ratio: float = Field(
+    sampling_ratio: Number = Field(
         default=1.0,
         ge=0,
         le=1,
