@@ -145,7 +145,7 @@ def test_istios_own_certificates_serve_a_collector_in_the_mesh(scheme: str) -> N
 
 def test_http_outside_is_allowed_with_a_warning() -> None:
     url = "http://collector.example.com:4318"
-    assert at(url).warnings == ()
+    assert at(url, location="mesh").warnings == ()
     assert at(url, location="external").warnings == (
         "captured traffic leaves the mesh in plain text; use an https URL",
     )
@@ -155,6 +155,57 @@ def test_http_outside_is_allowed_with_a_warning() -> None:
         "ports": [HTTP_4318],
         "resolution": "DNS",
     }
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "collector.example.com",
+            "example.com",
+            "acme.io",
+            "c.ns.svc.acme.corp",
+            "203.0.113.7",
+            "[2001:db8::1]",
+        ),
+        *("169.254.1.1", "otel.obs.cluster.local", "otel.corp.internal"),
+    ],
+)
+def test_a_public_name_taken_for_a_host_of_the_mesh_is_warned_of_with_the_key_that_says_otherwise(
+    host: str,
+) -> None:
+    [told] = at(f"http://{host}:4318").warnings
+    assert told.startswith(f"{host.strip('[]')} is taken for a host of the mesh, as every http URL's")
+    assert "set egress.location to external" in told
+    assert at(f"http://{host}:4318", location="mesh").warnings == ()
+
+
+@pytest.mark.parametrize(
+    "host", ["otel.obs", "otel.astra-collector", "otel.obs.svc", "10.0.0.7", "[fd00::1]"]
+)
+def test_hosts_of_the_cluster_and_short_names_of_services_are_not_warned_of(host: str) -> None:
+    assert at(f"http://{host}:4318").warnings == ()
+
+
+@pytest.mark.parametrize("host", ["otel.obs.svc.cluster.local", "otel.obs.svc", "otel.astra-collector"])
+def test_public_roots_for_a_name_of_the_cluster_are_warned_of_with_the_key_that_says_otherwise(
+    host: str,
+) -> None:
+    url = f"https://{host}:4318"
+    [told] = at(url).warnings
+    assert told.startswith(f"no public authority signs a certificate of {host}, and")
+    assert "egress.tls.caCertificates" in told
+    assert "egress.tls.mode" in told
+    of_mesh: list[dict[str, str]] = [
+        {"caCertificates": "/etc/ca.pem"},
+        {"mode": "ISTIO_MUTUAL"},
+        {"sni": "collector.example.com"},
+    ]
+    assert [at(url, location="mesh", tls=tls).warnings for tls in of_mesh] == [(), (), ()]
+
+
+def test_public_roots_for_a_public_name_are_right() -> None:
+    assert at("https://collector.example.com").warnings == ()
 
 
 @pytest.mark.parametrize(
