@@ -5,8 +5,7 @@ import pulumi
 from .args import CollectorEgressArgs
 from .istio import manifests
 from .istio.endpoint import Registry
-from .resources import COMPONENTS, declare, sound, sound_labels
-from .rules.check import Checked, check
+from .resources import COMPONENTS, checked_args, declare, sound, sound_labels
 from .settings.models import CollectorEgressSettings
 from .settings.value_types import Namespace, ObjectName
 
@@ -36,7 +35,7 @@ class CollectorEgress(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        checked = args if isinstance(args, Checked) else check(CollectorEgressSettings, args)
+        checked = checked_args(CollectorEgressSettings, name, args)
         super().__init__(f"{COMPONENTS}CollectorEgress", name, checked.inputs, opts)
 
         settings, collector = checked.settings, checked.collector

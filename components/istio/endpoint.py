@@ -142,6 +142,8 @@ def parse_url(text: str) -> Url:
     Raises:
         EndpointError: it is not an http or https URL of a host with legal parts, and nothing else.
     """
+    if text != text.strip():
+        raise _refused(text, "no blanks around it")
     url = _URL.fullmatch(text)
     scheme = url["scheme"].lower() if url else ""
     if url is None or scheme not in {"http", "https"}:
@@ -333,7 +335,7 @@ def _tls_problems(tls: Tls, url: Url, location: Location) -> list[Problem]:
             _tls_problem("mode", "got 'ISTIO_MUTUAL', expected SIMPLE or MUTUAL for an external collector")
         )
     if tls.mode is not TlsMode.ISTIO_MUTUAL and url.scheme == "http":
-        problems.append(_tls_problem("mode", f"got {tls.mode.value!r}, expected an https URL with it"))
+        return _without_https(tls)
     needed = {"client_certificate", "private_key"} if tls.mode is TlsMode.MUTUAL else set()
     if url.address and tls.mode is not TlsMode.ISTIO_MUTUAL and url.scheme == "https":
         needed.add("sni")
@@ -348,6 +350,17 @@ def _tls_problems(tls: Tls, url: Url, location: Location) -> list[Problem]:
                 _tls_problem(name, f"got {shown(value)}, expected none with mode {tls.mode.value}")
             )
     return problems
+
+
+def _without_https(tls: Tls) -> list[Problem]:
+    """Every setting of TLS that was given beside an http URL; ``tls`` itself where it is empty."""
+    expected = "an https URL with it"
+    given = {name: value for name, value in tls if name in tls.model_fields_set and value is not None}
+    if not given:
+        return [Problem(("egress", "tls"), f"got {{}}, expected {expected}")]
+    return [
+        _tls_problem(name, f"got {shown(str(value))}, expected {expected}") for name, value in given.items()
+    ]
 
 
 def _lending_problems(tls: Tls, egress: Egress) -> Iterator[Problem]:

@@ -420,7 +420,7 @@ class Workload(_Model):
     )
     directions: Annotated[
         list[Annotated[Direction, Field(strict=False)]],
-        Rule("one or more of inbound, outbound, each once; or gateway alone", _is_set_of_directions),
+        Rule("a list: inbound, outbound or both, each once; or gateway alone", _is_set_of_directions),
     ] = Field(
         default=[Direction.INBOUND],
         description="Which requests are captured. inbound (the default): those that a sidecar or waypoint "

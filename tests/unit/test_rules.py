@@ -341,7 +341,10 @@ def test_targets_have_no_outbound_requests(directions: list[str]) -> None:
 
 def test_labels_beside_targets_are_refused() -> None:
     assert attached({**WAYPOINT, **X}) == [
-        "workloads.w.labels: got {'app': 'x'} beside targets, expected one of both: Istio takes no two"
+        (
+            "workloads.w.labels: got {'app': 'x'} and targetRefs too, expected one of them: Istio selects by "
+            "labels or by targets"
+        )
     ]
 
 
