@@ -49,9 +49,12 @@ class CollectorEgress(pulumi.ComponentResource):
             declare(
                 f"{name}-service-entry", manifests.service_entry(collector, egress, identity), parent=self
             )
-        rule = manifests.destination_rule(collector, egress, identity) if egress.create else None
-        if rule is not None:
-            declare(f"{name}-destination-rule", rule, parent=self)
+        if egress.create:
+            declare(
+                f"{name}-destination-rule",
+                manifests.destination_rule(collector, egress, identity),
+                parent=self,
+            )
         if egress.create and egress.waypoints:
             declare(
                 f"{name}-envoy-filter", manifests.collector_of_waypoints(collector, identity), parent=self

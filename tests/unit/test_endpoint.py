@@ -15,8 +15,9 @@ from components.settings.validation import Spelling, parse
 IDENTITY = manifests.Identity("entry", "istio-system", {})
 POOL = {
     "tcp": {"maxConnections": 8},
-    "http": {"http1MaxPendingRequests": 32, "http2MaxRequests": 32},
+    "http": {"h2UpgradePolicy": "DO_NOT_UPGRADE", "http1MaxPendingRequests": 32, "http2MaxRequests": 32},
 }
+UNLIMITED = {"http": {"h2UpgradePolicy": "DO_NOT_UPGRADE"}}
 HTTP_4318 = {"number": 4318, "name": "http-otlp", "protocol": "HTTP"}
 SYSTEM = {"caCertificates": "system"}
 FILES = {"clientCertificate": "/c/cert.pem", "privateKey": "/c/key.pem"}
@@ -37,7 +38,7 @@ def specs(url: str, **egress: Any) -> dict[str, Any]:
     found = collector(url, settings)
     entry = manifests.service_entry(found, settings, IDENTITY)
     rule = manifests.destination_rule(found, settings, IDENTITY)
-    return {manifest["kind"]: manifest["spec"] for manifest in (entry, rule) if manifest is not None}
+    return {manifest["kind"]: manifest["spec"] for manifest in (entry, rule)}
 
 
 def refusals(url: str, **egress: Any) -> list[tuple[str, str]]:
@@ -76,9 +77,26 @@ def test_a_kubernetes_service_gets_a_rule_for_its_port_only() -> None:
     }
 
 
-@pytest.mark.parametrize("url", ["http://otel.obs.svc.cluster.local:4318", "http://otel.obs:4318"])
-def test_without_limits_and_tls_there_is_no_rule(url: str) -> None:
-    assert "DestinationRule" not in specs(url, limits=None)
+@pytest.mark.parametrize("limits", [{}, None])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://otel.obs.svc.cluster.local:4318",
+        "http://otel.obs:4318",
+        "https://a.example.com",
+        "http://10.0.0.7:4318",
+    ],
+)
+def test_no_default_of_the_mesh_turns_exports_into_http_2(url: str, limits: dict[str, int] | None) -> None:
+    tls = {"sni": "a.example.com"} if url.startswith("https") else None
+    policy = specs(url, limits=limits, tls=tls)["DestinationRule"]["trafficPolicy"]
+    [of_port] = policy.get("portLevelSettings", [policy])
+    assert of_port["connectionPool"]["http"]["h2UpgradePolicy"] == "DO_NOT_UPGRADE"
+
+
+@pytest.mark.parametrize("url", ["http://otel.obs:4318", "http://10.0.0.7:4318"])
+def test_without_limits_and_tls_the_rule_says_the_version_of_http_alone(url: str) -> None:
+    assert specs(url, limits=None)["DestinationRule"]["trafficPolicy"] == {"connectionPool": UNLIMITED}
 
 
 def test_https_outside_is_http_to_istio_which_originates_tls_to_the_urls_port() -> None:
@@ -104,7 +122,8 @@ def test_https_outside_is_http_to_istio_which_originates_tls_to_the_urls_port() 
 
 def test_tls_remains_when_limits_are_removed() -> None:
     rule = specs("https://collector.example.com", limits=None)["DestinationRule"]
-    assert rule["trafficPolicy"] == {"tls": {"mode": "SIMPLE", **named("collector.example.com"), **SYSTEM}}
+    tls = {"mode": "SIMPLE", **named("collector.example.com"), **SYSTEM}
+    assert rule["trafficPolicy"] == {"connectionPool": UNLIMITED, "tls": tls}
 
 
 def test_a_client_certificate_comes_from_files_of_the_proxy() -> None:
@@ -288,7 +307,7 @@ def test_limits_are_settings() -> None:
     rule = specs("http://a.b:4318", limits={"maxConnections": 2, "maxPendingRequests": 3})["DestinationRule"]
     assert rule["trafficPolicy"]["connectionPool"] == {
         "tcp": {"maxConnections": 2},
-        "http": {"http1MaxPendingRequests": 3, "http2MaxRequests": 3},
+        "http": {"h2UpgradePolicy": "DO_NOT_UPGRADE", "http1MaxPendingRequests": 3, "http2MaxRequests": 3},
     }
 
 
