@@ -4,7 +4,7 @@ import pulumi
 
 from .args import WorkloadCaptureArgs
 from .istio import manifests, script
-from .resources import COMPONENTS, checked_args, declare, sound, sound_labels
+from .resources import COMPONENTS, checked_args, declare, named, sound, sound_labels
 from .settings.models import Mechanism, WorkloadCaptureSettings
 from .settings.value_types import Namespace, ObjectName
 
@@ -74,6 +74,9 @@ class WorkloadCapture(pulumi.ComponentResource):
                 ),
                 parent=self,
             )
+
+        for warning in checked.warnings:
+            pulumi.log.warn(named(name, warning))
 
         self.filter_name = pulumi.Output.from_input(identity.name)
         self.namespace = pulumi.Output.from_input(identity.namespace)

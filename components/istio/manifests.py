@@ -120,7 +120,7 @@ def _export_to(egress: Egress) -> dict[str, list[str]]:
 
 def _connection_pool(limits: Limits | None) -> dict[str, Any]:
     # A receiver of OTLP/HTTP need not know HTTP/2, which `meshConfig.h2UpgradePolicy: UPGRADE` would have the
-    # cluster speak (istio/istio#39566; `shouldH2Upgrade` in pilot/pkg/networking/core/cluster_traffic_policy.go).
+    # cluster speak (istio/istio#39566; `shouldH2Upgrade`, cluster_traffic_policy.go).
     http: dict[str, Any] = {"h2UpgradePolicy": "DO_NOT_UPGRADE"}
     if limits is None:
         return {"http": http}

@@ -268,3 +268,10 @@ def test_capturing_the_whole_mesh_is_allowed_with_a_warning(engine: Engine) -> N
             "(no sidecar in them), or each captured call is captured again when it arrives there"
         )
     ]
+
+
+def test_a_component_alone_warns_too_and_names_itself(engine: Engine) -> None:
+    gateway = workload_args(labels={"istio": "ingressgateway"})
+    engine.run(lambda: (WorkloadCapture("edge", gateway), WorkloadCapture("all", workload_args())))
+    warned = sorted(warning.partition(": ")[0] for warning in engine.warnings)
+    assert warned == ["all", "edge.directions"]
