@@ -73,8 +73,8 @@ def load(folder: Path, stack: str) -> Configuration:
     configuration = Configuration(project=str(project.get("name")), main=str(project.get("main", ".")))
     if "environment" in content:
         configuration.warnings.append(
-            "environment: left out, only the Pulumi engine can open it. `pulumi preview` and `pulumi up` take "
-            "keys from it; without the engine, keys count that are below `config:`, which also override it"
+            "environment: left out, only the Pulumi engine can open it. `pulumi preview` and `pulumi up` "
+            "take keys from it; without the engine, keys count that are below `config:`, which also override it"
         )
     given = _by_namespace(configuration.project, content.get("config"), path)
     _complete(configuration, given, _by_namespace(configuration.project, project.get("config"), path))

@@ -294,6 +294,11 @@ class Export(_Model):
 class Capture(_Model):
     """What is captured of a request, and how it is sent."""
 
+    enabled: bool = Field(
+        default=True,
+        description="Whether anything is captured. false: the objects and filters stay, and capture nothing. "
+        "Default: true.",
+    )
     sampling_ratio: Number = Field(
         default=1.0,
         ge=0,
