@@ -74,7 +74,7 @@ def load(folder: Path, stack: str) -> Configuration:
     if "environment" in content:
         configuration.warnings.append(
             "environment: left out, only the Pulumi engine can open it. `pulumi preview` and `pulumi up` "
-            "take keys from it; without the engine, keys count that are below `config:`, which also override it"
+            "take keys from it; without the engine, only keys below `config:` count, which also override it"
         )
     given = _by_namespace(configuration.project, content.get("config"), path)
     _complete(configuration, given, _by_namespace(configuration.project, project.get("config"), path))
