@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from os.path import commonprefix
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -381,6 +382,24 @@ def test_no_secret_of_a_body_leaves(kind: str) -> None:
         assert leaking(secret, shown(text, declared)) == []
 
     check()
+
+
+def squeezed(text: str) -> str:
+    return re.sub(r"\s", "", text)
+
+
+@EXAMPLES
+@given(named(), st.sampled_from(list(HOLDERS)), st.sampled_from(["", *AROUND]), st.sampled_from(DECLARED))
+def test_what_stands_before_a_secret_is_kept(secret: Secret, holder: str, around: str, declared: str) -> None:
+    def document(name: str, value: str) -> str:
+        text = HOLDERS[holder](name, value)
+        return AROUND[around](text) if around else text
+
+    text = document(secret.names[0], secret.text)
+    before = squeezed(commonprefix([text, document("Z", "Z")])).rstrip("\"'=:<\\&;")  # noqa: RUF071 - of characters
+    proxy = Proxy(SCRIPT)
+    proxy.exchange([*GET, *([("content-type", declared)] if declared else [])], sent=[text.encode()])
+    assert squeezed(proxy.span["http.request.body"]).startswith(before if not around else before[:12])
 
 
 def in_path(text: str) -> str:
