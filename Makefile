@@ -7,7 +7,29 @@ BUILD  := .cache/build
 STACK  ?= dev
 # The folder of a Pulumi project: this one, or one whose program imports the installed package, `astra_istio`.
 PROJECT ?= .
-OUT    ?= rendered/$(if $(filter-out .,$(PROJECT)),$(notdir $(patsubst %/,%,$(PROJECT)))-)$(STACK)
+
+# Others may have chosen a value, such as the name of a branch. It is text: make expands nothing in it, and the shell gets it
+# from the environment, where it is no part of a command.
+override STACK   := $(value STACK)
+override PROJECT := $(value PROJECT)
+override BASE    := $(value BASE)
+override ARGS    := $(value ARGS)
+ifeq ($(origin OUT),undefined)
+OUT := rendered/$(if $(filter-out .,$(PROJECT)),$(notdir $(patsubst %/,%,$(PROJECT)))-)$(STACK)
+else
+override OUT := $(value OUT)
+OUT_IS_GIVEN := yes
+endif
+export ASTRA_STACK := $(STACK)
+export ASTRA_PROJECT := $(PROJECT)
+export ASTRA_BASE := $(BASE)
+export ASTRA_OUT := $(OUT)
+export ASTRA_ARGS := $(ARGS)
+unexport STACK PROJECT BASE OUT ARGS
+
+PYTEST = PYTEST_ADDOPTS="$$PYTEST_ADDOPTS $$ASTRA_ARGS" $(BIN)/python -m pytest
+# Words of ARGS are arguments; no sign in them is the shell's. (pytest takes quotes in them too.)
+RUN = set -f; $(BIN)/python -m
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -18,45 +40,44 @@ help: ## Print this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s%s\n", $$1, $$2}'
 
 demo: $(VENV)/.test ## Capture real traffic through a real Envoy and show the spans
-	@$(BIN)/python -m lab.demo --stack $(STACK) $(ARGS)
+	@$(RUN) lab.demo --stack="$$ASTRA_STACK" $$ASTRA_ARGS
 
 demo-serve: $(VENV)/.test ## The demo's Envoy, left running for your own requests
-	@$(BIN)/python -m lab.demo --stack $(STACK) --serve $(ARGS)
+	@$(RUN) lab.demo --stack="$$ASTRA_STACK" --serve $$ASTRA_ARGS
 
 screenshots: $(VENV)/.test ## Take the pictures of the demo's page in docs/ anew, with Chromium
 	@$(BIN)/python -m tools.screenshots $(ARGS)
 
 test: $(VENV)/.test ## Unit, Lua and Envoy tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST)
 
 test-all: $(VENV)/.test ## The same, with the Envoy tests once per supported minor of Envoy
-	@$(BIN)/python -m pytest tests/unit tests/lua tests/policy tests/package tests/engine $(ARGS)
+	@$(PYTEST) tests/unit tests/lua tests/policy tests/package tests/engine
 	@versions=$$($(BIN)/python -m lab.versions) && for version in $$versions; do \
-	  ENVOY_VERSION=$$version $(BIN)/python -m pytest tests/envoy $(ARGS) || exit 1; done
+	  ENVOY_VERSION=$$version $(PYTEST) tests/envoy || exit 1; done
 
 test-mesh: $(VENV)/.test ## Scenarios in a real mesh; the first time it builds the control plane, with Go
 	@$(BIN)/python -m lab.cluster
-	@$(BIN)/python -m pytest tests/mesh $(ARGS)
+	@$(PYTEST) tests/mesh
 
 bench: $(VENV)/.bench ## What capturing costs, against the guide's script and Envoy's own tracer
-	@$(BIN)/python -m lab.bench $(ARGS)
+	@$(RUN) lab.bench $$ASTRA_ARGS
 
 fuzz: $(VENV)/.test ## Hostile requests and floods for ten minutes; names those that take most time and memory
 	@$(BIN)/python -m lab.fuzz $(ARGS)
 
 review: $(VENV)/.runtime ## What a change does to STACK: the working tree against BASE, a revision of git
-	@$(BIN)/python -m components.review --stack $(STACK) $(if $(BASE),--base $(BASE)) \
-	  $(if $(filter-out file,$(origin OUT)),--out $(OUT)) $(ARGS)
+	@$(RUN) components.review --stack="$$ASTRA_STACK" $(if $(BASE),--base="$$ASTRA_BASE") $(if $(OUT_IS_GIVEN),--out="$$ASTRA_OUT") $$ASTRA_ARGS
 
 render: $(VENV)/$(if $(filter-out .,$(PROJECT)),.package,.runtime) ## Write the manifests of STACK in PROJECT to OUT, without the Pulumi engine
-	@$(BIN)/python -m $(if $(filter-out .,$(PROJECT)),astra_istio,components).render --project $(PROJECT) --stack $(STACK) --out $(OUT) $(ARGS)
+	@$(RUN) $(if $(filter-out .,$(PROJECT)),astra_istio,components).render --project="$$ASTRA_PROJECT" --stack="$$ASTRA_STACK" --out="$$ASTRA_OUT" $$ASTRA_ARGS
 
 wheel: $(BUILD)/.stamp ## Build the package, to dist/
 	@$(BUILD)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
 
 verify: $(VENV)/.runtime ## Check in the cluster that STACK captures and that its spans leave
-	@$(BIN)/python -m components.verify --stack $(STACK) $(ARGS)
+	@$(RUN) components.verify --stack="$$ASTRA_STACK" $$ASTRA_ARGS
 
 docs: $(VENV)/.runtime ## Write docs/settings.md and components/args.py anew, from the settings and their tests
 	@$(BIN)/python -m tools.arguments
@@ -68,13 +89,16 @@ lint: $(VENV)/.lint ## Check style, types and Lua
 format: $(VENV)/.lint ## Format Python and Lua in place
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/lint.sh format
 
-lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
-	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url pyproject.toml -o requirements.txt
-	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test -c requirements.txt pyproject.toml -o requirements-test.txt
-	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group build -c requirements-test.txt -o requirements-build.txt
-	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test --group lint -c requirements-test.txt pyproject.toml -o requirements-lint.txt
-	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group test --group bench -c requirements-test.txt pyproject.toml -o requirements-bench.txt
-	@uv pip compile -q --universal --upgrade --no-header --no-annotate --no-emit-index-url --group policy -c requirements-test.txt pyproject.toml -o policy/requirements.txt
+COMPILE = $(BIN)/uv pip compile -q --universal --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url
+
+lock: $(VENV)/.runtime ## Pin the dependencies of pyproject.toml, and uv, anew
+	@echo uv | $(COMPILE) - -o tools/uv.txt
+	@$(COMPILE) pyproject.toml -o requirements.txt
+	@$(COMPILE) --group test -c requirements.txt pyproject.toml -o requirements-test.txt
+	@$(COMPILE) --group build -c requirements-test.txt -o requirements-build.txt
+	@$(COMPILE) --group test --group lint -c requirements-test.txt pyproject.toml -o requirements-lint.txt
+	@$(COMPILE) --group test --group bench -c requirements-test.txt pyproject.toml -o requirements-bench.txt
+	@$(COMPILE) --group policy -c requirements-test.txt pyproject.toml -o policy/requirements.txt
 
 clean: ## Remove everything that was installed or written
 	rm -rf $(VENV) .cache rendered dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -87,9 +111,11 @@ $(VENV)/.runtime: requirements.txt
 	@$(INSTALL) $(VENV) $< $@
 
 # The package of this source, built and installed, for programs that import it.
-$(VENV)/.package: $(VENV)/.runtime pyproject.toml $(wildcard components/*.py components/*/*.py lua/*.lua)
+$(VENV)/.package: $(VENV)/.runtime $(BUILD)/.stamp pyproject.toml $(wildcard components/*.py components/*/*.py lua/*.lua)
 	@echo "Installing the package into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall .
+	@rm -rf $(BUILD)/wheel
+	@$(BUILD)/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(BUILD)/wheel .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-index --no-deps --force-reinstall $(BUILD)/wheel/*.whl
 	@touch $@
 
 # What builds the wheel has an environment of its own: `pulumi` takes the other one for filled if it is there.

@@ -7,7 +7,8 @@ from .istio import manifests
 from .istio.endpoint import Registry
 from .resources import COMPONENTS, declare, sound, sound_labels
 from .rules.check import Checked, check
-from .settings.models import CollectorEgressSettings, Namespace, ObjectName
+from .settings.models import CollectorEgressSettings
+from .settings.value_types import Namespace, ObjectName
 
 
 class CollectorEgress(pulumi.ComponentResource):

@@ -7,8 +7,8 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from .istio.names import Manifest
-from .settings.models import LabelValue, SelectorLabels
-from .settings.validation import Path, is_output, resolved
+from .settings.validation import Path, resolved
+from .settings.value_types import LabelValue, SelectorLabels, is_output
 
 COMPONENTS = "astra-istio:index:"
 """How the type tokens of the package's components begin: a part of every URN in a user's state."""
@@ -40,7 +40,7 @@ def sound(path: Path, value: Any, rule: Any) -> Any:
 
 
 def sound_labels(path: Path, labels: Any) -> Any:
-    """The same for labels, of which all, or some values, may be Outputs."""
+    """The same for labels: all of them may be one Output, or some values may be Outputs."""
     if isinstance(labels, Mapping):
         return {key: sound((*path, key), value, LabelValue) for key, value in labels.items()}
     return sound(path, labels, SelectorLabels)

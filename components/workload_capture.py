@@ -6,7 +6,8 @@ from .args import WorkloadCaptureArgs
 from .istio import manifests, script
 from .resources import COMPONENTS, declare, sound, sound_labels
 from .rules.check import Checked, check
-from .settings.models import Mechanism, Namespace, ObjectName, WorkloadCaptureSettings
+from .settings.models import Mechanism, WorkloadCaptureSettings
+from .settings.value_types import Namespace, ObjectName
 
 
 class WorkloadCapture(pulumi.ComponentResource):

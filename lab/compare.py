@@ -15,11 +15,13 @@ from typing import NamedTuple
 _SIGN = r"(?:\*\*\*(?:[a-z][a-z _-]{0,30}\*\*\*)?|\ufffd)+"
 _STAND_IN = re.compile(_SIGN)
 # The filter may also write quotes around a mask, and drop blanks ahead of them: {"pin": 1} as {"pin":"***"}.
-_WITH_QUOTES = re.compile(rf"""(?:\s*:\s*)?\\*["']?{_SIGN}\\*["']?""")
-_QUOTES = re.compile(rb"""^(?:\s*:)?\s*\\*["']?(.*?)\\*["']?$""", re.DOTALL)
+# All of it bounded: a run of blanks or backslashes would be read again from each of its characters.
+_WITH_QUOTES = re.compile(rf"""(?:\s{{0,20}}:\s{{0,20}})?\\{{0,20}}["']?{_SIGN}\\{{0,20}}["']?""")
+_QUOTES = re.compile(rb"""^(?:\s{0,20}:)?\s{0,20}\\{0,20}["']?(.*?)\\{0,20}["']?$""", re.DOTALL)
 _KIND = re.compile(r"\*\*\*([a-z][a-z _-]*)\*\*\*")
 
 _SHOWN = 200  # characters of what was masked
+_KEPT = 100  # marks of a text of which it is kept
 _CREDENTIALS = {"authorization", "proxy-authorization"}
 _COOKIES = {"cookie", "set-cookie"}
 
@@ -51,7 +53,8 @@ class Mark(NamedTuple):
         end: index after its last character.
         why: ``name``, ``value``, ``place``, or ``form`` where what was sent could not be taken apart.
         name: of the field, parameter or element; the kind of the value; what stands in that place.
-        sent: the beginning of what was masked; None where what was sent is not known.
+        sent: the beginning of what was masked; None where what was sent is not known, or not kept: after the
+            first 100 marks of a text.
         sent_length: all of its characters.
     """
 
@@ -106,6 +109,7 @@ def compare(text: str, sent: Iterable[bytes], header: str = "") -> Text:
 def _marks(
     text: str, stand_ins: Iterable[re.Match[str]], hidden: Iterable[bytes | None], header: str
 ) -> Iterator[Mark]:
+    kept = 0
     for stand_in, of_it in zip(stand_ins, hidden, strict=False):
         sign = _STAND_IN.search(stand_in[0])
         if not sign or "*" not in sign[0]:
@@ -118,7 +122,8 @@ def _marks(
         bare = _QUOTES.sub(rb"\1", of_it) if stand_in[0] != sign[0] else of_it
         if bare != sign[0].encode():  # unless somebody sent what looks like a mask
             shown = bare.decode("utf-8", "replace")
-            yield Mark(start, end, why, name, shown[:_SHOWN], len(shown))
+            yield Mark(start, end, why, name, shown[:_SHOWN] if kept < _KEPT else None, len(shown))
+            kept += 1
 
 
 def _hidden(

@@ -64,6 +64,19 @@ SAMPLES = (
         "/echo/webhooks",
         {"json": {"event": "signup", "payload": '{"user": "ada", "api_key": "k-41c7"}'}},
     ),
+    # Names that say nothing, values that do; the token holds {"alg":"none"} and {"sub":"ada"}.
+    Sample(
+        "Card and JWT",
+        "POST",
+        "/echo/payments",
+        {
+            "json": {
+                "amount": 249,
+                "note": "4111 1111 1111 1111",
+                "origin": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ.c2ln",
+            }
+        },
+    ),
     Sample(
         "Upload",
         "POST",

@@ -44,7 +44,7 @@ local function size_of_head(record)
   return OVERHEAD + #record.head + #record.target + #record.request_headers + #record.response_headers
 end
 
---- Releases a record's bodies; if it holds more than `enough` even so, its headers and most of its path.
+--- Releases a record's bodies; where the rest is more than `enough`, its headers and most of its path too.
 local function give_way(record, enough)
   record.gave_way = true
   empty(record.request_body)
@@ -61,8 +61,8 @@ local function give_way(record, enough)
 end
 
 --- Counts what a record holds from now on, and makes room for it.
---- Releases a record's bodies; if it still holds more than `enough`, its headers and most of its path, too.
--- one pass is enough, and the newest are reached last: half of the bytes are held above half of the average.
+-- From the oldest on, who holds more than half of the average gives way, until enough is free. One pass is
+-- enough, and the newest are reached last: half of all bytes are held above half of the average.
 local function hold(record, size)
   record.size, bytes = record.size + size, bytes + size
   if bytes <= MAX_BYTES then

@@ -69,11 +69,10 @@ def _class(model: type[BaseModel]) -> str:
     doc = f"Arguments of ``{name}``." if model.__name__ != name else str(model.__doc__)
     # A caller reads first what is needed.
     fields = sorted(model.model_fields.items(), key=lambda item: not item[1].is_required())
-    lines = [f"class {name}Args(TypedDict):", _doc(doc)]
+    lines = [f"class {name}Args(TypedDict):", _doc(doc), ""]
     for field, info in fields:
-        # The annotation without what pydantic takes out of it would say nothing of Outputs.
         text = _type(info.annotation)
-        lines += ["", f"    {field}: {text if info.is_required() else f'NotRequired[{text}]'}"]
+        lines += [f"    {field}: {text if info.is_required() else f'NotRequired[{text}]'}"]
         lines += [_doc(str(info.description))]
     return "\n".join(lines) + "\n"
 

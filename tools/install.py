@@ -4,7 +4,7 @@ Needs Python's standard library only: pip fetches uv, and uv installs the requir
 machine's pip would. Says on one line what went wrong and what to do next. STAMP, a file in VENV, is written
 last: make runs this again until it has succeeded.
 """
-# ruff: noqa: T201 - a script that any Python 3 can run, be it to say that it is too old
+# ruff: noqa: T201 - any Python 3 can run this, if only to say that it is too old
 
 import argparse
 import ast

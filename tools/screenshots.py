@@ -14,7 +14,18 @@ DOCS = Path(__file__).parent.parent / "docs"
 # By the name of the file: the width and height of the window, and whether it is dark.
 PICTURES = {"page.png": (1440, 900, False), "page-dark.png": (1440, 900, True)}
 
-_SAMPLES = ("HTTP/2", "500", "404", "Upload", "JSON in a string", "XML", "Form", "Bearer token", "Login")
+_SAMPLES = (
+    "HTTP/2",
+    "500",
+    "404",
+    "Upload",
+    "JSON in a string",
+    "XML",
+    "Card and JWT",
+    "Form",
+    "Bearer token",
+    "Login",
+)
 _SECONDS = 30
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
-from ..settings.models import Egress, Location, Tls, TlsMode, is_dns_name
+from ..settings.models import Egress, Location, Tls, TlsMode
 from ..settings.validation import Problem, shown
+from ..settings.value_types import is_dns_name
 
 DEFAULT_PATH = "/v1/traces"
 OTLP_HTTP_PORT = 4318

@@ -75,7 +75,7 @@ def parse_literal(text: str) -> Any:
     """The value of a Lua expression that ``literal`` wrote.
 
     Raises:
-        IndexError, ValueError: the text is none.
+        IndexError, ValueError: the text is another expression.
     """
     return _value(deque(_TOKEN.findall(text)))
 

@@ -8,15 +8,7 @@ from typing import Any, NamedTuple
 
 import pulumi
 
-from ..settings.models import (
-    Direction,
-    Egress,
-    Limits,
-    Location,
-    TargetKind,
-    TargetRef,
-    TlsMode,
-)
+from ..settings.models import Direction, Egress, Limits, Location, TargetKind, TargetRef, TlsMode
 from .endpoint import Collector, Registry
 from .names import (
     ENVOY_FILTER,
@@ -120,7 +112,7 @@ def destination_rule(collector: Collector, egress: Egress, identity: Identity) -
     if not policy:
         return None
     if collector.registry is Registry.KUBERNETES:
-        # The Service's other ports are none of our business.
+        # The Service may have other ports, which this must not change.
         policy = {"portLevelSettings": [{"port": {"number": collector.service_port}, **policy}]}
     spec = {"host": collector.service_host, **_export_to(egress), "trafficPolicy": policy}
     return _manifest(NETWORKING, "DestinationRule", identity, spec)

@@ -16,12 +16,10 @@ from typing import Any
 import yaml
 
 from ..settings.validation import format_path, shown
+from . import bounded_yaml
 
 REFERENCES = "stack-references.yaml"
 """The file, beside ``Pulumi.yaml``, that says the outputs of other stacks where there is no engine to ask."""
-
-_MAX_VALUES = 1_000_000
-_MAX_DEPTH = 100
 
 
 class StackFileError(Exception):
@@ -159,7 +157,7 @@ def _add(configuration: Configuration, key: str, value: object) -> None:
     own_key = key.removeprefix(f"{configuration.project}:")
     secure = list(_secure_paths(value, (own_key,)))
     if secure and own_key == key:
-        # Another namespace's secrets are providers' business, which nobody calls here.
+        # Secrets of another namespace are for providers, and no provider is called here.
         configuration.warnings += [
             f"{path}: left out, only the Pulumi engine can decrypt it" for path in secure
         ]
@@ -199,7 +197,7 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mis
         for key, _ in node.value:
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"key {key.value!r} twice", key.start_mark
+                    None, None, f"key {shown(key.value)} twice", key.start_mark
                 )
             seen.add(key.value)
         return {str(key): value for key, value in super().construct_mapping(node, deep).items()}
@@ -225,7 +223,10 @@ Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_time)
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.load(path.read_text("utf-8-sig"), Loader) or {}  # noqa: S506 - a SafeLoader
+        with path.open("rb") as file:
+            content = (
+                bounded_yaml.load(file.read(bounded_yaml.MAX_BYTES + 1).decode("utf-8-sig"), Loader) or {}
+            )
     except OSError as error:
         raise StackFileError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -236,24 +237,6 @@ def _read(path: Path) -> dict[str, Any]:
         what = getattr(error, "problem", None) or str(error)
         what = f"{getattr(error, 'context', '')} {what}" if what.startswith("but ") else what
         raise StackFileError(f"{place}: {what}") from None
-    except RecursionError:
-        raise StackFileError(f"{path}: nested more than {_MAX_DEPTH} levels deep") from None
     if not isinstance(content, dict):
         raise StackFileError(f"{path}: got {shown(content)}, expected a mapping")
-    _check_size(content, path)
     return content
-
-
-def _check_size(content: Any, path: Path) -> None:
-    """Refuse what aliases blow up, and what is nested deeper than anything that walks it can go."""
-    left, count = [(content, 0)], 0
-    while left:
-        value, depth = left.pop()
-        count += 1
-        if count > _MAX_VALUES:
-            raise StackFileError(f"{path}: more than {_MAX_VALUES} values, aliases counted each time")
-        if depth > _MAX_DEPTH:
-            raise StackFileError(f"{path}: nested more than {_MAX_DEPTH} levels deep")
-        if isinstance(value, dict | list):
-            items = value.values() if isinstance(value, dict) else value
-            left += [(item, depth + 1) for item in items]

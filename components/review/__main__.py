@@ -18,7 +18,8 @@ import yaml
 
 from .. import render
 from ..escaping import fence_around, in_markdown, printable, write
-from ..render import safe_file, stack_file
+from ..istio.names import Manifest
+from ..render import bounded_yaml, safe_file, stack_file
 from . import revisions
 from .changes import Manifests, compare, may_hold_entry
 from .report import summary, without_repeats
@@ -140,12 +141,23 @@ def _read_changed(before: Path, after: Path) -> tuple[Manifests, Manifests]:
 
     def parsed(ours: dict[str, bytes], others: dict[str, bytes]) -> Manifests:
         return {
-            path: yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+            path: _parsed(path, text)
             for path, text in ours.items()
             if others.get(path) != text or may_hold_entry(path)
         }
 
     return parsed(*texts), parsed(*reversed(texts))
+
+
+def _parsed(path: str, text: bytes) -> Manifest:
+    try:
+        manifest = bounded_yaml.load(text.decode(), _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ReviewError(f"{path}: {reason}. Next: see what the program writes there") from None
+    if not isinstance(manifest, dict):
+        raise ReviewError(f"{path}: no manifest. Next: see what the program writes there")
+    return manifest
 
 
 def _check_out(out: Path | None) -> None:

@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from ..istio.names import Manifest
 from ..istio.read import ENTRY_KINDS, Capture, Entry, captures, entries
-from ..settings.models import FILTER_NAME_PREFIX
+from ..settings.value_types import FILTER_NAME_PREFIX
 
 _SHOWN_HASH = 12
 _URL = "collectorUrl"

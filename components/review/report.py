@@ -1,8 +1,8 @@
 """Changes as Markdown that also reads well in a terminal. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from ..escaping import in_markdown
+from ..markdown import table
 from .changes import Changes
 
 _SHOWN_NAMES = 8
@@ -38,18 +38,6 @@ def summary(changes: Changes) -> str:
     if objects:
         tables.append(table("Objects", ("kind", "", "namespace/name"), objects))
     return "\n".join(tables) or "No changes.\n"
-
-
-def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table with aligned columns, under a heading."""
-    cells = [header, *([in_markdown(cell) for cell in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        f"| {' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))} |"
-        for row in cells
-    ]
-    lines.insert(1, f"|{'|'.join('-' * (width + 2) for width in widths)}|")
-    return "\n".join([f"## {title}", "", *lines, ""])
 
 
 def without_repeats(diff: str) -> str:

@@ -1,10 +1,18 @@
 """Revisions of a git repository: what they are, what they hold, and what differs. Changes nothing in git."""
 
+import os
 import subprocess
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 _USUAL_BASE = "origin/main"
+
+# A user's settings, or a hook that this is called from, change what git answers, or have it run something.
+# Where it finds settings stays: they say which repositories of other users it may read (safe.directory).
+_WHERE_SETTINGS_ARE = {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"}
+_PLAIN = {"core.fsmonitor": "false", "core.hooksPath": os.devnull, "core.attributesFile": os.devnull}
+_NO_SETTINGS = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
 
 
 class RevisionError(Exception):
@@ -56,16 +64,38 @@ def check_out(root: Path, commit: str, folder: Path) -> None:
 def diff(folder: Path, before: str, after: str) -> str:
     """The unified diff of two folders in a folder, whatever the user's settings of git are."""
     flags = ["--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--src-prefix=", "--dst-prefix="]
-    done = _git(folder, "-c", "core.quotePath=off", "diff", "--no-index", *flags, before, after)
+    of_no_repository = {**_NO_SETTINGS, "GIT_CEILING_DIRECTORIES": str(folder.resolve().parent)}
+    done = _git(
+        folder,
+        *("-c", "core.quotePath=off", "diff", "--no-index", *flags, before, after),
+        environment=of_no_repository,
+    )
     if done.returncode not in {0, 1}:
         raise RevisionError(f"git diff: {done.stderr.strip()}")
     return done.stdout
 
 
-def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = ["git", *arguments]
+def _git(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    settings = [item for key, value in _PLAIN.items() for item in ("-c", f"{key}={value}")]
+    command = ["git", *settings, *arguments]
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or name in _WHERE_SETTINGS_ARE
+    }
+    variables = {**inherited, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(environment or {})}
     try:
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=variables,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
     except FileNotFoundError as error:
         raise RevisionError(
             f"{error.filename}: {error.strerror}. Next: install git, or run in the project"

@@ -4,34 +4,18 @@ This is the only place where settings are parsed. Everything that is wrong is to
 their types and bounds, and between those parts that are sound by themselves. Outputs are passed through.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
 from ..istio import endpoint
 from ..istio.endpoint import Collector, EndpointError
-from ..settings.models import (
-    Capture,
-    CollectorEgressSettings,
-    Egress,
-    TrafficCaptureSettings,
-    Workload,
-    WorkloadCaptureSettings,
-)
-from ..settings.validation import (
-    Path,
-    Problem,
-    SettingsError,
-    Spelling,
-    explain,
-    format_path,
-    in_words,
-    parse,
-    spelled,
-)
-from . import egress, exports, extensions, overlaps, targets
+from ..settings.models import CollectorEgressSettings
+from ..settings.validation import Problem, SettingsError, Spelling, explain, in_words, parse
+from . import compatibility, egress, extensions, overlaps, targets
+from .parts import all_parts, sound_parts
 
 SettingsT = TypeVar("SettingsT", bound=CollectorEgressSettings)
 
@@ -59,25 +43,6 @@ class Checked(Generic[SettingsT]):
         return self.settings.model_dump(exclude_unset=True) if self.given is None else {**self.given}
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """The parts of the settings that are sound by themselves: the rules between them can be checked.
-
-    Attributes:
-        url: the collector's URL.
-        egress: its egress settings.
-        sensor_id: the sensor.
-        capture: capture settings of all workloads.
-        workloads: by their place in the settings and their name.
-    """
-
-    url: str | None = None
-    egress: Egress | None = None
-    sensor_id: str | None = None
-    capture: Capture | None = None
-    workloads: Mapping[tuple[Path, str], Workload] = field(default_factory=dict)
-
-
 def check(
     model: type[SettingsT],
     values: Mapping[str, Any],
@@ -99,98 +64,36 @@ def check(
     is_mapping = isinstance(values, Mapping)
     complete = {"workload": workload, **values} if workload is not None and is_mapping else values
     settings: SettingsT | None = None
+    collector: Collector | None = None
+    between: list[Problem] = []
     try:
         settings = parse(model, complete, spelling)
-        parts, problems = _all_parts(settings), list[str]()
+        sound, refusals = all_parts(settings), list[str]()
     except ValidationError as error:
-        parts = _sound_parts(complete if is_mapping else {}, error, spelling)
-        problems = explain(model, error, spelling)
-    collector, between = _collector(parts)
-    between += _problems(parts, collector)
-    problems += [in_words(model, problem, spelling) for problem in between]
-    if settings is None or collector is None or problems:
-        raise SettingsError(problems)
-    warnings = [
-        *egress.warnings(parts.workloads, settings.egress, collector),
-        *overlaps.warnings(parts.workloads),
-    ]
+        sound = sound_parts(complete if is_mapping else {}, error, spelling)
+        refusals = explain(model, error, spelling)
+    try:
+        if sound.url is not None and sound.egress is not None:
+            collector = endpoint.collector(sound.url, sound.egress)
+        elif sound.url is not None:
+            endpoint.parse_url(sound.url)
+    except EndpointError as error:
+        between += error.problems
+
+    between += compatibility.problems(sound)
+    for (path, _), item in sound.workloads.items():
+        between += targets.problems(path, item, sound.egress, collector)
+        between += extensions.problems(path, item, sound, collector)
+        if collector is not None:
+            between += egress.problems(path, item, sound.egress, collector)
+    between += overlaps.problems(sound.workloads, sound.root_namespace)
+
+    refusals += [in_words(model, problem, spelling) for problem in between if not problem.is_warning]
+    if settings is None or collector is None or refusals:
+        raise SettingsError(refusals)
     return Checked(
         settings,
         collector,
-        warnings=tuple(f"{format_path(path)}: {text}" for path, text in warnings),
+        warnings=tuple(in_words(model, problem, spelling) for problem in between),
         given=values if spelling is Spelling.PYTHON else None,
     )
-
-
-def _all_parts(settings: CollectorEgressSettings) -> _Parts:
-    url, way = settings.collector_url, settings.egress
-    if isinstance(settings, TrafficCaptureSettings):
-        workloads: dict[tuple[Path, str], Workload] = {
-            (("workloads", name), name): workload for name, workload in settings.workloads.items()
-        }
-        return _Parts(url, way, settings.sensor_id, settings.capture, workloads)
-    if isinstance(settings, WorkloadCaptureSettings):
-        return _Parts(url, way, settings.sensor_id, Capture(), {((), settings.workload): settings})
-    return _Parts(url, way)
-
-
-def _sound_parts(values: Mapping[str, Any], error: ValidationError, spelling: Spelling) -> _Parts:
-    broken = {mistake["loc"][:1] for mistake in error.errors()} | {
-        mistake["loc"][:2] for mistake in error.errors()
-    }
-
-    def sound(field_name: str, default: Any) -> Any:
-        key = spelled(field_name, spelling)
-        return None if (key,) in broken else values.get(key, default)
-
-    way, capture, workloads = sound("egress", {}), sound("capture", {}), values.get("workloads")
-    return _Parts(
-        url=sound("collector_url", None),
-        egress=None if way is None else parse(Egress, way, spelling),
-        capture=None if capture is None else parse(Capture, capture, spelling),
-        workloads={
-            (("workloads", name), name): parse(Workload, workload, spelling)
-            for name, workload in (workloads.items() if isinstance(workloads, dict) else ())
-            if ("workloads", name) not in broken
-        },
-    )
-
-
-def _collector(parts: _Parts) -> tuple[Collector | None, list[Problem]]:
-    try:
-        if parts.url is not None and parts.egress is not None:
-            return endpoint.collector(parts.url, parts.egress), []
-        if parts.url is not None:
-            endpoint.parse_url(parts.url)
-    except EndpointError as error:
-        return None, list(error.problems)
-    return None, []
-
-
-def _problems(parts: _Parts, collector: Collector | None) -> Iterator[Problem]:
-    yield from _encoding_problems(parts)
-    for (path, _), workload in parts.workloads.items():
-        yield from targets.problems(path, workload, parts.egress, collector)
-        yield from extensions.direction_problems(path, workload)
-        if collector is None:
-            continue
-        yield from egress.problems(path, workload, parts.egress, collector)
-        if parts.capture is not None and parts.sensor_id is not None:
-            capture = parts.capture.overridden_by(workload.capture)
-            yield from extensions.size_problems(path, workload, capture, parts.sensor_id, collector)
-    yield from overlaps.problems(parts.workloads, _root_namespace(parts.egress))
-
-
-def _encoding_problems(parts: _Parts) -> Iterator[Problem]:
-    """Those of the stack's settings, else those that a workload's own settings add."""
-    if parts.capture is None:
-        return
-    of_stack = list(exports.encoding_problems(("capture",), parts.capture))
-    yield from of_stack
-    for (path, _), workload in parts.workloads.items() if not of_stack else ():
-        capture = parts.capture.overridden_by(workload.capture)
-        yield from exports.encoding_problems((*path, "capture"), capture)
-
-
-def _root_namespace(way: Egress | None) -> str | None:
-    return way.namespace if way is not None and isinstance(way.namespace, str) else None

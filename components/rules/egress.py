@@ -1,10 +1,11 @@
 """What must hold between workloads and the way to the collector: no loop, no spans without a way. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from ..istio.endpoint import Collector
 from ..settings.models import Direction, Egress, Location, Workload
-from ..settings.validation import Path, Problem, is_output
+from ..settings.validation import Path, Problem
+from ..settings.value_types import is_output
 
 
 def problems(
@@ -30,28 +31,18 @@ def problems(
             f"got {workload.namespace!r}, expected one that the collector's entry is exported to "
             f"({', '.join(egress.export_to or [])}), or spans would be dropped",
         )
-
-
-def warnings(
-    workloads: Mapping[tuple[Path, str], Workload], egress: Egress, collector: Collector
-) -> Iterator[Problem]:
-    """Workloads that take in a whole mesh, or a whole namespace without saying that they mean to."""
-    for (path, _), workload in workloads.items():
-        if (
-            collector.location is Location.MESH
-            and _captures_all_inbound(workload)
-            and workload.namespace == egress.namespace
-        ):
-            yield Problem(
-                path,
-                "captures every pod of the mesh; keep the collector's own pods out of it "
-                "(no sidecar in them), or each captured call is captured again when it arrives there",
-            )
-    for (path, _), workload in workloads.items():
-        if not {"labels", "target_refs"} & workload.model_fields_set:
-            yield Problem(
-                path, "captures every pod of its namespace; say labels, or `labels: {}` if all are meant"
-            )
+    if (
+        egress is not None
+        and collector.location is Location.MESH
+        and _captures_all_inbound(workload)
+        and workload.namespace == egress.namespace
+    ):
+        yield Problem(
+            path,
+            "captures every pod of the mesh; keep the collector's own pods out of it "
+            "(no sidecar in them), or each captured call is captured again when it arrives there",
+            is_warning=True,
+        )
 
 
 def _captures_all_inbound(workload: Workload) -> bool:

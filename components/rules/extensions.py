@@ -4,43 +4,37 @@ from collections.abc import Iterator
 
 from ..istio import script
 from ..istio.endpoint import Collector
-from ..settings.models import Capture, Mechanism, Workload
+from ..settings.models import Mechanism, Workload
 from ..settings.validation import Path, Problem
+from .parts import Parts
 
 
-def direction_problems(path: Path, workload: Workload) -> Iterator[Problem]:
-    """More directions than scripts.
+def problems(path: Path, workload: Workload, parts: Parts, collector: Collector | None) -> Iterator[Problem]:
+    """More directions than scripts, and a script that Istio would refuse.
 
     Args:
         path: the workload's place in the settings.
         workload: its settings.
+        parts: those of the stack.
+        collector: the collector, None while its URL or the egress settings are wrong.
     """
-    if workload.mechanism is Mechanism.TRAFFIC_EXTENSION and len(workload.directions) > 1:
+    if workload.mechanism is not Mechanism.TRAFFIC_EXTENSION:
+        return
+    if len(workload.directions) > 1:
         yield Problem(
             (*path, "directions"),
             f"got {', '.join(workload.directions)}, expected one of them with TrafficExtension, which holds "
             "one script: make a workload of each",
         )
-
-
-def size_problems(
-    path: Path, workload: Workload, capture: Capture, sensor_id: str, collector: Collector
-) -> Iterator[Problem]:
-    """A script that Istio would refuse.
-
-    Args:
-        path: the workload's place in the settings.
-        workload: its settings.
-        capture: what holds for it, the stack's settings merged in.
-        sensor_id: the sensor.
-        collector: the collector.
-    """
-    if workload.mechanism is not Mechanism.TRAFFIC_EXTENSION:
+    if collector is None or parts.capture is None or parts.sensor_id is None:
         return
-    text = script.render(
-        capture, sensor_id=sensor_id, collector=collector, direction=workload.directions[0]
-    ).text
-    size = len(text.encode())
+    rendered = script.render(
+        parts.capture.overridden_by(workload.capture),
+        sensor_id=parts.sensor_id,
+        collector=collector,
+        direction=workload.directions[0],
+    )
+    size = len(rendered.text.encode())
     if size > script.MAX_INLINE_CODE_BYTES:
         yield Problem(
             (*path, "mechanism"),

@@ -6,12 +6,12 @@ from itertools import combinations
 from typing import Any, NamedTuple
 
 from ..settings.models import Direction, Mechanism, TargetKind, Workload
-from ..settings.validation import Path, Problem, is_output
-from .targets import captures_at_waypoint
+from ..settings.validation import Path, Problem
+from ..settings.value_types import is_output
 
 
 class _Reach(NamedTuple):
-    """A workload of which it is known what it selects.
+    """A workload whose selection is known.
 
     Attributes:
         path: its place in the settings.
@@ -36,7 +36,7 @@ class _Reach(NamedTuple):
 def problems(workloads: Mapping[tuple[Path, str], Workload], root_namespace: str | None) -> Iterator[Problem]:
     """Workloads that select what others select, or whose objects have one name.
 
-    One that selects a part of what another selects as a whole is none of them: its filter comes first, and
+    It is allowed that one selects a part of what another selects as a whole: its filter comes first, and
     the later one skips what is marked as captured.
 
     Args:
@@ -55,9 +55,21 @@ def problems(workloads: Mapping[tuple[Path, str], Workload], root_namespace: str
     for namespace, reaches in by_namespace.items():
         mesh_wide = by_namespace.get(root_namespace or "", []) if namespace != root_namespace else []
         yield from _hidden(reaches, [*reaches, *mesh_wide])
+    yield from _forgotten_labels(workloads)
+    yield from _at_two_proxies(workloads)
 
 
-def warnings(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[Problem]:
+def _forgotten_labels(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[Problem]:
+    for (path, _), workload in workloads.items():
+        if not {"labels", "target_refs"} & workload.model_fields_set:
+            yield Problem(
+                path,
+                "captures every pod of its namespace; say labels, or `labels: {}` if all are meant",
+                is_warning=True,
+            )
+
+
+def _at_two_proxies(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[Problem]:
     """Workloads whose requests another proxy of the same namespace may capture again."""
     sidecars = {
         workload.namespace: name
@@ -67,11 +79,12 @@ def warnings(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[Problem
         and not is_output(workload.namespace)
     }
     for (path, _), workload in workloads.items():
-        if captures_at_waypoint(workload) and workload.namespace in sidecars:
+        if workload.is_at_waypoint and workload.namespace in sidecars:
             yield Problem(
                 path,
                 "captures at a waypoint: a request that goes on to a sidecar which "
                 f"{sidecars[workload.namespace]} captures is captured there again",
+                is_warning=True,
             )
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from ..istio.endpoint import Collector
 from ..istio.names import WAYPOINT_CLASS
 from ..settings.models import Direction, Egress, Mechanism, TargetKind, TargetRef, Workload
-from ..settings.validation import Path, Problem, is_output, shown
+from ..settings.validation import Path, Problem, shown
+from ..settings.value_types import is_output
 
 
 def problems(
@@ -52,13 +53,8 @@ def problems(
             if (target.kind, target.name) in seen:
                 yield Problem((*place, "name"), f"got {target.name!r} twice, expected each target once")
             seen.add((target.kind, target.name))
-    if captures_at_waypoint(workload) and workload.mechanism is Mechanism.TRAFFIC_EXTENSION:
+    if workload.is_at_waypoint and workload.mechanism is Mechanism.TRAFFIC_EXTENSION:
         yield from _cluster_problems(path, egress)
-
-
-def captures_at_waypoint(workload: Workload) -> bool:
-    """Whether a waypoint's requests are captured."""
-    return workload.target_refs is not None and Direction.INBOUND in workload.directions
 
 
 def _kind_problems(place: Path, kind: TargetKind, workload: Workload) -> Iterator[Problem]:

@@ -7,16 +7,16 @@ import difflib
 import json
 import re
 import types
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import Enum
 from functools import cache
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import CoreSchema, core_schema
+
+from .value_types import OrOutput, Rule, is_output
 
 _SHOWN_CHARACTERS = 80
 _USER_INFORMATION = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*(?:@|%40)", re.DOTALL)
@@ -35,11 +35,7 @@ _WHY_PLAIN = {
 Path = tuple[str | int, ...]
 """Field names and mapping keys from the outermost settings inwards."""
 
-T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound=BaseModel)
-
-# pulumi.Input names Output by a string, which pydantic cannot resolve.
-Input = Union[T, Awaitable[T], pulumi.Output[T]]  # noqa: UP007 - a generic alias
 
 
 class SettingsError(pulumi.RunError):
@@ -73,50 +69,12 @@ class Problem(NamedTuple):
     Attributes:
         path: where it is.
         text: what is wrong there.
+        is_warning: it is allowed, and the user should know.
     """
 
     path: Path
     text: str
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What a value of the annotated type has to be, beyond its type.
-
-    Attributes:
-        expected: the rule in words; completes "expected ...".
-        accepts: the rule in code; called with a value of the right type.
-    """
-
-    expected: str
-    accepts: Callable[[Any], object]
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self._check, handler(source))
-
-    def _check(self, value: Any) -> Any:
-        if not self.accepts(value):
-            raise ValueError(self.expected)
-        return value
-
-
-@dataclass(frozen=True)
-class OrOutput:
-    """Lets an Output through unchecked: whoever resolves it checks it, with :func:`resolved`.
-
-    Attributes:
-        plain: the annotated type when it is not an Output.
-    """
-
-    plain: Any
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        del source
-        return core_schema.no_info_wrap_validator_function(
-            lambda value, inner: value if is_output(value) else inner(value),
-            handler.generate_schema(self.plain),
-            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value),
-        )
+    is_warning: bool = False
 
 
 class Secret:
@@ -124,11 +82,6 @@ class Secret:
 
     def __repr__(self) -> str:
         return "a secret"
-
-
-def is_output(value: object) -> bool:
-    """Whether a value is known only later."""
-    return isinstance(value, pulumi.Output | Awaitable)
 
 
 def parse(model: type[ModelT], values: Mapping[str, Any], spelling: Spelling) -> ModelT:

@@ -27,6 +27,8 @@ _ADDRESS = re.compile(
     r"(?P<pod>[a-z0-9.-]+\.[a-z0-9-]+)=(?P<address>(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5})"
 )
 _INTERRUPTED = 130
+_CHECKED = {"json": report.as_json, "markdown": report.as_markdown}
+_UNCHECKED = {"json": report.unchecked_as_json, "markdown": report.unchecked_as_markdown}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,16 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         facts = _facts(options)
     except (render.RenderError, ClusterError) as error:
         write(sys.stderr, f"{error}\n")
-        if options.output == "json":
-            write(sys.stdout, report.unchecked_as_json(options.stack, str(error)))
+        if options.output != "table":
+            write(sys.stdout, _UNCHECKED[options.output](options.stack, str(error)))
         return report.UNCHECKED
     except (asyncio.CancelledError, KeyboardInterrupt):
         return _INTERRUPTED
     results = list(findings(facts))
-    if options.output == "json":
-        write(sys.stdout, report.as_json(options.stack, results))
+    if options.output == "table":
+        width = shutil.get_terminal_size((120, 0)).columns
+        write(sys.stdout, report.as_table(options.stack, results, width))
     else:
-        write(sys.stdout, report.as_table(options.stack, results, shutil.get_terminal_size((120, 0)).columns))
+        write(sys.stdout, _CHECKED[options.output](options.stack, results))
     return report.exit_status(results)
 
 
@@ -116,7 +119,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_seconds,
         help="wait before looking again at proxies that lost spans (default: %(default)g)",
     )
-    parser.add_argument("--output", choices=("table", "json"), default="table", help="default: %(default)s")
+    parser.add_argument(
+        "--output",
+        choices=("table", *_CHECKED),
+        default="table",
+        help="form of the report (default: %(default)s)",
+    )
     return parser
 
 

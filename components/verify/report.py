@@ -1,4 +1,4 @@
-"""Findings as a table for people, and as JSON for programs. Pure."""
+"""Findings as a table for people, as Markdown for pull requests, and as JSON for programs. Pure."""
 
 import json
 import textwrap
@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..escaping import in_markdown
+from ..markdown import table
 from .findings import Finding, Level
 
 HEALTHY, FINDINGS, UNCHECKED = 0, 1, 2
@@ -69,25 +71,48 @@ def as_table(stack: str, findings: Sequence[Finding], width: int) -> str:
         findings: all of them.
         width: of the terminal, in columns.
     """
-    rows: dict[tuple[Level, str, str, str], list[str]] = {}
-    for level in Level:
-        for finding in findings:
-            if finding.level is level:
-                rows.setdefault((level, finding.check, finding.message, finding.next), []).append(
-                    finding.subject
-                )
-    fine = Counter(finding.check for finding in findings if finding.level is Level.OK)
-    column = 2 + max((len(check) for _, check, _, _ in rows), default=0)
+    rows, fine = _grouped(findings)
+    column = 2 + max(map(len, [*fine, *(check for _, check, _, _ in rows)]), default=0)
     lines: list[str] = []
     for (level, check, message, step), subjects in rows.items():
-        if level is Level.OK and fine[check] > _FINE:
-            continue
         head = f"{level.value:<9}{check:<{column}}"
         lines += _wrapped(head, f"{_names(subjects)}: {message}", width)
         if step:
             lines += _wrapped(" " * len(head), f"-> {step}", width)
-    lines += [f"{'ok':<9}{check:<{column}}{count} are fine" for check, count in fine.items() if count > _FINE]
+    lines += [f"{'ok':<9}{check:<{column}}{count} are fine" for check, count in fine.items()]
     return "\n".join([*lines, "", f"stack {stack}: {_VERDICTS[exit_status(findings)]}", ""])
+
+
+def as_markdown(stack: str, findings: Sequence[Finding]) -> str:
+    """The same as Markdown, for a pull request or a CI run's summary."""
+    rows, fine = _grouped(findings)
+    cells = [
+        (level.value, check, _names(subjects), message, step)
+        for (level, check, message, step), subjects in rows.items()
+    ]
+    cells += [("ok", check, "", f"{count} are fine", "") for check, count in fine.items()]
+    found = table("Findings", ("", "finding", "where", "what", "next step"), cells) if cells else ""
+    return f"# Stack {in_markdown(stack)}: {_VERDICTS[exit_status(findings)]}\n\n{found}"
+
+
+def unchecked_as_markdown(stack: str, reason: str) -> str:
+    """The same form where nothing could be checked."""
+    return f"# Stack {in_markdown(stack)}: not checked\n\n{in_markdown(reason)}\n"
+
+
+def _grouped(
+    findings: Sequence[Finding],
+) -> tuple[dict[tuple[Level, str, str, str], list[str]], dict[str, int]]:
+    """Where each thing was found, the worst first; and how often what is fine too often to be listed."""
+    counts = Counter(finding.check for finding in findings if finding.level is Level.OK)
+    fine = {check: count for check, count in counts.items() if count > _FINE}
+    rows: dict[tuple[Level, str, str, str], list[str]] = {}
+    for level in Level:
+        for finding in findings:
+            if finding.level is level and not (level is Level.OK and finding.check in fine):
+                key = (level, finding.check, finding.message, finding.next)
+                rows.setdefault(key, []).append(finding.subject)
+    return rows, fine
 
 
 def _names(subjects: Sequence[str]) -> str:

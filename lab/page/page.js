@@ -227,7 +227,7 @@ function article(call) {
     make(
       "details",
       { class: "panel" },
-      make("summary", {}, "The span, as the collector gets it"),
+      make("summary", {}, "The span, as the collector gets it, in OTLP/JSON"),
       copy(call.span),
       make("pre", { class: "text", tabindex: "0", role: "region", "aria-label": "Span" }, call.span),
     ),

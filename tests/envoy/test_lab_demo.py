@@ -58,7 +58,7 @@ def test_the_demo_shows_every_call_and_what_was_masked_whatever_its_form() -> No
     for request, names in masked.items():
         assert row(shown, request).endswith(f"masked {names}")
     assert row(shown, "GET /static/app.js").endswith("not captured: skipPaths has /static*")
-    assert "All 15 expected spans arrived" in shown
+    assert "All 16 expected spans arrived" in shown
     assert "make demo-serve" in shown
     assert result.stderr == ""
 
@@ -69,7 +69,7 @@ def test_of_a_stack_that_samples_every_call_is_shown_too_and_what_is_not_run_is_
 
     assert result.returncode == 0, result.stderr
     assert f"{name} captures a share of the requests" in result.stdout
-    assert "All 15 expected spans arrived" in result.stdout
+    assert "All 16 expected spans arrived" in result.stdout
     workloads = yaml.safe_load((PROJECT / "stacks" / f"Pulumi.{name}.yaml").read_text())["config"]
     [of_stack] = [value for key, value in workloads.items() if key.endswith(":workloads")]
     directions = sum(len(workload.get("directions", [0])) for workload in of_stack.values())
@@ -83,7 +83,7 @@ def test_a_stack_that_skips_what_the_demo_sends_is_right(tmp_path: Path) -> None
     assert "MISSING" not in result.stdout
     assert row(result.stdout, "POST /api/login").endswith("not captured: skipPaths has /api/*")
     assert row(result.stdout, "POST /echo/signup").endswith("masked password")
-    assert "All 3 expected spans arrived" in result.stdout
+    assert "All 4 expected spans arrived" in result.stdout
 
 
 def test_the_guides_payload_has_no_sizes_and_the_demo_knows_them_all_the_same(tmp_path: Path) -> None:

@@ -76,7 +76,10 @@ def installed(wheel: Path, request: pytest.FixtureRequest) -> Installed:
         terminal.write_line("Installing the wheel and what it needs (about 30 s, once) ...")
         shutil.rmtree(ENVIRONMENTS, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
-        pip("--python", python, "install", "--no-compile", "--constraint", pins, wheel)
+        # As the engine installs a program's requirements, whose hashes pip then checks.
+        pip("--python", python, "install", "--no-compile", "--requirement", pins)
+        pip("--python", python, "install", "--no-compile", "--no-deps", wheel)
+        pip("--python", python, "check")
         complete.touch()
     else:
         pip("--python", python, "install", "--no-compile", "--no-deps", "--force-reinstall", wheel)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
 from components.settings import models
-from components.settings.validation import OrOutput
+from components.settings.value_types import OrOutput
 from components.version import VERSION
 
 COMPONENTS: dict[str, type[BaseModel]] = {

@@ -167,3 +167,33 @@ def test_whatever_stands_around_them_masks_are_found_where_they_are(
 @given(st.text(max_size=200), st.binary(max_size=200))
 def test_any_two_texts_can_be_compared(arrived: str, sent: bytes) -> None:
     compare(arrived, [sent])
+
+
+UNITS = [
+    " ",
+    "\n",
+    "\\",
+    '\\"',
+    '"',
+    ":",
+    ": ",
+    '"a": ',
+    "*",
+    "***",
+    "a*** ",
+    "\ufffd",
+    "&=",
+    "<a ",
+    "[",
+    "\r\n\r\n",
+    "=%41",
+]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_hostile_text_of_any_form_takes_time_by_its_length_only(unit: str) -> None:
+    """Were it the square of the length, this would take minutes."""
+    text = unit * (512 * 1024 // len(unit))
+
+    compare(text, [b"other" + text.encode()])
+    compare(f"{text}pin=***", [text.encode() + b"pin=" + b"\\" * len(text)])

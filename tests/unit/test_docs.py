@@ -134,6 +134,15 @@ def test_tests_that_are_named_exist(document: Path) -> None:
     assert named - set().union(*TESTS.values()) == set()
 
 
+def test_each_line_about_security_names_the_test_that_shows_it_or_says_that_none_does() -> None:
+    lines = (ROOT / "docs" / "security.md").read_text("utf-8").splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.endswith("| shown by |")]
+    assert len(rows) >= 30
+    assert [
+        row for row in rows if not re.search(r"\| [^|]*(?:`test_\w+`|not tested: |not tested; )[^|]*\|$", row)
+    ] == []
+
+
 def test_every_scenario_of_the_mesh_is_named_in_a_document() -> None:
     named = {
         name for document in DOCUMENTS for name in re.findall(r"\btest_\w+\b", document.read_text("utf-8"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from components.escaping import fence_around, in_markdown, printable, write
-from components.review.report import table
+from components.markdown import table
 
 ROOT = Path(__file__).parents[2]
 SIGNS = st.text(alphabet="`|\\<>&[]()!*_~#@:/.w \n\tab\x1b\u202e\u200b", max_size=20)

@@ -121,3 +121,32 @@ def test_each_mark_of_any_body_is_shown_once_and_whole(
             shown[run.mark] = shown.get(run.mark, "") + run.text
 
     assert shown == dict.fromkeys(range(len(marks)), "***")
+
+
+UNITS = [
+    " ",
+    "\n",
+    "\\",
+    '"',
+    '["',
+    "[",
+    "[[],",
+    ",",
+    "&",
+    "&=",
+    "%41",
+    "--b\n",
+    "--b\r\n\r\n",
+    "\r\n\r\n",
+    "a: b\n",
+]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("start", ["", "[", '["', "--b\n"])
+def test_a_hostile_body_of_any_form_takes_time_by_its_length_only(unit: str, start: str) -> None:
+    """Were it the square of the length, this would take minutes."""
+    text = start + unit * (64 * 1024 // len(unit))
+
+    for content_type in ("application/json", FORM, MULTIPART):
+        lay_out(text, content_type)

@@ -22,6 +22,13 @@ BOMB = "x0: &a0 [x]\n" + "".join(
     f"x{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 8)
 )
 
+MERGE_BOMB = "x0: &a0 {a: b}\n" + "".join(
+    f"x{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 10)}], k{level}: 1}}\n"
+    for level in range(1, 8)
+)
+LONG_BOMB = f"x: &a {'a' * 10_000}\ny: &b [{', '.join(['*a'] * 100)}]\nz: [{', '.join(['*b'] * 100)}]\n"
+MANY = "more than 250000 values or 8 MiB, aliases counted each time"
+
 
 def stack(tmp_path: Path, text: str, project: str = PROJECT) -> Configuration:
     (tmp_path / "envs").mkdir()
@@ -114,10 +121,24 @@ def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
         ("config: [id]", ": got config ['id'], expected a mapping"),
         ("acme:id: x", ": got acme:id at the top, expected it below `config:`"),
         ("configs: {id: x}", ": unknown key 'configs', did you mean config?"),
-        (f"config: {{x: {'[' * 101}{']' * 101}}}", ": nested more than 100 levels deep"),
-        (f"config: {{x: {'[' * 3000}{']' * 3000}}}", ": nested more than 100 levels deep"),
+        (f"config: {{x: {'[' * 101}{']' * 101}}}", ":1: nested more than 100 levels deep"),
+        (f"config: {{x: {'[' * 3000}{']' * 3000}}}", ":1: nested more than 100 levels deep"),
         ("config: {id: x}\n---\nconfig: {id: y}", ":2: expected a single document in the stream but found"),
-        (BOMB, ": more than 1000000 values, aliases counted each time"),
+        (f"config: {{x: {'[' * 100_000}", ":1: nested more than 100 levels deep"),
+        (f"config: {'- ' * 200}", ":1: "),
+        (f"config:\n  x: {'- ' * 200}", ":2: "),
+        ("config: &a {x: *a}", ":1: nested more than 100 levels deep"),
+        (BOMB, f":7: {MANY}"),
+        (MERGE_BOMB, f":6: {MANY}"),
+        (LONG_BOMB, f":3: {MANY}"),
+        (f"config: {{x: [{'a, ' * 250_000}]}}", ":1: more than 250000 values"),
+        (f"config: {{x: {'a' * 2**21}}}", ": more than 2 MiB"),
+        (f"config: {{x: {'9' * 5000}}}", ":1: a number of more than 64 bits"),
+        (f"config: {{x: 0x{'f' * 5000}}}", ":1: a number of more than 64 bits"),
+        ("config: {x: !!binary aGk=}", ":1: the tag !binary, which is for nothing that JSON has"),
+        ("config: {x: !!set {a, b}}", ":1: the tag !set, which is for nothing that JSON has"),
+        ("config: {x: !!python/none a}", ":1: the tag !python/none, which is for nothing that JSON has"),
+        ("config: {[a]: b}", ":1: a key that is no text"),
     ],
     ids=[
         "a key twice",
@@ -129,7 +150,21 @@ def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
         "deep",
         "deeper",
         "two documents",
+        "deeper than the composer goes",
+        "sequences on a line",
+        "sequences below each other",
+        "alias in itself",
         "bomb",
+        "bomb of merges",
+        "bomb of characters",
+        "many values",
+        "large",
+        "long number",
+        "long hexadecimal number",
+        "bytes",
+        "a set",
+        "an object",
+        "a list as a key",
     ],
 )
 def test_a_malformed_file_is_one_line_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:

@@ -32,6 +32,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return stack.project(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("form", "beginning"), [("json", '{\n  "stack": "lab",'), ("markdown", "# Stack lab: not checked\n")]
+)
+def test_a_report_has_its_form_where_nothing_could_be_checked_too(
+    project: Path, capsys: pytest.CaptureFixture[str], form: str, beginning: str
+) -> None:
+    assert main(["--project", str(project), "--stack", stack.STACK, "--output", form]) == 2
+    printed = capsys.readouterr()
+    assert printed.out.startswith(beginning)
+    assert "kubectl: No such file" in printed.out
+
+
 def test_a_machine_without_kubectl_is_told_what_to_install(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

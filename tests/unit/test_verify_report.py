@@ -77,3 +77,30 @@ def test_json_holds_every_finding_and_the_exit_status() -> None:
 def test_json_has_the_same_form_where_nothing_could_be_checked() -> None:
     document = json.loads(report.unchecked_as_json("dev", "kubectl: not found"))
     assert document == {"stack": "dev", "exitStatus": 2, "verdict": "kubectl: not found", "findings": []}
+
+
+def test_markdown_shows_the_worst_first_and_much_that_is_fine_as_a_count() -> None:
+    many = [Finding(Level.OK, "pods", f"w{number}", "selects 1") for number in range(100)]
+    assert report.as_markdown("dev", [*many, OK, PROBLEM]).splitlines() == [
+        "# Stack dev: problems found",
+        "",
+        "## Findings",
+        "",
+        "|         | finding | where              | what                     | next step          |",
+        "|---------|---------|--------------------|--------------------------|--------------------|",
+        "| problem | no-pods | EnvoyFilter shop/w | selects no pod           | correct the labels |",
+        "| ok      | filter  | w-1.shop           | runs the declared script |                    |",
+        "| ok      | pods    |                    | 100 are fine             |                    |",
+    ]
+
+
+def test_nothing_in_markdown_acts() -> None:
+    hostile = Finding(Level.PROBLEM, "x", "<img src=x>|", "@all [a](http://b)\n# c", "`d`")
+    [row] = [line for line in report.as_markdown("dev", [hostile]).splitlines() if "problem |" in line]
+    assert "`<img src=x>\\|`" in row
+    assert "`@all [a](http://b)\\n# c`" in row
+    assert report.unchecked_as_markdown("dev", "<b>no cluster").splitlines() == [
+        "# Stack dev: not checked",
+        "",
+        "`<b>no cluster`",
+    ]

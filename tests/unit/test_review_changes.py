@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from components import markdown
 from components.istio import endpoint, manifests, script
 from components.istio.names import SCRIPT_HASH, Manifest
 from components.review import report
@@ -48,7 +49,7 @@ def test_objects_of_others_are_compared_too() -> None:
 
 
 def test_a_table_is_aligned_and_its_cells_hold_any_text() -> None:
-    assert report.table("T", ("a", "b"), [("x|y", "1\n2"), ("", "z")]) == (
+    assert markdown.table("T", ("a", "b"), [("x|y", "1\n2"), ("", "z")]) == (
         "## T\n\n| a      | b      |\n|--------|--------|\n| `x\\|y` | `1\\n2` |\n|        | z      |\n"
     )
 

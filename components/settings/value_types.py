@@ -1,0 +1,181 @@
+"""The types of settings' values, each with its rule: the one place of the rules for names, DNS and labels."""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, Union
+
+import pulumi
+from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+T = TypeVar("T")
+
+# pulumi.Input names Output by a string, which pydantic cannot resolve.
+Input = Union[T, Awaitable[T], pulumi.Output[T]]  # noqa: UP007 - a generic alias
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value of the annotated type has to be, beyond its type.
+
+    Attributes:
+        expected: the rule in words; completes "expected ...".
+        accepts: the rule in code; called with a value of the right type.
+    """
+
+    expected: str
+    accepts: Callable[[Any], object]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: Any) -> Any:
+        if not self.accepts(value):
+            raise ValueError(self.expected)
+        return value
+
+
+@dataclass(frozen=True)
+class OrOutput:
+    """Lets an Output through unchecked: whoever resolves it checks it, with ``validation.resolved``.
+
+    Attributes:
+        plain: the annotated type when it is not an Output.
+    """
+
+    plain: Any
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        del source
+        return core_schema.no_info_wrap_validator_function(
+            lambda value, inner: value if is_output(value) else inner(value),
+            handler.generate_schema(self.plain),
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda value: value),
+        )
+
+
+def is_output(value: object) -> bool:
+    """Whether a value is known only later."""
+    return isinstance(value, pulumi.Output | Awaitable)
+
+
+FILTER_NAME_PREFIX = "astra-istio-mesh-filter-"
+
+# RFC 1123, as Kubernetes applies it (k8s.io/apimachinery, pkg/util/validation).
+_DNS_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_SUBDOMAIN = rf"{_DNS_LABEL}(\.{_DNS_LABEL})*"
+_QUALIFIED_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_TOKEN = r"[!#$%&'*+.^_`|~0-9a-z-]+"  # noqa: S105 - RFC 9110's `token`, in lower case
+_MEDIA_NAME = r"[a-z0-9][a-z0-9!#$&^_.+-]*"  # RFC 6838's `restricted-name`
+
+MAX_NAME = 253
+MAX_WORKLOAD_NAME = MAX_NAME - len(FILTER_NAME_PREFIX)
+
+
+def _matches(pattern: str, limit: int | None = None) -> Callable[[str], bool]:
+    compiled = re.compile(pattern)
+    return lambda text: (limit is None or len(text) <= limit) and compiled.fullmatch(text) is not None
+
+
+is_dns_name = _matches(_SUBDOMAIN, MAX_NAME)
+
+
+def _is_label_key(key: str) -> bool:
+    prefix, slash, name = key.rpartition("/")
+    return bool(re.fullmatch(_QUALIFIED_NAME, name) and (not slash or is_dns_name(prefix)))
+
+
+def _whole(value: object) -> object:
+    # Numbers that came through JSON or Pulumi's wire format may be floats.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _once_each(values: list[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+SensorId = Annotated[
+    str,
+    Rule(
+        "the sensor's UUID, such as 12345678-9abc-4def-8123-456789abcdef",
+        _matches(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),
+    ),
+]
+CollectorUrl = Annotated[
+    str,
+    Rule("a URL such as http://astra-traffic-collector.astra-collector.svc.cluster.local:4318", bool),
+]
+Namespace = Annotated[
+    str, Rule("a namespace: at most 63 of a-z, 0-9 and '-', no '-' at an end", _matches(_DNS_LABEL))
+]
+ObjectName = Annotated[str, Rule("a Kubernetes name: at most 253 of a-z, 0-9, '-' and '.'", is_dns_name)]
+WorkloadName = Annotated[
+    str,
+    Rule(
+        f"a name: at most {MAX_WORKLOAD_NAME} of a-z, 0-9, '-' and '.'",
+        _matches(_SUBDOMAIN, MAX_WORKLOAD_NAME),
+    ),
+]
+LabelKey = Annotated[
+    str,
+    Rule(
+        "a label key: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.', after an optional DNS prefix and '/'",
+        _is_label_key,
+    ),
+]
+LabelValue = Annotated[
+    str,
+    Rule(
+        "a label value, in quotes if it looks like a number: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.'",
+        _matches(rf"({_QUALIFIED_NAME})?"),
+    ),
+]
+NamespaceInput = Annotated[Input[str], OrOutput(Namespace)]
+ObjectNameInput = Annotated[Input[str], OrOutput(ObjectName)]
+PlainLabels = Annotated[dict[LabelKey, Annotated[Input[str], OrOutput(LabelValue)]], Field(strict=False)]
+Labels = Annotated[Input[Mapping[str, Input[str]]], OrOutput(PlainLabels)]
+# An Output cannot say "the whole namespace": whether it does decides about the filter's priority, and more.
+SelectorLabels = Annotated[PlainLabels, Rule("at least one label", bool)]
+ExportTo = Annotated[
+    str,
+    Rule("'*', '.' or a namespace", lambda text: text in {"*", "."} or re.fullmatch(_DNS_LABEL, text)),
+]
+DnsName = Annotated[str, Rule("a DNS name", is_dns_name), BeforeValidator(_lower)]
+ProxyFile = Annotated[
+    str, Rule("an absolute path in the proxy's container", _matches(r"/[^\x00-\x1f\x7f]+", limit=4096))
+]
+HeaderName = Annotated[
+    str, Rule("a header name, such as x-request-id", _matches(_TOKEN, limit=128)), BeforeValidator(_lower)
+]
+HeaderNames = Annotated[list[HeaderName], Field(max_length=512), AfterValidator(_once_each)]
+ContentType = Annotated[
+    str,
+    Rule(
+        "type/subtype, type/* or type/*+suffix",
+        _matches(rf"{_MEDIA_NAME}/({_MEDIA_NAME}|\*(\+{_MEDIA_NAME})?)", limit=128),
+    ),
+    BeforeValidator(_lower),
+]
+FieldWords = Annotated[
+    str,
+    Rule(
+        "words of a-z and 0-9 with single spaces, such as 'api key'",
+        _matches(r"[a-z0-9]+( [a-z0-9]+)*", limit=128),
+    ),
+    BeforeValidator(_lower),
+]
+PathPattern = Annotated[
+    str,
+    Rule(
+        "a path that starts with '/' and has '*' at its end only", _matches(r"/[!-)+->@-~]*\*?", limit=1024)
+    ),
+]
+ScopeName = Annotated[
+    str, Rule("1 to 128 printable characters", lambda text: text.isprintable() and _matches(".+", 128)(text))
+]
