@@ -339,7 +339,7 @@ def documents(
         text = AROUND[form](text)
     mangle = draw(st.sampled_from(list(MANGLES) if secret.names else SAFE_FOR_VALUES))
     text = MANGLES[mangle](text)
-    if can_cut and draw(st.booleans()):
+    if can_cut and holder != "value first" and draw(st.booleans()):
         text = text[: draw(st.integers(0, len(text)))]
     return secret, text, [holder, *around, mangle]
 
@@ -391,15 +391,13 @@ def squeezed(text: str) -> str:
 @EXAMPLES
 @given(named(), st.sampled_from(list(HOLDERS)), st.sampled_from(["", *AROUND]), st.sampled_from(DECLARED))
 def test_what_stands_before_a_secret_is_kept(secret: Secret, holder: str, around: str, declared: str) -> None:
-    def document(name: str, value: str) -> str:
-        text = HOLDERS[holder](name, value)
-        return AROUND[around](text) if around else text
-
-    text = document(secret.names[0], secret.text)
-    before = squeezed(commonprefix([text, document("Z", "Z")])).rstrip("\"'=:<\\&;")  # noqa: RUF071 - of characters
+    text, other = HOLDERS[holder](secret.names[0], secret.text), HOLDERS[holder]("Z", "Z")
+    if around:  # what is escaped may go with the secret, in one run
+        text, other = AROUND[around](text), AROUND[around]("Z")
+    before = squeezed(commonprefix([text, other])).rstrip("\"'=:<\\&;")  # noqa: RUF071 - of characters
     proxy = Proxy(SCRIPT)
     proxy.exchange([*GET, *([("content-type", declared)] if declared else [])], sent=[text.encode()])
-    assert squeezed(proxy.span["http.request.body"]).startswith(before if not around else before[:12])
+    assert squeezed(proxy.span["http.request.body"]).startswith(before)
 
 
 def in_path(text: str) -> str:
