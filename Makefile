@@ -33,7 +33,7 @@ RUN = set -f; $(BIN)/python -m
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-serve screenshots test test-all test-mesh bench render verify lint format lock clean docs review wheel
+.PHONY: help demo demo-serve screenshots test test-all test-mesh bench fuzz render verify lint format lock clean docs review wheel
 
 help: ## Print this list
 	@echo "Usage: make TARGET [STACK=dev] [PROJECT=DIR] [OUT=DIR] [ARGS='...']"
@@ -62,6 +62,9 @@ test-mesh: $(VENV)/.test ## Scenarios in a real mesh; the first time it builds t
 
 bench: $(VENV)/.bench ## What capturing costs, against the guide's script and Envoy's own tracer
 	@$(RUN) lab.bench $$ASTRA_ARGS
+
+fuzz: $(VENV)/.test ## Hostile requests and floods for ten minutes; names those that take most time and memory
+	@$(BIN)/python -m lab.fuzz $(ARGS)
 
 review: $(VENV)/.runtime ## What a change does to STACK: the working tree against BASE, a revision of git
 	@$(RUN) components.review --stack="$$ASTRA_STACK" $(if $(BASE),--base="$$ASTRA_BASE") $(if $(OUT_IS_GIVEN),--out="$$ASTRA_OUT") $$ASTRA_ARGS

@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from .istio import endpoint
 from .istio.read import script_hash, settings_of, texts
 from .resources import COMPONENTS
@@ -66,13 +68,18 @@ def _weaker(capture: Capture) -> Iterator[str]:
     if redaction.mode is RedactionMode.NONE:
         yield "redaction.mode is none"
         return
-    for name, ours, defaults in (
-        ("headers", redaction.headers, usual.redaction.headers),
-        ("fields", redaction.fields, usual.redaction.fields),
-    ):
+    given = dict(redaction)
+    for name, defaults in dict(usual.redaction).items():
+        # By their names: `extra...` only adds to another list, and `keep...` says what is not secret.
+        if not isinstance(defaults, list) or name.startswith("extra_"):
+            continue
+        ours = [*given[name], *given.get(f"extra_{name}", [])]
         missing = [value for value in defaults if value not in ours]
-        if missing:
-            yield f"redaction.{name} lacks {', '.join(missing)}"
+        more = [value for value in ours if value not in defaults]
+        if name.startswith("keep_") and more:
+            yield f"redaction.{to_camel(name)} has {', '.join(more)}"
+        elif not name.startswith("keep_") and missing:
+            yield f"redaction.{to_camel(name)} lacks {', '.join(missing)}"
     if capture.binary_bodies is BinaryBodies.BYTES:
         yield "binaryBodies is bytes, which nothing masks"
     # A type matters for bodies that are no UTF-8 only: sent as text, names in them may not be found.

@@ -16,6 +16,7 @@ from .tap import Exchange, Message
 KEPT = 500
 """How many calls are kept, the last ones."""
 
+_NAMES = 12
 _INFLATED_BYTES = 1024 * 1024  # more than any body in a span
 _ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{16}")
 _PSEUDO = {"host": ":authority"}
@@ -44,7 +45,7 @@ class Side:
 
     @property
     def content_type(self) -> str:
-        """The declared one, in lower case, with its parameters as they are."""
+        """As declared; empty if it is not."""
         declared = self.headers.get("content-type")
         return declared.text if declared else ""
 
@@ -96,13 +97,17 @@ class Call:
             yield f"{name} body", "", side.body
 
     def masked(self) -> list[str]:
-        """The names of what was masked, each once."""
-        return list(names((header, text) for _, header, text in self.texts()))
+        """The names of what was masked, each once; of many the first, and how many more."""
+        found = list(names((header, text) for _, header, text in self.texts()))
+        more = len(found) - _NAMES
+        return [*found[:_NAMES], f"{more} more"] if more > 0 else found
 
     def notes(self) -> list[str]:
-        """What of its bodies is not there, in words."""
-        told = []
+        """What of it is not there, in words."""
+        told = ["path cut"] if self.target.is_cut or self.span.attributes.get("http.target.truncated") else []
         for name, side in (("request", self.request), ("response", self.response)):
+            if self.span.attributes.get(f"http.{name}.headers.truncated"):
+                told.append(f"{name} headers cut")
             if side.omitted:
                 told.append(f"{name} body omitted ({side.omitted})")
             if side.is_cut:

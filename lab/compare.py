@@ -21,6 +21,7 @@ _QUOTES = re.compile(rb"""^(?:\s{0,20}:)?\s{0,20}\\{0,20}["']?(.*?)\\{0,20}["']?
 _KIND = re.compile(r"\*\*\*([a-z][a-z _-]*)\*\*\*")
 
 _SHOWN = 200  # characters of what was masked
+_KEPT = 100  # marks of a text of which it is kept
 _CREDENTIALS = {"authorization", "proxy-authorization"}
 _COOKIES = {"cookie", "set-cookie"}
 
@@ -52,7 +53,8 @@ class Mark(NamedTuple):
         end: index after its last character.
         why: ``name``, ``value``, ``place``, or ``form`` where what was sent could not be taken apart.
         name: of the field, parameter or element; the kind of the value; what stands in that place.
-        sent: the beginning of what was masked; None where what was sent is not known.
+        sent: the beginning of what was masked; None where what was sent is not known, or not kept: after the
+            first 100 marks of a text.
         sent_length: all of its characters.
     """
 
@@ -107,6 +109,7 @@ def compare(text: str, sent: Iterable[bytes], header: str = "") -> Text:
 def _marks(
     text: str, stand_ins: Iterable[re.Match[str]], hidden: Iterable[bytes | None], header: str
 ) -> Iterator[Mark]:
+    kept = 0
     for stand_in, of_it in zip(stand_ins, hidden, strict=False):
         sign = _STAND_IN.search(stand_in[0])
         if not sign or "*" not in sign[0]:
@@ -119,7 +122,8 @@ def _marks(
         bare = _QUOTES.sub(rb"\1", of_it) if stand_in[0] != sign[0] else of_it
         if bare != sign[0].encode():  # unless somebody sent what looks like a mask
             shown = bare.decode("utf-8", "replace")
-            yield Mark(start, end, why, name, shown[:_SHOWN], len(shown))
+            yield Mark(start, end, why, name, shown[:_SHOWN] if kept < _KEPT else None, len(shown))
+            kept += 1
 
 
 def _hidden(

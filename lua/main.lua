@@ -88,6 +88,18 @@ local function capture_request(handle)
   end
 end
 
+--- Adds what a response says in its headers to a record.
+-- A function of its own: what is a local where a hook waits for its body stays in memory for as long.
+local function read_response_headers(record, header_map)
+  local values, shown, are_cut = headers.read(header_map)
+  record.response_body, record.status = body.new(values), tonumber(values[":status"]) or 0
+  if inflight.keep(record, #shown) then
+    record.response_headers, record.are_response_headers_cut = shown, are_cut
+  else
+    record.are_response_headers_cut = true
+  end
+end
+
 local function capture_response(handle)
   local stream = handle:streamInfo()
   local metadata = stream:dynamicMetadata()
@@ -104,15 +116,8 @@ local function capture_response(handle)
   if not record then
     return
   end
-  local values, shown, are_cut = headers.read(handle:headers())
-  local response_body = body.new(values)
-  record.response_body, record.status = response_body, tonumber(values[":status"]) or 0
-  record.are_response_headers_cut = are_cut
-  if inflight.keep(record, #shown) then
-    record.response_headers = shown
-  else
-    record.are_response_headers_cut = true
-  end
+  read_response_headers(record, handle:headers())
+  local response_body = record.response_body
   if is_stream(record, response_body.content_type) then
     response_body.is_stream = true
   else

@@ -34,7 +34,7 @@ _WIDTH = 110
 _KEPT = 40  # of the most expensive inputs, to draw more like them from
 _ALIKE = 2  # of them in one place
 _SHOWN = 10
-_QUOTED = 56  # characters of a text
+_QUOTED = 46  # characters of a text
 _COLD, _WARM = 3, 5  # times that each of these is measured at the end
 _INPUTS = 300  # for each Envoy
 _FLOODS = 0.4  # share of the time
@@ -70,6 +70,7 @@ class Findings:
         self.seen += 1
         self.refused += 400 <= cost.status < 500  # noqa: PLR2004
         self.wrong += [(reason, found) for reason in cost.wrong]
+        self.worst = [item for item in self.worst if item[1] != found]
         self.worst.append((cost.milliseconds, found))
         self.worst.sort(key=lambda item: -item[0])
         like = [item for item in self.worst if item[1].place == found.place]

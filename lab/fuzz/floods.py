@@ -52,8 +52,8 @@ class Held:
 def drawn(source: random.Random, units: list[str]) -> Flood:
     """A new flood."""
     kind = source.choice(list(KINDS))
-    usual = [unit for unit in ('"', "x", "/a?b=c&", "\\", "\xff", "a:", '{"a":') if unit]
-    unit = source.choice([*usual, *(unit for unit in units if unit.isprintable())])
+    fit = [unit for unit in units if unit.isascii() and unit.isprintable()]
+    unit = source.choice(['"', "x", "/a?b=c&", "\\", "\xff", source.choice(fit)])
     return Flood(kind, source.choice((KINDS[kind][1] // 2, KINDS[kind][1])), unit, source.choice((1, 2, 8)))
 
 

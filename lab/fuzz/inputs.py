@@ -71,8 +71,8 @@ class Input:
         else:
             shortest = min(len(unit) for unit in self.units)
             units = random.Random(self.order).choices(self.units, k=room // shortest + 1)
-            rest = "".join(units).replace(NUMBER, "1")[: room - len(half)]
-        return self.start + half + rest + self.end
+            rest = "".join(units)[: room - len(half)]
+        return (self.start + half + rest + self.end).replace(NUMBER, "1")
 
     def request(self) -> bytes:
         """The request's bytes on the wire."""

@@ -22,6 +22,7 @@ WHY_OMITTED = {
     "stream": "The exchange goes on: its span is sent when the response begins.",
     "unread": "It was answered before the body was read.",
 }
+_PATH = 300  # characters of a path in the list
 _KINDS = {1: "internal", 2: "server", 3: "client"}
 
 
@@ -30,7 +31,7 @@ def row(call: Call) -> Json:
     return {
         "number": call.number,
         "method": printable(call.method),
-        "target": printable(call.target.text),
+        "target": printable(call.target.text[:_PATH]) + ("…" if len(call.target.text) > _PATH else ""),
         "status": call.status,
         "milliseconds": round(call.milliseconds, 1),
         "sizes": [size(call.request.size), size(call.response.size)],
@@ -47,7 +48,8 @@ def detail(call: Call) -> Json:
         first.setdefault(where, index)
 
     def shown(where: str, text: Text) -> list[Sequence[Any]]:
-        return _merged(layout.plain(text.text, text.marks, first.get(where, 0)))
+        runs = layout.plain(text.text, text.marks, first.get(where, 0))
+        return _merged([*runs, *([Run(" … cut", "faint")] if text.is_cut else [])])
 
     def side(name: str, of: Side) -> Json:
         where = f"{name} body"

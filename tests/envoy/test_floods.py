@@ -1,13 +1,13 @@
 """What a hostile client can have a worker hold: never more than the bar over an Envoy without the filter.
 
-Requests are held behind the capture filter by a delay, so that no application is needed. Resident memory is
-the peak between two moments, as the kernel counts it; each flood runs with the filter and without.
+Most requests are held behind the capture filter by a delay, so that no application is needed. Resident
+memory is the peak between two moments, as the kernel counts it; each flood runs with the filter and without.
 """
 
 import itertools
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 
 import anyio
 import pytest
@@ -15,7 +15,9 @@ import pytest
 from lab import mesh, raw, stack
 from lab.bootstrap import Json, Listener
 from lab.mesh import Lab
+from tests.envoy import upstreams
 from tests.envoy.test_load import BAR, CONNECTIONS, MIB, growth
+from tests.envoy.upstreams import endpoint_at
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
@@ -30,31 +32,25 @@ HELD: Json = {
 }
 
 
-@asynccontextmanager
-async def holding(*, captured: bool = True) -> AsyncIterator[Lab]:
-    """A lab that never answers a request; its filter is there or not."""
-    # The dev stack captures inbound only.
-    context = "SIDECAR_INBOUND" if captured else "SIDECAR_OUTBOUND"
-    listener = Listener(
-        context=context,
-        filters_after=[HELD],
-        connection_manager={
-            "http2_protocol_options": {"max_concurrent_streams": 4096},
-            "http_protocol_options": {},
-        },
-    )
-    async with mesh.running(stack.manifests(), listeners=[listener]) as lab:
-        yield lab
+async def growth_over_no_filter(flood: Flood, *, application: int | None = None) -> float:
+    """How much more memory a flood takes with the filter than without, in bytes.
 
-
-async def growth_over_no_filter(flood: Flood) -> float:
-    """How much more memory a flood takes with the filter than without, in bytes."""
+    Args:
+        flood: what clients do.
+        application: its port; without one, requests are held behind the filter.
+    """
     peaks = []
-    for captured in (False, True):
-        async with holding(captured=captured) as lab:
+    for context in ("SIDECAR_OUTBOUND", "SIDECAR_INBOUND"):  # the dev stack captures inbound only
+        listener = Listener(
+            context=context,
+            filters_after=[HELD] if application is None else [],
+            connection_manager={"http2_protocol_options": {"max_concurrent_streams": 4096}},
+        )
+        configure = None if application is None else endpoint_at(application)
+        async with mesh.running(stack.manifests(), listeners=[listener], configure=configure) as lab:
             with growth(lab.envoy.pid) as measured:
                 await flood(lab)
-            stats = await lab.envoy.stats(r"\.lua\..*errors$")
+            stats = await lab.envoy.stats(r"\.lua\..*(errors|failed)$")
         assert sum(stats.values()) == 0
         peaks.append(measured.peak)
     without, with_filter = peaks
@@ -115,6 +111,38 @@ async def test_1_000_open_requests_with_large_headers_cost_bounded_memory(unit: 
                 await connection.until(b"\r\n\r\n")
 
     assert await growth_over_no_filter(flood) < BAR
+
+
+async def test_1_000_clients_that_upload_and_wait_cost_bounded_memory() -> None:
+    async def flood(lab: Lab) -> None:
+        async with AsyncExitStack() as connections:
+            for number in range(1_000):
+                connection = await connections.enter_async_context(raw.connect(lab.envoy.ports["inbound"]))
+                head = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 65537\r\n\r\n"
+                await connection.send(head + (b"%d" % number).ljust(65_536, b"x"))
+            await arrived(lab, 1_000)
+
+    assert await growth_over_no_filter(flood) < BAR
+
+
+async def test_800_responses_with_large_headers_that_do_not_end_cost_bounded_memory() -> None:
+    found = heads(56_000, '"')
+
+    async def stall(connection: raw.Connection) -> None:
+        await connection.until(b"\r\n\r\n")
+        head = "".join(f"{name}: {value}\r\n" for name, value in next(found))
+        await connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n%b\r\nsome" % head.encode())
+        await connection.receive()
+
+    async def flood(lab: Lab) -> None:
+        async with AsyncExitStack() as connections:
+            for _ in range(800):
+                connection = await connections.enter_async_context(raw.connect(lab.envoy.ports["inbound"]))
+                await connection.send(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+                await connection.until(b"some")
+
+    async with upstreams.listening(stall) as port:
+        assert await growth_over_no_filter(flood, application=port) < BAR
 
 
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

@@ -19,6 +19,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from lab import browser, raw
 from lab.calls import KEPT
+from lab.fuzz import shapes
 
 pytestmark = [
     pytest.mark.skipif(bool(browser.missing()), reason=browser.missing()),
@@ -196,3 +197,16 @@ async def test_more_calls_than_are_kept_arrive_at_full_speed_and_what_is_dropped
         assert shown.visible(".fates .sent") == ["abc"]
         # Nobody has read what the demo printed meanwhile; it goes on where there is room again.
         assert any("calls came too fast to be shown here" in line for line in shown.demo.output)
+
+
+def test_hostile_bodies_of_every_form_are_shown_compared_and_break_nothing() -> None:
+    with page() as shown:
+        for index, (start, content_type) in enumerate(shapes.FORMS.values()):
+            unit = shapes.UNITS[index * 7 % len(shapes.UNITS)]
+            body = shapes.Text(start, unit).of(20_000).encode("latin-1", "replace")
+            shown.post("/echo", body, content_type)
+        for link in shown.calls(len(shapes.FORMS)):
+            shown.open(link)
+            assert "not known" not in shown.texts(".title p")[0]
+            assert shown.texts("#detail pre.text")
+        assert shown.errors() == []

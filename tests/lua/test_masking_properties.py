@@ -25,7 +25,7 @@ from tests.leaks import Leaks
 from tests.lua.fake_envoy import GET, OK, Proxy, render
 
 SCRIPT = render()
-EXAMPLES = settings(deadline=None, max_examples=400)
+EXAMPLES = settings(deadline=None, max_examples=100)
 
 BASE64URL = string.ascii_letters + string.digits + "-_"
 ALPHANUMERIC = string.ascii_letters + string.digits

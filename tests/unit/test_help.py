@@ -25,6 +25,7 @@ def test_the_commands_of_the_makefile_are_among_them() -> None:
         "lab.cluster",
         "lab.demo",
         "lab.encoding",
+        "lab.fuzz",
         "lab.versions",
         "tools.install",
         "tools.settings_reference",

@@ -191,3 +191,39 @@ def test_headers_that_are_no_json_do_not_hide_a_call() -> None:
 
     assert call
     assert view.detail(call)["sides"][0]["headers"] == []
+
+
+def test_what_the_list_shows_of_a_call_is_bounded_whatever_the_call_is() -> None:
+    target = "/a?" + "&".join(f"pin{number}=***" for number in range(900))
+    calls = Calls()
+    calls.add_exchange(exchange(path=target.replace("***", "secret" * 5)))
+
+    call = calls.get(calls.add_span(span(http__target=target)))
+
+    assert call
+    shown = view.row(call)
+    assert len(shown["target"]) == 301
+    assert shown["masked"][-1] == "888 more"
+    assert len(shown["masked"]) == 13
+    assert len(call.target.marks) == 900
+    assert [mark.sent for mark in call.target.marks[99:101]] == ["secret" * 5, None]
+
+
+def test_paths_and_headers_that_were_cut_are_said_and_shown() -> None:
+    sent = exchange(path="/a?b=" + "x" * 100)
+    headers = (*sent.request.headers, ("user-agent", "y" * 100))
+    calls = Calls()
+    calls.add_exchange(Exchange(Message(headers), Message()))
+    shown: dict[str, Value] = {
+        "http.target": "/a?b=xxx",
+        "http.request.headers": '{"user-agent":"yyy"}',
+        "http.request.headers.truncated": True,
+    }
+
+    one = span()
+    call = calls.get(calls.add_span(replace(one, attributes={**one.attributes, **shown})))
+
+    assert call
+    assert call.notes() == ["path cut", "request headers cut"]
+    [[name, runs]] = view.detail(call)["sides"][0]["headers"]
+    assert (name, runs) == ("user-agent", [["yyy"], [" … cut", "faint"]])

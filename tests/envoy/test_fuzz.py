@@ -1,0 +1,26 @@
+"""The command of `make fuzz` ends when it is told to, and says what it found until then."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from lab.fuzz import inputs
+
+
+def test_ctrl_c_ends_it_with_what_was_found(tmp_path: Path) -> None:
+    out = tmp_path / "worst.json"
+    command = [sys.executable, "-u", "-m", "lab.fuzz", "5", "--seed", "7", "--out", str(out)]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as running:
+        assert running.stdout
+        assert running.stdout.readline() == "Seed 7, 5 minutes.\n"
+        assert "s left" in running.stdout.readline()  # it says so every ten seconds
+        running.send_signal(signal.SIGINT)
+        said, _ = running.communicate()
+    assert running.returncode == 130
+    assert "Worst inputs" in said
+    assert [inputs.loaded(item) for item in json.loads(out.read_text())]
+    assert [path.name for path in tmp_path.iterdir()] == ["worst.json"]  # Envoy's folder is gone with it
