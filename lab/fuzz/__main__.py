@@ -164,7 +164,7 @@ async def _run(console: Console, plan: Plan) -> int:
 
 async def _fuzz(console: Console, findings: Findings, plan: Plan) -> None:
     """Draws inputs and floods as long as planned, and measures the worst inputs again."""
-    # What is made of others depends on what they cost, so what is new and the floods have sources of their own.
+    # What is made of others depends on what these cost: what is new, and the floods, have their own source.
     new, changes, more = (random.Random(plan.seed + number) for number in range(3))
     waiting = list(plan.given)
     started = said = time.monotonic()
