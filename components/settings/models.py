@@ -460,7 +460,8 @@ class CollectorEgressSettings(_Model):
     common_labels: PlainLabels = Field(
         default={},
         description="Labels on every object. For example, istio.io/rev names the control plane that reads "
-        "the objects, by its revision; a revision tag matches none. The package's own label, app.kubernetes.io/part-of, cannot be replaced.",
+        "the objects, by its revision; a revision tag matches none. The package's own label, "
+        "app.kubernetes.io/part-of, cannot be replaced.",
     )
 
 
