@@ -225,6 +225,8 @@ LONG = [
     Text("", '":', half="\\"),
     Text('"', '":1,"', half=" "),
     Text("", "4242 ", half="0"),
+    Text("", "name=pas&value=x ", half="name=", middle="%26"),
+    Text("", "#%2525aBaaa.eyJpas\N{NUMERO SIGN}:event: a\ndata: "),
 ]
 
 
