@@ -391,7 +391,13 @@ def squeezed(text: str) -> str:
 
 
 @EXAMPLES
-@given(named(), st.sampled_from(list(HOLDERS)), st.sampled_from(["", *AROUND]), st.sampled_from(DECLARED))
+@given(
+    named(),
+    st.sampled_from(list(HOLDERS)),
+    # Not in an attribute: where one names a secret, even one that is escaped, its tag goes.
+    st.sampled_from(["", *sorted(AROUND.keys() - {"attribute"})]),
+    st.sampled_from(DECLARED),
+)
 def test_what_stands_before_a_secret_is_kept(secret: Secret, holder: str, around: str, declared: str) -> None:
     text, other = HOLDERS[holder](secret.names[0], secret.text), HOLDERS[holder]("Z", "Z")
     if around:  # what is escaped may go with the secret, in one run
