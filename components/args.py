@@ -109,6 +109,9 @@ class ExportArgs(TypedDict):
 class CaptureArgs(TypedDict):
     """What is captured of a request, and how it is sent."""
 
+    enabled: NotRequired[bool]
+    """Whether anything is captured. false: the objects and filters stay, and capture nothing. Default:
+    true."""
     sampling_ratio: NotRequired[float]
     """Share of the requests that are captured, 0 to 1, default 1."""
     max_body_bytes: NotRequired[int]

@@ -7,8 +7,8 @@ import pulumi
 
 from .args import TrafficCaptureArgs
 from .collector_egress import CollectorEgress
-from .resources import COMPONENTS
-from .rules.check import Checked, check
+from .resources import COMPONENTS, checked_args
+from .rules.check import Checked
 from .settings.models import TrafficCaptureSettings
 from .workload_capture import WorkloadCapture
 
@@ -51,7 +51,7 @@ class TrafficCapture(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        checked = args if isinstance(args, Checked) else check(TrafficCaptureSettings, args)
+        checked = checked_args(TrafficCaptureSettings, name, args)
         super().__init__(f"{COMPONENTS}TrafficCapture", name, checked.inputs, opts)
 
         # The children take what is checked already. Their `args` do not say so, as Pulumi's analyzer reads

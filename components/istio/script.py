@@ -88,6 +88,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
             "authority": collector.authority,
             "path": collector.path,
         },
+        "enabled": capture.enabled,
         "sampling_ratio": capture.sampling_ratio,
         "max_body_bytes": capture.max_body_bytes,
         "max_header_value_bytes": capture.max_header_value_bytes,

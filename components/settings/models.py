@@ -294,6 +294,11 @@ class Export(_Model):
 class Capture(_Model):
     """What is captured of a request, and how it is sent."""
 
+    enabled: bool = Field(
+        default=True,
+        description="Whether anything is captured. false: the objects and filters stay, and capture nothing. "
+        "Default: true.",
+    )
     sampling_ratio: Number = Field(
         default=1.0,
         ge=0,
@@ -420,7 +425,7 @@ class Workload(_Model):
     )
     directions: Annotated[
         list[Annotated[Direction, Field(strict=False)]],
-        Rule("one or more of inbound, outbound, each once; or gateway alone", _is_set_of_directions),
+        Rule("a list: inbound, outbound or both, each once; or gateway alone", _is_set_of_directions),
     ] = Field(
         default=[Direction.INBOUND],
         description="Which requests are captured. inbound (the default): those that a sidecar or waypoint "
