@@ -184,7 +184,9 @@ class CollectorEgressArgs(TypedDict):
     egress: NotRequired[EgressArgs]
     """The way from the proxies to the collector."""
     common_labels: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Labels on every object. For example, istio.io/rev names the control plane that reads the objects."""
+    """Labels on every object. For example, istio.io/rev names the control plane that reads the objects, by
+    its revision; a revision tag matches none. The package's own label, app.kubernetes.io/part-of, cannot be
+    replaced."""
 
 
 class WorkloadCaptureArgs(TypedDict):
@@ -214,7 +216,9 @@ class WorkloadCaptureArgs(TypedDict):
     egress: NotRequired[EgressArgs]
     """The way from the proxies to the collector."""
     common_labels: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Labels on every object. For example, istio.io/rev names the control plane that reads the objects."""
+    """Labels on every object. For example, istio.io/rev names the control plane that reads the objects, by
+    its revision; a revision tag matches none. The package's own label, app.kubernetes.io/part-of, cannot be
+    replaced."""
     workload: NotRequired[str]
     """The workload's name, with which the filter's name ends. Default: the component's name."""
 
@@ -231,6 +235,8 @@ class TrafficCaptureArgs(TypedDict):
     egress: NotRequired[EgressArgs]
     """The way from the proxies to the collector."""
     common_labels: NotRequired[Mapping[str, pulumi.Input[str]]]
-    """Labels on every object. For example, istio.io/rev names the control plane that reads the objects."""
+    """Labels on every object. For example, istio.io/rev names the control plane that reads the objects, by
+    its revision; a revision tag matches none. The package's own label, app.kubernetes.io/part-of, cannot be
+    replaced."""
     capture: NotRequired[CaptureArgs]
     """Capture settings for all workloads."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 
-from components.escaping import printable
+from components.output.escaping import printable
 
 from .compare import Mark
 

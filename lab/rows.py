@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from rich.style import Style
 from rich.text import Text as Line
 
-from components.escaping import printable
+from components.output.escaping import printable
 
 from . import layout
 from .calls import Call, Side

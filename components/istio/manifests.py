@@ -249,7 +249,7 @@ def _manifest(
     metadata: dict[str, Any] = {
         "name": identity.name,
         "namespace": identity.namespace,
-        "labels": {**PART_OF, **identity.labels},
+        "labels": {**identity.labels, **PART_OF},
     }
     if annotations:
         metadata["annotations"] = annotations

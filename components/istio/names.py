@@ -29,5 +29,10 @@ GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 GATEWAY_CLASS_NAME = "gateway.networking.k8s.io/gateway-class-name"
 """The same for the class of their Gateway (istio/istio, istio-discovery/files/waypoint.yaml)."""
 
+REVISION = "istio.io/rev"
+"""Of an object: the label with the revision of the control plane that alone reads it. It is compared with the
+revision and with no tag (istio/istio, pkg/config/model.go, ``LabelsInRevision``). Of a pod: the revision that
+injected its proxy, also where the namespace named a tag."""
+
 STAT_PREFIX = "astra_capture"
 """Of the statistics that Envoy keeps of an EnvoyFilter's script."""

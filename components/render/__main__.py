@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..escaping import write
+from ..output.escaping import write
 from .files import write_clusters
 from .program import RenderError, render, silence_abandoned_tasks
 

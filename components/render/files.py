@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from ..istio.names import Manifest
-from . import safe_file, stack_file
+from . import safe_file
 from .program import RenderError, identity
 
 MARK = "# Rendered by astra_istio.render"
@@ -126,7 +126,12 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _represent_text)
-# PyYAML knows YAML 1.1, misses these numbers of YAML 1.2, and would leave such strings without quotes.
+# PyYAML knows most of YAML 1.1. Other readers take more for something else than text: go-yaml, which kubectl
+# has, `y` and `n`, and its own spellings of numbers. So words of any version are quoted, in any case, and all
+# that begins as a number does.
 _Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(f"^(?:{stack_file.FLOAT}|0o[0-7]+)$"), stack_file.NUMBER_STARTS
+    "tag:yaml.org,2002:bool",
+    re.compile(r"(?:y|n|yes|no|on|off|true|false|null)$", re.IGNORECASE),
+    list("yYnNoOtTfF"),
 )
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+.0-9]"), list("-+.0123456789"))

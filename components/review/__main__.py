@@ -17,8 +17,8 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from .. import render
-from ..escaping import fence_around, in_markdown, printable, write
 from ..istio.names import Manifest
+from ..output.escaping import fence_around, in_markdown, printable, write
 from ..render import bounded_yaml, safe_file, stack_file
 from . import revisions
 from .changes import Manifests, compare, may_hold_entry

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..markdown import table
+from ..output.markdown import table
 from .changes import Changes
 
 _SHOWN_NAMES = 8

@@ -14,7 +14,7 @@ from ..istio import endpoint
 from ..istio.endpoint import Collector, EndpointError
 from ..settings.models import CollectorEgressSettings
 from ..settings.validation import Problem, SettingsError, Spelling, explain, in_words, parse
-from . import compatibility, egress, extensions, overlaps, targets
+from . import compatibility, egress, extensions, overlaps, own_labels, targets
 from .parts import all_parts, sound_parts
 
 SettingsT = TypeVar("SettingsT", bound=CollectorEgressSettings)
@@ -81,6 +81,7 @@ def check(
         between += error.problems
 
     between += compatibility.problems(sound)
+    between += own_labels.problems(sound)
     for (path, _), item in sound.workloads.items():
         between += targets.problems(path, item, sound.egress, collector)
         between += extensions.problems(path, item, sound, collector)

@@ -26,6 +26,7 @@ class Parts:
         egress: its egress settings.
         sensor_id: the sensor.
         capture: capture settings of all workloads.
+        common_labels: labels on every object.
         workloads: by their place in the settings and their name.
     """
 
@@ -33,6 +34,7 @@ class Parts:
     egress: Egress | None = None
     sensor_id: str | None = None
     capture: Capture | None = None
+    common_labels: Mapping[str, Any] | None = None
     workloads: Mapping[tuple[Path, str], Workload] = field(default_factory=dict)
 
     @property
@@ -44,15 +46,15 @@ class Parts:
 
 def all_parts(settings: CollectorEgressSettings) -> Parts:
     """All parts of settings that are sound."""
-    url, way = settings.collector_url, settings.egress
+    url, way, labels = settings.collector_url, settings.egress, settings.common_labels
     if isinstance(settings, TrafficCaptureSettings):
         workloads: dict[tuple[Path, str], Workload] = {
             (("workloads", name), name): workload for name, workload in settings.workloads.items()
         }
-        return Parts(url, way, settings.sensor_id, settings.capture, workloads)
+        return Parts(url, way, settings.sensor_id, settings.capture, labels, workloads)
     if isinstance(settings, WorkloadCaptureSettings):
-        return Parts(url, way, settings.sensor_id, Capture(), {((), settings.workload): settings})
-    return Parts(url, way)
+        return Parts(url, way, settings.sensor_id, Capture(), labels, {((), settings.workload): settings})
+    return Parts(url, way, common_labels=labels)
 
 
 def sound_parts(values: Mapping[str, Any], error: ValidationError, spelling: Spelling) -> Parts:
@@ -76,6 +78,7 @@ def sound_parts(values: Mapping[str, Any], error: ValidationError, spelling: Spe
         url=sound("collector_url", None),
         egress=None if way is None else parse(Egress, way, spelling),
         capture=None if capture is None else parse(Capture, capture, spelling),
+        common_labels=sound("common_labels", {}),
         workloads={
             (("workloads", name), name): parse(Workload, workload, spelling)
             for name, workload in (workloads.items() if isinstance(workloads, dict) else ())

@@ -26,6 +26,7 @@ from .value_types import (
     HeaderNames,
     Labels,
     NamespaceInput,
+    Number,
     ObjectNameInput,
     PathPattern,
     PlainLabels,
@@ -293,7 +294,7 @@ class Export(_Model):
 class Capture(_Model):
     """What is captured of a request, and how it is sent."""
 
-    sampling_ratio: float = Field(
+    sampling_ratio: Number = Field(
         default=1.0,
         ge=0,
         le=1,
@@ -459,7 +460,7 @@ class CollectorEgressSettings(_Model):
     common_labels: PlainLabels = Field(
         default={},
         description="Labels on every object. For example, istio.io/rev names the control plane that reads "
-        "the objects.",
+        "the objects, by its revision; a revision tag matches none. The package's own label, app.kubernetes.io/part-of, cannot be replaced.",
     )
 
 

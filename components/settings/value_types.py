@@ -1,5 +1,6 @@
 """The types of settings' values, each with its rule: the one place of the rules for names, DNS and labels."""
 
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -79,6 +80,8 @@ def _matches(pattern: str, limit: int | None = None) -> Callable[[str], bool]:
 
 
 is_dns_name = _matches(_SUBDOMAIN, MAX_NAME)
+# JSON's numbers, RFC 8259, 6.
+_NUMBER = _matches(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", limit=32)
 
 
 def _is_label_key(key: str) -> bool:
@@ -86,7 +89,10 @@ def _is_label_key(key: str) -> bool:
     return bool(re.fullmatch(_QUALIFIED_NAME, name) and (not slash or is_dns_name(prefix)))
 
 
-def _whole(value: object) -> object:
+def _number(value: object) -> object:
+    # `pulumi config set --path KEY 0.5` stores the text "0.5" (pulumi/pulumi#18064).
+    if isinstance(value, str) and _NUMBER(value):
+        value = json.loads(value)
     # Numbers that came through JSON or Pulumi's wire format may be floats.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
@@ -99,7 +105,8 @@ def _once_each(values: list[str]) -> list[str]:
     return list(dict.fromkeys(values))
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
+Whole = Annotated[int, BeforeValidator(_number)]
+Number = Annotated[float, BeforeValidator(_number)]
 SensorId = Annotated[
     str,
     Rule(

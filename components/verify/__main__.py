@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .. import render
-from ..escaping import write
 from ..istio import read
 from ..istio.endpoint import MAX_PORT
 from ..istio.names import Manifest
+from ..output.escaping import write
 from . import report, rights
 from .checks import findings
 from .facts import Facts

@@ -31,6 +31,7 @@ class Pod:
         running: whether it runs, and is not about to end.
         proxy: whether it has a container of Istio's proxy.
         ambient: whether ztunnel redirects its traffic.
+        revision: that of the control plane which injected its proxy; empty where it does not say.
         variant: equal for pods that should be alike: those of one ReplicaSet and proxy version.
     """
 
@@ -40,6 +41,7 @@ class Pod:
     running: bool
     proxy: bool
     ambient: bool = False
+    revision: str = ""
     variant: tuple[str, ...] = ()
 
     def __str__(self) -> str:

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..escaping import in_markdown
-from ..markdown import table
+from ..output.escaping import in_markdown
+from ..output.markdown import table
 from .findings import Finding, Level
 
 HEALTHY, FINDINGS, UNCHECKED = 0, 1, 2

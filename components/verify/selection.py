@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Any
 
-from ..istio.names import GATEWAY_CLASS_NAME, GATEWAY_NAME
+from ..istio.names import GATEWAY_CLASS_NAME, GATEWAY_NAME, REVISION
 from ..istio.read import Capture
 from .facts import Pod
 
@@ -21,14 +21,16 @@ def pod(manifest: dict[str, Any]) -> Pod:
         for container in (*spec.get("containers", []), *spec.get("initContainers", []))
         if container["name"] == _PROXY_CONTAINER
     ]
-    labels = metadata.get("labels") or {}
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
     return Pod(
         namespace=metadata["namespace"],
         name=metadata["name"],
         labels=labels,
         running=status.get("phase") == "Running" and "deletionTimestamp" not in metadata,
         proxy=bool(images),
-        ambient=(metadata.get("annotations") or {}).get(_AMBIENT) == "enabled",
+        ambient=annotations.get(_AMBIENT) == "enabled",
+        # A sidecar's pod has it as an annotation, a gateway's or waypoint's as a label.
+        revision=annotations.get(REVISION) or labels.get(REVISION, ""),
         variant=(*sorted(images), *(owner["name"] for owner in metadata.get("ownerReferences", []))),
     )
 

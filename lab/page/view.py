@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
 
-from components.escaping import printable
+from components.output.escaping import printable
 from lab import layout
 from lab.calls import Call, Side
 from lab.compare import Mark, Text

@@ -7,6 +7,8 @@ import pulumi_kubernetes
 import pytest
 
 from components import CollectorEgress, CollectorEgressArgs, SettingsError, TrafficCapture, WorkloadCapture
+from components.istio import endpoint
+from components.settings import validation
 from tests.unit.conftest import Engine
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
@@ -224,6 +226,44 @@ def test_a_way_and_captures_composed_by_hand_are_what_a_stack_declares(engine: E
         name.removeprefix("stack-"): found.pop(name) for name in sorted(found) if "stack-" in name
     }
     assert found == of_the_stack
+
+
+def test_components_register_what_the_user_wrote_and_children_their_part_of_it(engine: Engine) -> None:
+    workload = {"namespace": "books", "labels": {"app": "w"}, "capture": {"headers": ["Accept"]}}
+    egress = {"limits": {"max_connections": 2}}
+    written = args(workloads={"w": workload}, capture={"sampling_ratio": 0.5}, egress=egress)
+    engine.run(lambda: TrafficCapture("astra", written))
+    inputs = {resource.name: resource.inputs for resource in engine.declared}
+    assert inputs["astra"] == written
+    to_collector = {"collector_url": URL, "egress": egress, "common_labels": {}}
+    assert inputs["astra-egress"] == to_collector
+    assert inputs["astra-w"] == {
+        **to_collector,
+        "sensor_id": SENSOR_ID,
+        "workload": "w",
+        "namespace": "books",
+        "labels": {"app": "w"},
+        "capture": {"headers": ["accept"], "sampling_ratio": 0.5},
+    }
+
+
+def test_a_stacks_settings_are_parsed_once_and_make_one_collector(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def counted(function: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            calls.append(function.__name__)
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr("components.rules.check.parse", counted(validation.parse))
+    monkeypatch.setattr("components.istio.endpoint.collector", counted(endpoint.collector))
+    workloads: dict[str, Any] = {name: {"namespace": name, "labels": {}} for name in ("a", "b", "c")}
+    engine.run(lambda: TrafficCapture("astra", args(workloads=workloads)))
+    assert calls == ["parse", "collector"]
 
 
 def test_the_way_to_the_collector_is_left_to_another_stack(engine: Engine) -> None:

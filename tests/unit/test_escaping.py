@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from components.escaping import fence_around, in_markdown, printable, write
-from components.markdown import table
+from components.output.escaping import fence_around, in_markdown, printable, write
+from components.output.markdown import table
 
 ROOT = Path(__file__).parents[2]
 SIGNS = st.text(alphabet="`|\\<>&[]()!*_~#@:/.w \n\tab\x1b\u202e\u200b", max_size=20)

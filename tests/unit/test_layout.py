@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.escaping import printable
+from components.output.escaping import printable
 from lab.compare import Mark
 from lab.layout import Run, hexadecimal, joined, lay_out, plain
 

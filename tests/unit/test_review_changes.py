@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from components import markdown
 from components.istio import endpoint, manifests, script
 from components.istio.names import SCRIPT_HASH, Manifest
+from components.output import markdown
 from components.review import report
 from components.review.changes import compare, may_hold_entry
 from components.settings.models import Capture, Direction, Egress

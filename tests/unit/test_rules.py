@@ -1,5 +1,6 @@
 """Rules between settings: what overlaps, what shares a name, what would lose spans or loop."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,7 +8,11 @@ import pytest
 from components.istio import script
 from components.istio.script import Script
 from components.rules.check import check
-from components.settings.models import TrafficCaptureSettings
+from components.settings.models import (
+    CollectorEgressSettings,
+    TrafficCaptureSettings,
+    WorkloadCaptureSettings,
+)
 from components.settings.validation import SettingsError, Spelling
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
@@ -43,6 +48,53 @@ def test_forgotten_labels_are_warned_of() -> None:
             "all are meant"
         )
     ]
+
+
+OWN_LABEL = "app.kubernetes.io/part-of"
+
+
+def with_common_labels(labels: dict[str, Any]) -> list[str]:
+    values = {"sensorId": SENSOR_ID, "collectorUrl": "http://otel.obs:4318", "commonLabels": labels}
+    workloads = {"w": {"namespace": "n", "labels": {"app": "w"}}}
+    try:
+        check(TrafficCaptureSettings, {**values, "workloads": workloads}, Spelling.CONFIG)
+    except SettingsError as refusal:
+        return list(refusal.problems)
+    return []
+
+
+def test_the_label_that_finds_the_packages_objects_cannot_be_replaced() -> None:
+    assert with_common_labels({OWN_LABEL: "shop", "team": "a"}) == [
+        (
+            f"commonLabels[\"{OWN_LABEL}\"]: got 'shop', expected another key: by this label kubectl, verify "
+            "and review find the objects of the package"
+        )
+    ]
+
+
+def test_the_packages_label_as_it_is_and_others_of_its_prefix_are_allowed() -> None:
+    labels = {OWN_LABEL: "astra-istio-instrumentation", "app.kubernetes.io/managed-by": "pulumi"}
+    assert with_common_labels(labels) == []
+
+
+class Later:
+    """A value that nobody knows yet."""
+
+    def __await__(self) -> Iterator[None]:
+        raise AssertionError("nobody waits for it")
+
+
+def test_the_packages_label_cannot_be_replaced_by_an_output_or_for_one_component_alone() -> None:
+    label = {OWN_LABEL: Later()}
+    values = {"collector_url": "http://otel.obs:4318", "common_labels": label}
+    workload = {"namespace": "n", "labels": {"app": "w"}, "sensor_id": SENSOR_ID, "workload": "w"}
+    models: list[tuple[Any, dict[str, Any]]] = [
+        (CollectorEgressSettings, values),
+        (WorkloadCaptureSettings, values | workload),
+    ]
+    for model, of_model in models:
+        with pytest.raises(SettingsError, match=r"^common_labels\[.*\]: got an Output, expected another key"):
+            check(model, of_model)
 
 
 X = {"labels": {"app": "x"}}

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from components.rules.check import check
 from components.settings.defaults import GUIDE_HEADERS
-from components.settings.models import Capture, Export, Redaction, TrafficCaptureSettings
-from components.settings.validation import SettingsError, Spelling, parse, shown
+from components.settings.models import Capture, Export, Limits, Redaction, TrafficCaptureSettings
+from components.settings.validation import SettingsError, Spelling, parse, shown, spelled
 from components.stack_config import stack_config
 
 SENSOR_ID = "5f0a3c1e-8f5b-4b0e-9c55-0d9f3c1b2a77"
@@ -234,8 +235,8 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
         ["capture.samplingRatio: got -0.1, expected a number from 0 to 1"],
     ),
     "ratio: text": (
-        capture(samplingRatio="1"),
-        ["capture.samplingRatio: got '1', expected a number from 0 to 1"],
+        capture(samplingRatio="half"),
+        ["capture.samplingRatio: got 'half', expected a number from 0 to 1"],
     ),
     "ratio: true": (
         capture(samplingRatio=True),
@@ -527,6 +528,67 @@ def test_a_sensor_id_may_be_in_upper_case() -> None:
 
 def test_whole_numbers_may_come_as_floats_as_they_do_on_pulumis_wire() -> None:
     assert parse(Capture, {"maxBodyBytes": 10.0}, Spelling.CONFIG).max_body_bytes == 10
+
+
+LEAST = [
+    (model, name, item.ge)
+    for model in (Capture, Export, Limits)
+    for name, field in model.model_fields.items()
+    for item in field.metadata
+    if hasattr(item, "ge")
+]
+"""Every number among the settings, with the least that it may be."""
+
+
+@pytest.mark.parametrize(("model", "name", "least"), LEAST)
+def test_the_text_of_a_number_is_taken_as_the_number_as_pulumi_config_set_stores_it(
+    model: type[BaseModel], name: str, least: int
+) -> None:
+    number = 0.5 if name == "sampling_ratio" else least + 7
+    found = getattr(parse(model, {spelled(name, Spelling.CONFIG): str(number)}, Spelling.CONFIG), name)
+    assert (found, type(found)) == (number, type(number))
+    assert getattr(parse(model, {name: f"{number:e}"}, Spelling.PYTHON), name) == number
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " 1",
+        "1 ",
+        "1,5",
+        "0x10",
+        "1_000",
+        "+1",
+        ".5",
+        "5.",
+        "01",
+        "0o7",
+        "1e",
+        "NaN",
+        "Infinity",
+        "true",
+        "\u0661",
+    ],
+)
+def test_other_text_is_no_number(text: str) -> None:
+    for key, number in (("samplingRatio", "a number from 0 to 1"), ("maxBodyBytes", "a whole number from 0")):
+        [problem] = problems(capture(**{key: text}))
+        assert problem.startswith(f"capture.{key}: got {text!r}, expected {number}")
+
+
+def test_the_text_of_a_number_has_the_numbers_bounds() -> None:
+    assert problems(capture(samplingRatio="1.5", maxBodyBytes="1.5", maxPathBytes="1e400")) == [
+        "capture.samplingRatio: got 1.5, expected a number from 0 to 1",
+        "capture.maxBodyBytes: got 1.5, expected a whole number from 0 to 262144",
+        "capture.maxPathBytes: got inf, expected a whole number from 64 to 65536",
+    ]
+
+
+def test_where_text_is_expected_a_number_is_refused_and_its_text_stays_text() -> None:
+    assert accepted(workload(labels={"version": "1"})).workloads["w"].labels == {"version": "1"}
+    assert problems(workload(labels={"version": 1})) != []
+    assert problems(config(egress={"create": "1"})) == ["egress.create: got '1', expected true or false"]
 
 
 def test_names_that_http_compares_without_case_are_kept_in_lower_case_and_once() -> None:

@@ -31,7 +31,7 @@ CONFIG: dict[str, Any] = {
     "sensorId": SENSOR_ID,
     "collectorUrl": "https://collector.example.com",
     "egress": {"waypoints": True},
-    "commonLabels": {"istio.io/rev": "stable"},
+    "commonLabels": {"istio.io/rev": "1-30-0"},
     "workloads": {
         "reviews": {"namespace": "books", "labels": {"app": "reviews"}},
         "edge": {

@@ -272,6 +272,34 @@ def test_a_proxy_without_the_filter_is_told() -> None:
     assert "istio.io/rev" in finding.next
 
 
+@pytest.mark.parametrize("tag", ["stable", "1-29-0"])
+def test_a_proxy_whose_control_plane_does_not_read_the_object_is_told_with_both_revisions(tag: str) -> None:
+    facts = of_revisions("1-30-0", tag)
+    finding = only(with_proxy(facts, filters=frozenset()))
+    assert finding.check == "filter-missing"
+    assert f"the object is for revision {tag}, and the pod's control plane is revision 1-30-0" in finding.next
+
+
+@pytest.mark.parametrize(("pod", "label"), [("1-30-0", "1-30-0"), ("", "1-30-0"), ("1-30-0", None)])
+def test_revisions_are_not_blamed_where_they_agree_or_are_not_known(pod: str, label: str | None) -> None:
+    finding = only(with_proxy(of_revisions(pod, label), filters=frozenset()))
+    assert finding.check == "filter-missing"
+    assert "the object is for revision" not in finding.next
+
+
+def of_revisions(of_pod: str, of_objects: str | None) -> Facts:
+    """A healthy mesh where the pod and the stack's objects say a revision."""
+    facts = healthy()
+    live_objects = [
+        item for items in facts.objects.values() if not isinstance(items, Unread) for item in items
+    ]
+    for manifest in [*facts.manifests, *live_objects]:
+        if of_objects is not None:
+            manifest["metadata"]["labels"]["istio.io/rev"] = of_objects
+    [capture] = facts.captures
+    return replace(facts, checked={str(capture): [replace(POD, revision=of_pod)]})
+
+
 def test_a_proxy_with_another_script_than_the_object_holds_is_told() -> None:
     old = HttpFilter("astra-capture-w", "-- astra-istio-capture 0.0.9\n...")
     finding = only(with_proxy(healthy(), filters=frozenset({old})))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ...istio.endpoint import HTTPS_PORT, KUBERNETES_DOMAIN
+from ...istio.names import REVISION
 from ...istio.read import Capture, expects_tls, namespace_of_host, texts
 from .. import rights
 from ..facts import Facts, Pod, Proxy, Unread
@@ -72,7 +73,8 @@ def _filters(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator
                 "filter-missing",
                 subject,
                 f"has no HTTP filter {http_filter.name}, which {capture} declares",
-                "is its port HTTP to Istio (Service port name http-..., or appProtocol), does its control "
+                _of_another_revision(facts, capture, pod)
+                or "is its port HTTP to Istio (Service port name http-..., or appProtocol), does its control "
                 "plane read the object (label istio.io/rev), does `istioctl proxy-status` say SYNCED?",
             )
         elif http_filter.script in scripts:
@@ -94,6 +96,23 @@ def _scripts_in_cluster(facts: Facts, capture: Capture) -> frozenset[str] | None
         return None if objects.missing else frozenset()
     live = next((item for item in objects if item["metadata"]["name"] == capture.name), None)
     return None if live is None else frozenset(texts(live["spec"]))
+
+
+def _of_another_revision(facts: Facts, capture: Capture, pod: Pod) -> str | None:
+    """What to do where the pod's control plane does not read the object; None where nothing says so."""
+    labels = next(
+        manifest["metadata"]["labels"]
+        for manifest in facts.manifests
+        if (manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        == (capture.kind, capture.namespace, capture.name)
+    )
+    revision = labels.get(REVISION, pod.revision)
+    if not pod.revision or revision == pod.revision:
+        return None
+    return (
+        f"the object is for revision {revision}, and the pod's control plane is revision {pod.revision}: set "
+        f"{REVISION} in commonLabels to a revision; Istio does not compare it with tags"
+    )
 
 
 def _first_line(script: str) -> str:

@@ -1,0 +1,1 @@
+"""What commands print, so that none of it acts on who reads it. Pure."""
