@@ -6,6 +6,7 @@ local body = require("body")
 local headers = require("headers")
 local ids = require("ids")
 local otlp = require("otlp")
+local peer = require("peer")
 local redaction = require("redaction")
 local report = require("report")
 local utf8 = require("utf8")
@@ -23,39 +24,34 @@ local out = require("string.buffer").new()
 
 local M = {}
 
---- The IP address of `address:port` or `[address]:port`; "" for another address, such as a waypoint's.
-local function ip(address)
-  return address:match("^%[([%x:.]+)%]") or address:match("^([%d.]+):") or ""
-end
-
---- The guide's sources in the guide's order, then the downstream address, without a port.
--- All but the last are what somebody wrote into a header.
-local function claimed_peer(values, stream)
-  local node = values["x-envoy-peer-metadata-id"]
-  local pod = node and (node:match("^sidecar~[^~]+~([^~]+)") or ""):match("^(.+)%.")
-  return pod
-    or (values["x-forwarded-for"] or ""):match("^[^,]+")
-    or values["x-envoy-external-address"]
-    or values["x-real-ip"]
-    or ip(stream:downstreamRemoteAddress())
+--- The scheme: what the first proxy got, as a list of values begins with it; or the request's, or what is set.
+-- A request that Envoy refuses by itself has none but its connection's.
+local function scheme(values, stream)
+  local forwarded = (values["x-forwarded-proto"] or ""):match("^[%s,]*(%a*)"):lower()
+  if forwarded == "https" then
+    return forwarded
+  elseif config.scheme ~= "auto" then
+    return config.scheme
+  end
+  return values[":scheme"] or (stream:downstreamSslConnection() and "https" or "http")
 end
 
 --- What a request says in its headers and its stream: the beginning of its span.
 -- @param identity its `trace` id, `span` id and, if there is one, `parent` id
 -- @param values header values by name
-local function head(identity, values, stream, now)
+local function head(identity, values, header_map, stream, now)
   local method = repair(values[":method"] or "")
-  local scheme = config.scheme ~= "auto" and config.scheme or values[":scheme"] or "https"
   local name = GUIDE and "example-span" or method ~= "" and method or "HTTP"
   otlp.put_start(out:reset(), identity, name, KIND, now, config.sensor_id)
   otlp.put_text(out, "http.method", method)
   otlp.put_text(out, "http.host", repair(redaction.host(values[":authority"] or "")))
   otlp.put_text(out, "http.flavor", (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "")
-  otlp.put_text(out, "http.scheme", values["x-forwarded-proto"] == "https" and "https" or repair(scheme))
-  otlp.put_text(out, "net.sock.peer.addr", repair(claimed_peer(values, stream):sub(1, MAX_PEER)))
+  otlp.put_text(out, "http.scheme", repair(scheme(values, stream)))
+  local claimed = peer.claimed(values, header_map, stream) or ""
+  otlp.put_text(out, "net.sock.peer.addr", repair(claimed:sub(1, MAX_PEER)))
   if not GUIDE then
     -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
-    otlp.put_text(out, "network.peer.address", ip(stream:downstreamDirectRemoteAddress()))
+    otlp.put_text(out, "network.peer.address", peer.address(stream:downstreamDirectRemoteAddress()) or "")
   end
   return out:get()
 end
@@ -74,7 +70,7 @@ function M.begin(header_map, stream, now)
     id = id,
     method = values[":method"] or "",
     started = now,
-    head = head(identity, values, stream, now),
+    head = head(identity, values, header_map, stream, now),
     target = redaction.text(values[":path"] or ""),
     is_target_cut = is_target_cut,
     request_headers = shown,

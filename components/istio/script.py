@@ -44,6 +44,7 @@ MODULES = (
     "headers",
     "inflight",
     "body",
+    "peer",
     "span",
     "exporter",
 )
@@ -97,6 +98,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         "max_spans_per_second": capture.max_spans_per_second or False,
         "binary_bodies": capture.binary_bodies.value,
         "scheme": capture.scheme.value,
+        "trusted_hops": False if capture.trusted_hops is None else capture.trusted_hops,
         "scope_name": capture.scope_name,
         "compatibility": capture.compatibility.value,
         "export": {

@@ -169,6 +169,15 @@ async def test_the_connections_peer_is_told_whatever_a_client_writes_into_header
     )
 
 
+async def test_a_request_that_envoy_refuses_by_itself_has_the_scheme_of_its_connection(lab: Lab) -> None:
+    async with raw.connect(lab.envoy.ports["inbound"]) as connection:
+        await connection.send(b"GET / HTTP/1.1\r\n\r\n")
+        response = await connection.response()
+    attributes = (await only_span(lab)).attributes
+    assert (response.status, attributes["http.status_code"]) == (400, 400)
+    assert attributes["http.scheme"] == "http"
+
+
 async def test_a_skipped_path_exports_nothing_and_logs_nothing(lab: Lab, client: httpx.AsyncClient) -> None:
     skipped = await client.get("/static/app.js")
     await client.get("/api/products")

@@ -177,6 +177,9 @@ local function new_handle(direction)
         downstreamDirectRemoteAddress = function()
           return stream.direct_peer or stream.peer
         end,
+        downstreamSslConnection = function()
+          return stream.tls and wrapper(direction, {}) or nil
+        end,
         dynamicMetadata = function()
           return dynamic_metadata(direction, stream)
         end,

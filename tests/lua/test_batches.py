@@ -21,6 +21,7 @@ def test_the_export_is_an_asynchronous_call_with_a_timeout(start):
         b":path": b"/v1/traces",
         b":authority": b"astra-traffic-collector.astra-collector",
         b"content-type": b"application/x-protobuf",
+        b"x-astra-capture": b"export",
     }
     assert dict(call[b"options"].items()) == {
         b"asynchronous": True,
