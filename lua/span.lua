@@ -3,6 +3,7 @@
 
 local config = require("config")
 local body = require("body")
+local bounds = require("bounds")
 local headers = require("headers")
 local ids = require("ids")
 local otlp = require("otlp")
@@ -16,6 +17,7 @@ local repair = utf8.repair
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
 local MAX_PEER = 256 -- bytes, of a pod's name or an address
+local MAX_HOP = 256 -- bytes, of a path
 local NO_BODY = body.new({})
 
 local UNSET, ERROR = nil, 2 -- Status.StatusCode
@@ -24,7 +26,7 @@ local out = require("string.buffer").new()
 
 local M = {}
 
---- The scheme: what the first proxy got, as a list of values begins with it; or the request's, or what is set.
+--- The scheme: what the first proxy got, which a list of values begins with; or what is set; or the request's.
 -- A request that Envoy refuses by itself has none but its connection's.
 local function scheme(values, stream)
   local forwarded = (values["x-forwarded-proto"] or ""):match("^[%s,]*(%a*)"):lower()
@@ -56,6 +58,16 @@ local function head(identity, values, header_map, stream, now)
   return out:get()
 end
 
+local function hop_of(stream, target)
+  return stream:downstreamDirectRemoteAddress() .. " " .. target:sub(1, MAX_HOP)
+end
+
+--- What tells an exchange from others: its connection and its path, which an internal redirect changes.
+function M.hop(stream, path)
+  local limit = config.max_path_bytes
+  return hop_of(stream, redaction.text(#path > limit and bounds.cut(path, limit) or path))
+end
+
 --- Begins the record of an exchange.
 -- @param header_map of the request, or nil where it never came to this filter
 -- @param now microseconds
@@ -66,12 +78,14 @@ function M.begin(header_map, stream, now)
   end
   local id, trace_id, parent_id = ids.span_id(), ids.trace(values)
   local identity = { trace = trace_id, span = id, parent = not GUIDE and parent_id or nil }
+  local target = redaction.text(values[":path"] or "")
   return {
     id = id,
+    hop = hop_of(stream, target),
     method = values[":method"] or "",
     started = now,
     head = head(identity, values, header_map, stream, now),
-    target = redaction.text(values[":path"] or ""),
+    target = target,
     is_target_cut = is_target_cut,
     request_headers = shown,
     are_request_headers_cut = are_headers_cut,

@@ -221,6 +221,22 @@ async def test_a_request_denied_by_a_filter_before_ours_is_captured_by_its_respo
     assert set(errors.values()) == {0}
 
 
+async def test_an_internally_redirected_request_is_one_span_that_is_not_aborted() -> None:
+    redirecting = {
+        "match": {"path": "/echo"},
+        "route": {"cluster": "inbound|8080||", "internal_redirect_policy": {"max_internal_redirects": 3}},
+    }
+    listener = Listener(routes=[redirecting])
+    async with mesh.running(stack.manifests(), listeners=[listener]) as lab, lab.client() as client:
+        to = {"status": "302", "header": "location:http://h/api/products"}
+        response = await client.get("/echo", params=to)
+        span = await only_span(lab)
+    assert (response.status_code, span.attributes["http.status_code"]) == (200, 200)
+    assert str(span.attributes["http.target"]).startswith("/echo?")
+    assert span.attributes["http.response.body"] == response.text
+    assert "error.type" not in span.attributes
+
+
 async def test_a_direct_response_to_an_unfinished_upload_is_captured() -> None:
     route = {
         "match": {"path": "/full"},

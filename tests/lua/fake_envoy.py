@@ -120,7 +120,8 @@ class Proxy:
         return self._lua.table_from([self._lua.table_from(line) for line in encoded])
 
     def stream(self, **properties: str | None) -> Stream:
-        """A new stream; `protocol`, `peer`, `direct_peer` (the connection's, where it is another), `tls`."""
+        """A new stream; `protocol`, `peer`, `direct_peer` (the connection's, where it is another),
+        `tls`, `redirects` (how many internal redirects led to it)."""
         stream = self._envoy[b"stream"](self._envoy)
         for name, value in properties.items():
             stream[name.encode()] = None if value is None else value.encode()
