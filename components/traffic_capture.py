@@ -67,6 +67,13 @@ class TrafficCapture(pulumi.ComponentResource):
             )
         for warning in checked.warnings:
             pulumi.log.warn(warning)
+        # Preview cannot tell: the program does not see the state, and the provider creates nothing then.
+        named = [key for key, workload in settings.workloads.items() if workload.filter_name is not None]
+        if named:
+            pulumi.log.info(
+                f"{', '.join(named)}: renamed with the same filterName, `up` fails, as the object exists; "
+                "change filterName too (docs/platform.md, Renaming)"
+            )
 
         self.collector_host = egress.host
         self.collector_port = egress.port

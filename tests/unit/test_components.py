@@ -315,3 +315,14 @@ def test_a_component_alone_warns_too_and_names_itself(engine: Engine) -> None:
     engine.run(lambda: (WorkloadCapture("edge", gateway), WorkloadCapture("all", workload_args())))
     warned = sorted(warning.partition(": ")[0] for warning in engine.warnings)
     assert warned == ["all", "edge.directions"]
+
+
+def test_preview_says_which_workloads_cannot_be_renamed_alone(engine: Engine) -> None:
+    workloads = {
+        "kept": {"namespace": "a", "labels": {"app": "a"}, "filter_name": "astra-istio-mesh-filter"},
+        "free": {"namespace": "b", "labels": {"app": "b"}},
+    }
+    engine.run(lambda: TrafficCapture("astra", args(workloads=workloads)))
+    [said] = engine.infos
+    assert said.startswith("kept: renamed with the same filterName, `up` fails")
+    assert engine.warnings == []
