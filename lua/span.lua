@@ -4,6 +4,7 @@
 local config = require("config")
 local body = require("body")
 local bounds = require("bounds")
+local content = require("content")
 local headers = require("headers")
 local ids = require("ids")
 local otlp = require("otlp")
@@ -106,7 +107,7 @@ end
 
 --- Puts what a span says of a body.
 local function put_body(handle, key, part)
-  local text, omitted, bytes = body.render(part)
+  local text, omitted, bytes = content.render(part)
   if bytes then
     otlp.put_bytes(out, key, bytes, handle)
   else
