@@ -138,6 +138,10 @@ class CaptureArgs(TypedDict):
     """Paths whose requests are not captured. '*' at the end matches any rest."""
     scheme: NotRequired[Scheme]
     """Value of http.scheme in spans: http, https, or auto (the default), which takes it from the request."""
+    trusted_hops: NotRequired[int | None]
+    """How many proxies in front of this one are trusted, as Envoy's xff_num_trusted_hops: net.sock.peer.addr
+    is the entry of X-Forwarded-For that has so many entries to its right, 0 to 32. Default: the leftmost
+    entry, as in the setup guide, which a client can write."""
     export: NotRequired[ExportArgs]
     """How spans are sent: timeout and batches."""
     scope_name: NotRequired[str]

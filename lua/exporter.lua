@@ -7,6 +7,7 @@ local config = require("config")
 local inflight = require("inflight")
 local otlp = require("otlp")
 local report = require("report")
+local sampling = require("sampling")
 
 local CLUSTER, LIMITS = config.collector.cluster, config.export
 local MAX_DELAY = LIMITS.max_delay_ms * 1000
@@ -16,6 +17,7 @@ local HEADERS = {
   [":path"] = config.collector.path,
   [":authority"] = config.collector.authority,
   ["content-type"] = otlp.content_type,
+  [sampling.MARK] = "export",
 }
 -- The export is no part of the captured trace, and the collector needs no address of this pod.
 local OPTIONS =

@@ -25,17 +25,22 @@ local function id(text, digits)
 end
 
 --- Trace id and parent span id of a `traceparent` (W3C), if it has both.
+-- Only later versions than 00 may have more at the end. A "," joins two headers, of which none counts.
 local function from_traceparent(value)
-  local version, trace, parent = value:match("^(%x%x)%-(%x+)%-(%x+)%-%x%x")
+  local version, trace, parent, more = value:match("^(%x%x)%-(%x+)%-(%x+)%-%x%x([^,]*)$")
   trace, parent = id(trace, 32), id(parent, 16)
-  if trace and parent and version:lower() ~= "ff" then
+  local is_whole = more == "" or (version ~= "00" and more and more:sub(1, 1) == "-")
+  if trace and parent and is_whole and version:lower() ~= "ff" then
     return trace, parent
   end
 end
 
 --- Trace id and parent span id of B3, in one header or in several; a trace id may have 16 digits.
 local function from_b3(values)
-  local trace, parent = (values.b3 or ""):match("^(%x+)%-(%x+)")
+  local b3, trace, parent = values.b3 or "", nil, nil
+  if not b3:find(",", 1, true) then
+    trace, parent = b3:match("^(%x+)%-(%x+)")
+  end
   trace, parent = trace or values["x-b3-traceid"], parent or values["x-b3-spanid"]
   trace = id(trace, 16) and ("0"):rep(16) .. trace or trace
   return id(trace, 32), id(parent, 16)

@@ -1,9 +1,10 @@
---- Captured exchanges that have not ended: a list in order of their start, bounded in entries, bytes and age.
+--- Captured exchanges that have not ended: a list in order of their start, bounded in entries and bytes.
 -- What they hold is counted whole. Where that is too much, those give way that began first and do not hold
 -- little, so that clients who upload and wait cannot hide the exchanges of others.
 -- A stream that is aborted never runs its response hook, so its record has to be found here. Envoy lets go of
 -- a stream's handle when the stream ends, and a record knows its handle weakly: a record whose handle was
--- collected is an aborted exchange. There is no timer: `sweep` acts on the VM's next event.
+-- collected is an aborted exchange, unless a redirect inside of Envoy made it another stream. Age alone ends
+-- nothing. There is no timer: `sweep` acts on the VM's next event.
 
 local bounds = require("bounds")
 
@@ -14,7 +15,6 @@ local OVERHEAD = 1024 -- bytes of the tables of a record
 local LEAST_TARGET = 256 -- bytes of the path that stay when all else gave way
 local EVENT_BYTES = 2 ^ 17 -- of records that one event expires: masking them takes its time
 local MAX_GARBAGE = 6144 -- KiB that a VM grows by before everything is collected at once
-local MAX_AGE = 900e6 -- microseconds; for a handle that something else keeps alive
 local INTERVAL = 1e6 -- microseconds between sweeps
 local PATIENCE = 10e6 -- microseconds between collections for the same exchange
 
@@ -41,7 +41,12 @@ end
 
 --- What a record holds besides its bodies.
 local function size_of_head(record)
-  return OVERHEAD + #record.head + #record.target + #record.request_headers + #record.response_headers
+  return OVERHEAD
+    + #record.hop
+    + #record.head
+    + #record.target
+    + #record.request_headers
+    + #record.response_headers
 end
 
 --- Releases a record's bodies; where the rest is more than `enough`, its headers and most of its path too.
@@ -91,6 +96,22 @@ function M.find(id)
   return by_id[id]
 end
 
+--- The newest record of a hop (see `span.hop`), or nil.
+function M.find_hop(hop)
+  local record = ends.prior
+  while record ~= ends do
+    if record.hop == hop then
+      return record
+    end
+    record = record.prior
+  end
+end
+
+--- Lets a record go on in another stream.
+function M.follow(record, handle, hop)
+  handles[record.id], record.hop = handle, hop
+end
+
 --- Takes a record out; what still reads its bodies sees `finished` and stops.
 function M.remove(record)
   if next_to_sweep == record then
@@ -134,12 +155,12 @@ local function begin_sweep(now)
   end
 end
 
---- Hands the records that have to go to `expire(handle, record, now)`, which removes them.
--- The oldest where there are too many, and, once a second, those of which the stream is gone: so many on each
--- event that none takes long.
-function M.sweep(expire, handle, now)
+--- Hands the records that have to go to a function of a handle, a record and the time, which removes them.
+-- @param abort for those whose stream is gone: once a second, so many on each event that none takes long
+-- @param release for the oldest where there are too many
+function M.sweep(abort, release, handle, now)
   while count > MAX_ENTRIES do
-    expire(handle, ends.next, now)
+    release(handle, ends.next, now)
   end
   if collectgarbage("count") > ceiling then
     collect() -- Lua alone would wait until memory has doubled.
@@ -151,9 +172,9 @@ function M.sweep(expire, handle, now)
   while next_to_sweep and next_to_sweep ~= ends and left > 0 do
     local record = next_to_sweep
     next_to_sweep = record.next
-    if not handles[record.id] or now - record.started > MAX_AGE then
+    if not handles[record.id] then
       left = left - record.size
-      expire(handle, record, now)
+      abort(handle, record, now)
     end
   end
   if next_to_sweep == ends then

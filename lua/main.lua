@@ -47,7 +47,7 @@ end
 
 --- What every event does besides its own work, as there is no timer.
 local function catch_up(handle, now)
-  inflight.sweep(abort, handle, now)
+  inflight.sweep(abort, finish, handle, now)
   exporter.flush_if_due(handle, now)
 end
 
@@ -77,14 +77,35 @@ local function begin(handle, stream, metadata, request_headers)
   return record
 end
 
+--- The record that goes on in a stream which an internal redirect made of another, or nil.
+-- Envoy alone writes the filter state, and the header there.
+local function redirected(handle, stream)
+  local header_map = inflight.active_since(0) and handle:headers()
+  local url = header_map and header_map:get("x-envoy-original-url")
+  if not url or not stream:filterState():get("num_internal_redirects") then
+    return nil
+  end
+  local record = inflight.find_hop(span.hop(stream, url:match("^%a+://[^/]*(.*)")))
+  if record then
+    inflight.follow(record, handle, span.hop(stream, header_map:get(":path")))
+  end
+  return record
+end
+
 local function capture_request(handle)
   local stream = handle:streamInfo()
   local metadata = stream:dynamicMetadata()
-  if not mark_of(metadata) then
-    local record = begin(handle, stream, metadata, handle.headers)
-    if record then
-      body.read(handle, record.request_body, record)
-    end
+  if mark_of(metadata) then
+    return
+  end
+  local record = redirected(handle, stream)
+  if record then
+    metadata:set(METADATA, SENSOR, record.id)
+    return -- Envoy had the whole body before, and so has the record.
+  end
+  record = begin(handle, stream, metadata, handle.headers)
+  if record then
+    body.read(handle, record.request_body, record)
   end
 end
 

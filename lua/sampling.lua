@@ -3,7 +3,13 @@
 local config = require("config")
 
 local RATIO, RATE = config.sampling_ratio, config.max_spans_per_second
-local COLLECTOR = config.direction == "outbound" and config.collector.authority
+local OUTBOUND, EXPORT_PATH = config.direction == "outbound", config.collector.path
+
+-- The hosts by which an application may call the collector.
+local COLLECTORS = {}
+for host in config.collector.hosts:gmatch("[^\n]+") do
+  COLLECTORS[host] = true
+end
 
 -- By path, or by what a path begins with: a list of both.
 local SKIPPED, SKIPPED_PREFIXES = {}, {}
@@ -15,11 +21,12 @@ for path in config.skip_paths:gmatch("[^\n]+") do
   end
 end
 
-local HAS_SKIPPED = config.skip_paths ~= ""
-
 local second, taken = 0, 0
 
 local M = {}
+
+--- The header that marks an export, for every filter of ours in any proxy.
+M.MARK = "x-astra-capture"
 
 --- Whether chance lets a request be captured.
 function M.chosen()
@@ -44,16 +51,27 @@ local function is_skipped(target)
   return skipped and not path:find("[^%w/._~-]") and not path:find("[./][./]")
 end
 
---- Whether a host with or without a port is the collector's.
-local function is_collector(host)
-  return host == COLLECTOR
-    or (host:sub(1, #COLLECTOR + 1) == COLLECTOR .. ":" and not host:find("%D", #COLLECTOR + 2))
+--- Whether a request is an export, which no filter may capture: each capture would be one more export.
+-- An export of any filter of ours has the mark, whichever proxies and names it passes. A client can write the
+-- mark too; so it hides nothing but a POST to the very path of the exports. Outbound, what an application
+-- itself sends to the collector counts as well.
+local function is_export(headers, path)
+  if path == EXPORT_PATH or path == "/v1/traces" then
+    if headers:get(M.MARK) and headers:get(":method") == "POST" then
+      return true
+    end
+  end
+  if not OUTBOUND or path ~= EXPORT_PATH then
+    return false
+  end
+  local host = (headers:get(":authority") or ""):lower():gsub(":%d+$", ""):gsub("%.$", "")
+  return COLLECTORS[host]
 end
 
---- Whether settings exclude a request: a skipped path, or an application's own call of the collector.
+--- Whether a request is left out: an export, or a skipped path.
 function M.excluded(headers)
-  return (HAS_SKIPPED and is_skipped(headers:get(":path") or ""))
-    or (COLLECTOR and is_collector(headers:get(":authority") or ""))
+  local path = headers:get(":path") or ""
+  return is_export(headers, path) or is_skipped(path)
 end
 
 return M

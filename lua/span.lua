@@ -3,9 +3,11 @@
 
 local config = require("config")
 local body = require("body")
+local bounds = require("bounds")
 local headers = require("headers")
 local ids = require("ids")
 local otlp = require("otlp")
+local peer = require("peer")
 local redaction = require("redaction")
 local report = require("report")
 local utf8 = require("utf8")
@@ -15,6 +17,7 @@ local repair = utf8.repair
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
 local MAX_PEER = 256 -- bytes, of a pod's name or an address
+local MAX_HOP = 256 -- bytes, of a path
 local NO_BODY = body.new({})
 
 local UNSET, ERROR = nil, 2 -- Status.StatusCode
@@ -23,41 +26,46 @@ local out = require("string.buffer").new()
 
 local M = {}
 
---- The IP address of `address:port` or `[address]:port`; "" for another address, such as a waypoint's.
-local function ip(address)
-  return address:match("^%[([%x:.]+)%]") or address:match("^([%d.]+):") or ""
-end
-
---- The guide's sources in the guide's order, then the downstream address, without a port.
--- All but the last are what somebody wrote into a header.
-local function claimed_peer(values, stream)
-  local node = values["x-envoy-peer-metadata-id"]
-  local pod = node and (node:match("^sidecar~[^~]+~([^~]+)") or ""):match("^(.+)%.")
-  return pod
-    or (values["x-forwarded-for"] or ""):match("^[^,]+")
-    or values["x-envoy-external-address"]
-    or values["x-real-ip"]
-    or ip(stream:downstreamRemoteAddress())
+--- The scheme: what the first proxy got, which a list of values begins with; or what is set; or the request's.
+-- A request that Envoy refuses by itself has none but its connection's.
+local function scheme(values, stream)
+  local forwarded = (values["x-forwarded-proto"] or ""):match("^[%s,]*(%a*)"):lower()
+  if forwarded == "https" then
+    return forwarded
+  elseif config.scheme ~= "auto" then
+    return config.scheme
+  end
+  return values[":scheme"] or (stream:downstreamSslConnection() and "https" or "http")
 end
 
 --- What a request says in its headers and its stream: the beginning of its span.
 -- @param identity its `trace` id, `span` id and, if there is one, `parent` id
 -- @param values header values by name
-local function head(identity, values, stream, now)
+local function head(identity, values, header_map, stream, now)
   local method = repair(values[":method"] or "")
-  local scheme = config.scheme ~= "auto" and config.scheme or values[":scheme"] or "https"
   local name = GUIDE and "example-span" or method ~= "" and method or "HTTP"
   otlp.put_start(out:reset(), identity, name, KIND, now, config.sensor_id)
   otlp.put_text(out, "http.method", method)
   otlp.put_text(out, "http.host", repair(redaction.host(values[":authority"] or "")))
   otlp.put_text(out, "http.flavor", (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "")
-  otlp.put_text(out, "http.scheme", values["x-forwarded-proto"] == "https" and "https" or repair(scheme))
-  otlp.put_text(out, "net.sock.peer.addr", repair(claimed_peer(values, stream):sub(1, MAX_PEER)))
+  otlp.put_text(out, "http.scheme", repair(scheme(values, stream)))
+  local claimed = peer.claimed(values, header_map, stream) or ""
+  otlp.put_text(out, "net.sock.peer.addr", repair(claimed:sub(1, MAX_PEER)))
   if not GUIDE then
     -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
-    otlp.put_text(out, "network.peer.address", ip(stream:downstreamDirectRemoteAddress()))
+    otlp.put_text(out, "network.peer.address", peer.address(stream:downstreamDirectRemoteAddress()) or "")
   end
   return out:get()
+end
+
+local function hop_of(stream, target)
+  return stream:downstreamDirectRemoteAddress() .. " " .. target:sub(1, MAX_HOP)
+end
+
+--- What tells an exchange from others: its connection and its path, which an internal redirect changes.
+function M.hop(stream, path)
+  local limit = config.max_path_bytes
+  return hop_of(stream, redaction.text(#path > limit and bounds.cut(path, limit) or path))
 end
 
 --- Begins the record of an exchange.
@@ -70,12 +78,14 @@ function M.begin(header_map, stream, now)
   end
   local id, trace_id, parent_id = ids.span_id(), ids.trace(values)
   local identity = { trace = trace_id, span = id, parent = not GUIDE and parent_id or nil }
+  local target = redaction.text(values[":path"] or "")
   return {
     id = id,
+    hop = hop_of(stream, target),
     method = values[":method"] or "",
     started = now,
-    head = head(identity, values, stream, now),
-    target = redaction.text(values[":path"] or ""),
+    head = head(identity, values, header_map, stream, now),
+    target = target,
     is_target_cut = is_target_cut,
     request_headers = shown,
     are_request_headers_cut = are_headers_cut,

@@ -33,6 +33,7 @@ _UNITS = {
     "Spans": "spans",
     "Connections": "connections",
     "Requests": "requests",
+    "Hops": "proxies",
 }
 _SHORT_LIST = 4
 _WIDTH = 116

@@ -33,6 +33,7 @@ _URL = re.compile(
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(:(?P<port>.*))?", re.DOTALL)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _PATH = re.compile(r"/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
+_SERVICE = re.compile(r"([^.]+\.[^.]+)(\.svc(\..+)?)?")
 # WHATWG URL, "ends in a number": such a host is an IPv4 address, in some notation, or nothing.
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
@@ -93,6 +94,18 @@ class Collector:
     def cluster(self) -> str:
         """Envoy's name of the cluster that reaches the collector."""
         return f"outbound|{self.service_port}||{self.service_host}"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names by which an application may call it, in lower case and without a port.
+
+        A Service has a short name, which holds in every namespace, and two longer ones.
+        """
+        service = _SERVICE.fullmatch(self.host) if self.location is Location.MESH else None
+        short = service[1] if service else self.host
+        names = (short, f"{short}.svc", short + KUBERNETES_DOMAIN) if service else ()
+        address = f"[{self.host}]" if ":" in self.host else self.host
+        return tuple(dict.fromkeys((self.authority.lower(), address, *names)))
 
     @property
     def tls(self) -> bool:

@@ -19,7 +19,7 @@ from ..version import VERSION
 from .endpoint import Collector
 from .literals import literal
 
-MAX_SCRIPT_BYTES = 48 * 1024
+MAX_SCRIPT_BYTES = 52 * 1024
 """What the script may grow to, with the default settings. A filter chain has four copies of it, and each of
 its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. Istio's TrafficExtension refuses 64 KiB."""
 
@@ -44,6 +44,7 @@ MODULES = (
     "headers",
     "inflight",
     "body",
+    "peer",
     "span",
     "exporter",
 )
@@ -75,7 +76,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         capture: the workload's settings, the stack's defaults merged in.
         sensor_id: the UUID that every span carries as ``sensor.id``.
         collector: where spans go; its ``cluster`` has to exist in the proxy.
-        direction: decides the span kind, and that outbound calls to the collector itself are left out.
+        direction: decides the span kind, and that an application's own posts to the collector are left out.
 
     Returns:
         The script, the same bytes for the same arguments.
@@ -87,6 +88,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
             "cluster": collector.cluster,
             "authority": collector.authority,
             "path": collector.path,
+            "hosts": list(collector.hosts),
         },
         "enabled": capture.enabled,
         "sampling_ratio": capture.sampling_ratio,
@@ -97,6 +99,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         "max_spans_per_second": capture.max_spans_per_second or False,
         "binary_bodies": capture.binary_bodies.value,
         "scheme": capture.scheme.value,
+        "trusted_hops": False if capture.trusted_hops is None else capture.trusted_hops,
         "scope_name": capture.scope_name,
         "compatibility": capture.compatibility.value,
         "export": {

@@ -365,6 +365,14 @@ class Capture(_Model):
         Scheme.AUTO,
         "Value of http.scheme in spans: http, https, or auto (the default), which takes it from the request.",
     )
+    trusted_hops: Whole | None = Field(
+        default=None,
+        ge=0,
+        le=32,
+        description="How many proxies in front of this one are trusted, as Envoy's xff_num_trusted_hops: "
+        "net.sock.peer.addr is the entry of X-Forwarded-For that has so many entries to its right, 0 to 32. "
+        "Default: the leftmost entry, as in the setup guide, which a client can write.",
+    )
     export: Export = Field(default=Export(), description="How spans are sent: timeout and batches.")
     scope_name: ScopeName = Field(
         default="astra-istio-servicemesh",

@@ -169,6 +169,15 @@ async def test_the_connections_peer_is_told_whatever_a_client_writes_into_header
     )
 
 
+async def test_a_request_that_envoy_refuses_by_itself_has_the_scheme_of_its_connection(lab: Lab) -> None:
+    async with raw.connect(lab.envoy.ports["inbound"]) as connection:
+        await connection.send(b"GET / HTTP/1.1\r\n\r\n")
+        response = await connection.response()
+    attributes = (await only_span(lab)).attributes
+    assert (response.status, attributes["http.status_code"]) == (400, 400)
+    assert attributes["http.scheme"] == "http"
+
+
 async def test_a_skipped_path_exports_nothing_and_logs_nothing(lab: Lab, client: httpx.AsyncClient) -> None:
     skipped = await client.get("/static/app.js")
     await client.get("/api/products")
@@ -210,6 +219,22 @@ async def test_a_request_denied_by_a_filter_before_ours_is_captured_by_its_respo
     assert span.attributes["http.status_code"] == 403
     assert span.attributes["http.response.body"] == response.text
     assert set(errors.values()) == {0}
+
+
+async def test_an_internally_redirected_request_is_one_span_that_is_not_aborted() -> None:
+    redirecting = {
+        "match": {"path": "/echo"},
+        "route": {"cluster": "inbound|8080||", "internal_redirect_policy": {"max_internal_redirects": 3}},
+    }
+    listener = Listener(routes=[redirecting])
+    async with mesh.running(stack.manifests(), listeners=[listener]) as lab, lab.client() as client:
+        to = {"status": "302", "header": "location:http://h/api/products"}
+        response = await client.get("/echo", params=to)
+        span = await only_span(lab)
+    assert (response.status_code, span.attributes["http.status_code"]) == (200, 200)
+    assert str(span.attributes["http.target"]).startswith("/echo?")
+    assert span.attributes["http.response.body"] == response.text
+    assert "error.type" not in span.attributes
 
 
 async def test_a_direct_response_to_an_unfinished_upload_is_captured() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from lab import mesh, stack
 from lab.bootstrap import Json, Listener, Workload
@@ -99,3 +100,24 @@ async def test_a_request_that_is_denied_before_the_filters_is_seen_by_both_senso
     filters = captures("everyone", ORGANISATION) + captures("checkout", TEAM, POD.labels)
     listener = Listener(filters_before=[DENY])
     assert await sensors(filters, 2, listener=listener) == [ORGANISATION] * 2 + [TEAM] * 2
+
+
+async def test_an_export_that_passes_a_captured_proxy_is_not_exported_again() -> None:
+    async with (
+        mesh.running(stack.manifests()) as lab,
+        lab.client() as client,
+    ):
+        passed: list[int] = []
+
+        async def pass_on(request: web.Request) -> None:
+            """The captured proxy of the collector's own pod, on the way to it."""
+            headers = {**request.headers, "Host": "alias-of-the-collector.example.com"}
+            answer = await client.post(request.path, content=await request.read(), headers=headers)
+            passed.append(answer.status_code)
+
+        lab.collector.behaviour = pass_on
+        for count in (1, 2, 3):
+            await client.get("/api/products")
+            await lab.collector.spans(count)
+        assert len(passed) == 3
+        assert [span.attributes["http.method"] for span in await lab.collector.spans(3)] == ["GET"] * 3

@@ -342,6 +342,16 @@ async def test_the_paths_to_skip_are_not_captured() -> None:
     assert [span.attributes["http.target"] for span in spans] == ["/echoes", "/static/app.js"]
 
 
+@pytest.mark.setting("capture.trustedHops")
+@pytest.mark.parametrize(("hops", "peer"), [(None, "6.6.6.6"), (0, "10.0.0.1"), (1, "203.0.113.9")])
+async def test_the_client_is_the_entry_before_the_trusted_hops(hops: int | None, peer: str) -> None:
+    async with capturing(trustedHops=hops) as (lab, client):
+        forwarded = "6.6.6.6, 203.0.113.9:51234, 10.0.0.1"
+        await client.get("/api/products", headers={"x-forwarded-for": forwarded})
+        span = await only_span(lab)
+    assert span.attributes["net.sock.peer.addr"] == peer
+
+
 @pytest.mark.setting("capture.scheme")
 @pytest.mark.parametrize(("scheme", "said"), [("auto", "http"), ("http", "http"), ("https", "https")])
 async def test_spans_say_the_scheme_that_was_set(scheme: str, said: str) -> None:

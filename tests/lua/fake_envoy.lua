@@ -177,6 +177,16 @@ local function new_handle(direction)
         downstreamDirectRemoteAddress = function()
           return stream.direct_peer or stream.peer
         end,
+        filterState = function()
+          return wrapper(direction, {
+            get = function(name)
+              return name == "num_internal_redirects" and stream.redirects or nil
+            end,
+          })
+        end,
+        downstreamSslConnection = function()
+          return stream.tls and wrapper(direction, {}) or nil
+        end,
         dynamicMetadata = function()
           return dynamic_metadata(direction, stream)
         end,

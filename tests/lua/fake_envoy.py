@@ -11,7 +11,7 @@ from lupa.luajit21 import LuaRuntime
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from components.istio import script
-from components.istio.endpoint import collector
+from components.istio.endpoint import Collector, collector
 from components.settings.models import Capture, Direction, Egress
 from components.settings.validation import Spelling, parse
 
@@ -25,10 +25,12 @@ GET: Headers = [(":authority", "shop.example.com"), (":path", "/"), (":method", 
 OK: Headers = [(":status", "200")]
 
 
-def render(direction: Direction = Direction.INBOUND, **capture: Any) -> str:
+def render(
+    direction: Direction = Direction.INBOUND, *, collector: Collector = COLLECTOR, **capture: Any
+) -> str:
     """The script for capture settings in Python's spelling."""
     settings = parse(Capture, capture, Spelling.PYTHON)
-    return script.render(settings, sensor_id=SENSOR_ID, collector=COLLECTOR, direction=direction).text
+    return script.render(settings, sensor_id=SENSOR_ID, collector=collector, direction=direction).text
 
 
 def _document(call: Any) -> dict[str, Any]:
@@ -118,7 +120,8 @@ class Proxy:
         return self._lua.table_from([self._lua.table_from(line) for line in encoded])
 
     def stream(self, **properties: str | None) -> Stream:
-        """A new stream; `protocol`, `peer`, `direct_peer` (the connection's, where it is another)."""
+        """A new stream; `protocol`, `peer`, `direct_peer` (the connection's, where it is another),
+        `tls`, `redirects` (how many internal redirects led to it)."""
         stream = self._envoy[b"stream"](self._envoy)
         for name, value in properties.items():
             stream[name.encode()] = None if value is None else value.encode()

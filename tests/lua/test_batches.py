@@ -21,6 +21,7 @@ def test_the_export_is_an_asynchronous_call_with_a_timeout(start):
         b":path": b"/v1/traces",
         b":authority": b"astra-traffic-collector.astra-collector",
         b"content-type": b"application/x-protobuf",
+        b"x-astra-capture": b"export",
     }
     assert dict(call[b"options"].items()) == {
         b"asynchronous": True,
@@ -127,6 +128,62 @@ def test_a_slow_exchange_is_not_taken_for_an_aborted_one(proxy):
     slow.response(OK, b"at last")
     assert [span["http.response.body"] for span in proxy.spans if span["http.response.body"]] == ["at last"]
     assert all("error.type" not in span.attributes for span in proxy.spans)
+
+
+def test_an_exchange_that_lasts_longer_than_a_quarter_of_an_hour_is_no_aborted_one(proxy):
+    stream = proxy.stream().request()
+    stream.response(OK, b"first", ended=False)
+    for _ in range(3):
+        proxy.advance(905)
+        proxy.exchange()
+    stream.response_data(b" and last", ended=True)
+    assert all("error.type" not in span.attributes for span in proxy.spans)
+    assert [span["http.response.body"] for span in proxy.spans] == ["", "", "", "first and last"]
+
+
+def redirect(proxy, *paths, redirects=True):
+    """An exchange that Envoy redirects inside of it, and its last stream."""
+    origin = None
+    for count, path in enumerate(paths):
+        lines = [GET[0], (":path", path), *GET[2:]]
+        if origin:
+            lines.append(("x-envoy-original-url", f"http://shop.example.com{origin}"))
+        stream = proxy.stream(redirects=str(count) if redirects and count else None).request(lines)
+        if path != paths[-1]:
+            stream.destroy()
+            proxy.collect_garbage()
+        origin = path
+    return stream
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("/start", "/final"),
+        ("/start?token=s3cr3t", "/between?token=s3cr3t", "/final"),
+        ("/" + "x" * 9000, "/" + "y" * 9000, "/final"),
+    ],
+)
+def test_an_internally_redirected_exchange_is_one_span_of_what_the_client_sent_and_got(proxy, paths):
+    others = [proxy.stream().request(GET, ended=False) for _ in range(3)]
+    redirect(proxy, *paths).response(OK, b"final")
+    for other in others:
+        other.response()
+    proxy.advance(2)
+    proxy.exchange()
+    assert all("error.type" not in span.attributes for span in proxy.spans)
+    [span] = [span for span in proxy.spans if span["http.target"] != "/"]
+    assert span["http.target"] == paths[0].replace("s3cr3t", "***")[:8192]
+    assert (span["http.status_code"], span["http.response.body"]) == ("200", "final")
+    assert proxy.errors == proxy.warnings == []
+
+
+def test_a_client_cannot_write_that_its_request_was_redirected(proxy):
+    redirect(proxy, "/attack", "/final", redirects=False).response()
+    proxy.advance(2)
+    proxy.exchange()
+    found = {span["http.target"]: span.attributes.get("error.type") for span in proxy.spans}
+    assert found == {"/attack": "aborted", "/final": None, "/": None}
 
 
 def test_aborted_exchanges_do_not_pile_up(proxy):

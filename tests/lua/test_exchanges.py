@@ -2,9 +2,10 @@
 
 import pytest
 
-from components.settings.models import Direction
+from components.istio.endpoint import collector
+from components.settings.models import Direction, Egress
 from lab import otlp
-from tests.lua.fake_envoy import GET, OK, SENSOR_ID, Proxy
+from tests.lua.fake_envoy import GET, OK, SENSOR_ID, Proxy, render
 
 
 def get(path):
@@ -156,13 +157,81 @@ def test_an_exact_skip_path_skips_no_other(start):
     assert [span["http.target"] for span in proxy.spans] == ["/healthz/deep", "/static"]
 
 
+def post(authority, path, *headers, method="POST"):
+    return [(":authority", authority), (":path", path), (":method", method), *headers]
+
+
+ELSEWHERE = "c.ns.svc.acme.corp:4318"
+MARK = ("x-astra-capture", "export")
+
+
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("host", [ELSEWHERE, "alias.example.com", "10.0.0.7:4318"])
+def test_an_export_is_captured_in_no_direction_whatever_its_collector_is_called(start, direction, host):
+    proxy = start(direction)
+    proxy.exchange()
+    [export] = proxy.calls
+    lines = [(name.decode(), value.decode()) for name, value in export[b"headers"].items()]
+    proxy.exchange([(":authority", host), *(line for line in lines if line[0] != ":authority")])
+    assert len(proxy.spans) == 1
+
+
+def test_an_export_of_a_stack_with_another_path_is_not_captured_either():
+    proxy = Proxy(render(collector=collector("https://otel.example.com/tenant/7", Egress())))
+    proxy.exchange(post(ELSEWHERE, "/v1/traces", MARK))
+    proxy.exchange(post(ELSEWHERE, "/tenant/7", MARK))
+    assert (proxy.spans, proxy.warnings) == ([], [])
+
+
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize(
+    "request_headers",
+    [
+        post("shop.example.com", "/login", MARK),
+        post("shop.example.com", "/v1/traces/login", MARK),
+        post("shop.example.com", "/v1/traces?x", MARK),
+        post("shop.example.com", "/v1/traces", MARK, method="GET"),
+        post("shop.example.com", "/v1/traces"),
+        post("shop.example.com", "/v1/traces", ("content-type", "application/x-protobuf")),
+    ],
+)
+def test_the_mark_of_an_export_hides_no_other_request(start, direction, request_headers):
+    proxy = start(direction)
+    proxy.exchange(request_headers)
+    assert proxy.span["http.host"] == "shop.example.com"
+
+
+NAMES = {
+    "http://otel.shop.svc.cluster.local:4318": ["otel.shop", "otel.shop.svc", "otel.shop.svc.cluster.local"],
+    "http://otel.shop:4318": ["otel.shop", "otel.shop.svc.cluster.local."],
+    "http://otel.shop.svc.acme.corp:4318": ["otel.shop", "otel.shop.svc.acme.corp"],
+    "https://otel.example.com": ["otel.example.com"],
+    "http://10.0.0.7:4318": ["10.0.0.7"],
+    "http://[fd00::7]:4318": ["[fd00::7]"],
+}
+
+
+@pytest.mark.parametrize(("url", "host"), [(url, host) for url, hosts in NAMES.items() for host in hosts])
 @pytest.mark.parametrize("port", ["", ":4318"])
-def test_outbound_calls_of_the_collector_are_left_out(start, port):
+def test_outbound_what_an_application_sends_to_the_collector_is_left_out_by_any_name(url, host, port):
+    proxy = Proxy(render(Direction.OUTBOUND, collector=collector(url, Egress())))
+    for spelled in (host, host.upper()):
+        proxy.exchange(post(spelled + port, "/v1/traces"))
+    assert (proxy.spans, proxy.warnings) == ([], [])
+
+
+@pytest.mark.parametrize("path", ["/orders/1", "/", "/v1/traces/1", "/v1/logs"])
+def test_outbound_other_paths_of_the_collectors_host_are_captured(start, path):
     proxy = start(Direction.OUTBOUND)
-    proxy.exchange(
-        [(":authority", f"astra-traffic-collector.astra-collector{port}"), (":path", "/v1/traces")]
-    )
-    assert proxy.spans == []
+    proxy.exchange(post("astra-traffic-collector.astra-collector:4318", path))
+    assert proxy.span["http.target"] == path
+
+
+@pytest.mark.parametrize("host", ["otel.example.com.evil.example", "otel", "my.otel.example.com"])
+def test_outbound_the_collectors_path_of_another_host_is_captured(host):
+    proxy = Proxy(render(Direction.OUTBOUND, collector=collector("http://otel.example.com:4318", Egress())))
+    proxy.exchange(post(host, "/v1/traces"))
+    assert len(proxy.warnings) == 1  # a span that the fake has no cluster for
 
 
 def test_an_inbound_request_cannot_hide_behind_the_collectors_host(proxy):

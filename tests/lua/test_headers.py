@@ -1,11 +1,12 @@
 """What a span says of headers, peers and identity."""
 
+import ipaddress
 import json
 import re
 import string
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.lua.fake_envoy import GET, OK
@@ -139,8 +140,11 @@ def repaired(value: bytes) -> str:
     [
         ([], "192.0.2.7"),
         ([("x-real-ip", "198.51.100.3")], "198.51.100.3"),
-        ([("x-real-ip", "b"), ("x-envoy-external-address", "a")], "a"),
-        ([("x-envoy-external-address", "b"), ("x-forwarded-for", "203.0.113.9, 10.0.0.1")], "203.0.113.9"),
+        ([("x-real-ip", "198.51.100.3"), ("x-envoy-external-address", "198.51.100.4")], "198.51.100.4"),
+        (
+            [("x-envoy-external-address", "198.51.100.4"), ("x-forwarded-for", "203.0.113.9, 10.0.0.1")],
+            "203.0.113.9",
+        ),
         (
             [
                 ("x-forwarded-for", "203.0.113.9"),
@@ -154,6 +158,111 @@ def repaired(value: bytes) -> str:
 def test_the_peer_comes_from_the_guides_sources_in_its_order(proxy, lines, peer):
     proxy.exchange([*GET, *lines])
     assert proxy.span["net.sock.peer.addr"] == peer
+
+
+SOURCES = ["x-forwarded-for", "x-envoy-external-address", "x-real-ip"]
+ADDRESSES = {
+    "203.0.113.7:51234": "203.0.113.7",
+    " 203.0.113.7 ": "203.0.113.7",
+    "[2001:db8::1]:443": "2001:db8::1",
+    "[2001:db8::1]": "2001:db8::1",
+    "2001:db8::1": "2001:db8::1",
+    '"[2001:DB8:cafe::17]:4711"': "2001:DB8:cafe::17",
+    "1:2:3:4:5:6:7:8": "1:2:3:4:5:6:7:8",
+    "::": "::",
+    "::ffff:203.0.113.7": "::ffff:203.0.113.7",
+    "1::": "1::",
+}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(("text", "address"), ADDRESSES.items())
+def test_an_address_in_a_header_is_told_without_port_brackets_and_quotes(proxy, name, text, address):
+    proxy.exchange([*GET, (name, text)])
+    assert proxy.span["net.sock.peer.addr"] == address
+    assert ipaddress.ip_address(address)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "unknown", "_hidden", "_SEVKISEK:4711", "for=203.0.113.7", "localhost", "203.0.113", "1"),
+        *(
+            "256.0.0.1",
+            "203.0.113.7.9",
+            "203.0.113.0007",
+            "203.0.113.7 x",
+            "203.0.113.7:",
+            "203.0.113.7:http",
+        ),
+        *("[2001:db8::1", "2001:db8::1::2", ":::", ":1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9"),
+        *("12345::1", "1:2:3:4:5:6:7:8::", "::203.0.113.7:1", "fe80::1%eth0", "::g", "1:", "<script>", "-"),
+    ],
+)
+def test_what_is_no_address_falls_back_to_the_next_source(proxy, name, text):
+    proxy.exchange([*GET, (name, text)])
+    assert proxy.spans[-1]["net.sock.peer.addr"] == "192.0.2.7"
+    if name != "x-real-ip":
+        proxy.exchange([*GET, (name, text), ("x-real-ip", "198.51.100.3")])
+        assert proxy.spans[-1]["net.sock.peer.addr"] == "198.51.100.3"
+
+
+@given(text=st.text("0123456789abcf:.", max_size=24))
+@example(text="1:2:3:4:5:6:1.2.3.4")
+@example(text="::1.2.3.4")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_address_is_what_python_takes_for_one(proxy, text):
+    proxy.exchange([*GET, ("x-real-ip", f"[{text}]")])
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        assert proxy.spans[-1]["net.sock.peer.addr"] != text or "." in text
+    else:
+        assert proxy.spans[-1]["net.sock.peer.addr"] == text
+
+
+def test_empty_entries_of_a_list_do_not_count(proxy):
+    proxy.exchange([*GET, ("x-forwarded-for", " , ,203.0.113.9, 10.0.0.1")])
+    assert proxy.span["net.sock.peer.addr"] == "203.0.113.9"
+
+
+@pytest.mark.parametrize(
+    ("hops", "peer"),
+    [
+        (0, "10.0.0.2"),
+        (1, "10.0.0.1"),
+        (2, "203.0.113.9"),
+        (3, "6.6.6.6"),
+        (4, "192.0.2.8"),
+        (32, "192.0.2.8"),
+    ],
+)
+def test_trusted_hops_count_from_the_right_of_x_forwarded_for(start, hops, peer):
+    proxy = start(trusted_hops=hops)
+    stream = proxy.stream(peer="6.6.6.6:0", direct_peer="192.0.2.8:4711")
+    stream.request(
+        [
+            *GET,
+            ("x-forwarded-for", "6.6.6.6, 203.0.113.9:51234"),
+            ("x-forwarded-for", "10.0.0.1,,10.0.0.2"),
+            ("x-real-ip", "6.6.6.6"),
+            ("x-envoy-peer-metadata-id", "sidecar~6.6.6.6~forged.shop~shop.svc.cluster.local"),
+        ]
+    ).response()
+    assert proxy.span["net.sock.peer.addr"] == peer
+
+
+def test_a_long_list_does_not_push_trusted_hops_out(start):
+    proxy = start(trusted_hops=1)
+    proxy.exchange([*GET, ("x-forwarded-for", "6.6.6.6, " * 5000 + "203.0.113.9, 10.0.0.1")])
+    assert proxy.span["net.sock.peer.addr"] == "203.0.113.9"
+
+
+@pytest.mark.parametrize(("tls", "scheme"), [(None, "http"), ("yes", "https")])
+def test_a_request_that_envoy_refuses_by_itself_has_the_scheme_of_its_connection(proxy, tls, scheme):
+    proxy.stream(tls=tls).response([(":status", "400")])
+    assert proxy.span["http.scheme"] == scheme
 
 
 @pytest.mark.parametrize(
@@ -202,7 +311,11 @@ def test_the_flavor_is_the_protocols_version(proxy, protocol, flavor):
     [
         ("auto", [(":scheme", "http")], "http"),
         ("auto", [(":scheme", "http"), ("x-forwarded-proto", "https")], "https"),
-        ("auto", [], "https"),
+        ("auto", [(":scheme", "http"), ("x-forwarded-proto", "https,http")], "https"),
+        ("auto", [(":scheme", "http"), ("x-forwarded-proto", " HTTPS , http")], "https"),
+        ("auto", [(":scheme", "http"), ("x-forwarded-proto", "http,https")], "http"),
+        ("auto", [(":scheme", "http"), ("x-forwarded-proto", "httpsx")], "http"),
+        ("auto", [], "http"),
         ("http", [(":scheme", "https")], "http"),
         ("http", [("x-forwarded-proto", "https")], "https"),
     ],
@@ -241,6 +354,13 @@ def test_a_trace_continues_what_the_caller_sent(proxy, lines, trace, parent):
         [("traceparent", f"00-{TRACE}-{'0' * 16}-01")],
         [("traceparent", f"00-{TRACE[:-1]}-{PARENT}-01")],
         [("traceparent", f"00-{TRACE[:-1]}g-{PARENT}-01")],
+        [("traceparent", f"00-{TRACE}-{PARENT}-01"), ("traceparent", f"00-{'a' * 32}-{PARENT}-01")],
+        [("traceparent", f"00-{TRACE}-{PARENT}-01,00-{'a' * 32}-{PARENT}-01")],
+        [("traceparent", f"01-{TRACE}-{PARENT}-01-more"), ("traceparent", f"00-{'a' * 32}-{PARENT}-01")],
+        [("traceparent", f"00-{TRACE}-{PARENT}-01-more")],
+        [("traceparent", f"01-{TRACE}-{PARENT}-01more")],
+        [("b3", f"{TRACE}-{PARENT}-1"), ("b3", f"{'a' * 32}-{PARENT}-1")],
+        [("x-b3-traceid", TRACE), ("x-b3-traceid", "a" * 32)],
         [("b3", "0")],
         [("b3", f"{'0' * 32}-{PARENT}-1")],
         [("x-request-id", "not-a-uuid")],

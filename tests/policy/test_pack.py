@@ -179,6 +179,7 @@ def test_each_setting_is_judged_by_whether_it_weakens_masking() -> None:
         "headers",  # what is recorded is masked by name and by value, whichever it is
         "skip_paths",  # less is captured
         "scheme",
+        "trusted_hops",
         "scope_name",
         "compatibility",  # the form of a span: the guide's is masked like any other
         "export.encoding",  # the form of a span, once more
