@@ -194,7 +194,7 @@ class WorkloadArgs(TypedDict):
     and later."""
     filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's name.
-    A workload that has it cannot be renamed alone: docs/platform.md says how."""
+    Who renames a workload that has it changes it too."""
     capture: NotRequired[CaptureArgs]
     """Capture settings of this workload that differ from the stack's."""
 
@@ -233,7 +233,7 @@ class WorkloadCaptureArgs(TypedDict):
     and later."""
     filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's name.
-    A workload that has it cannot be renamed alone: docs/platform.md says how."""
+    Who renames a workload that has it changes it too."""
     capture: NotRequired[CaptureArgs]
     """Capture settings of this workload that differ from the stack's."""
     egress: NotRequired[EgressArgs]

@@ -480,7 +480,7 @@ class Workload(_Model):
     filter_name: ObjectNameInput | None = Field(
         default=None,
         description="Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and "
-        "the workload's name. A workload that has it cannot be renamed alone: docs/platform.md says how.",
+        "the workload's name. Who renames a workload that has it changes it too.",
     )
     capture: Capture = Field(
         default=Capture(), description="Capture settings of this workload that differ from the stack's."
