@@ -176,7 +176,7 @@ local function facts_of(name)
   name = escapes.of_json(name):gsub("^\239\187\191", "") -- a byte order mark
   local plain = lower(name)
   local role = plain:gsub("^.*[:%[.]", ""):gsub("%A+", "") -- of <a:key>, items[0][name]
-  local tells_name, holds_value, is_tail = TELLS_NAME[role], HOLDS_VALUE[role], tails[plain]
+  local tells_name, holds_value, is_tail = TELLS_NAME[role] and role, HOLDS_VALUE[role], tails[plain]
   local is_secret, is_count, is_head
   if may_match(name, 1, #name) then
     is_secret, is_count, is_head = analysed(name)
@@ -201,7 +201,7 @@ local M = {}
 -- @return false where it says nothing, else
 --   is_secret: its value is masked; is_count: unless that is a number;
 --   is_head, is_tail: more names inside of its value, or words before it, may make it secret;
---   tells_name, holds_value: its value is the name, the value of something; is_role: no more
+--   tells_name (its role), holds_value: its value is the name, the value of something; is_role: no more
 function M.facts(name)
   local facts = known[name]
   if facts ~= nil then

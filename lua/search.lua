@@ -1,4 +1,4 @@
---- The search for secret names that all forms share, and for values that something names.
+--- The search for secret names that all forms share.
 -- Jumps from sign to sign of the form by plain find, asks it for the name there, and looks that up: that is
 -- all that most names cost. A form says
 --   sign; name_at(document, at): the name, where it starts and stops;
@@ -8,6 +8,7 @@
 --   is_harmless(text, at, ...): whether a secret name has no secret there;
 --   special(document, at, facts): the spans of a name that says something in this form only, or nothing.
 
+local named_values = require("named_values")
 local names = require("names")
 local spans = require("spans")
 local structure = require("structure")
@@ -48,8 +49,7 @@ local function visit(form, state, document, at, name, start, stop, facts)
     state.list = from and spans.add(state.list, from, to, instead) or state.list
     return to or at
   elseif facts and (facts.tells_name or facts.holds_value) then
-    local positions = facts.tells_name and state.telling or state.holding
-    positions[#positions + 1] = at
+    named_values.note(state, at, facts)
   end
   local may_continue = (head or facts.is_head) and #state.heads < MAX_DEPTH and #name < 128
   local to = may_continue and form.container_end(text, at, name)
@@ -59,37 +59,21 @@ local function visit(form, state, document, at, name, start, stop, facts)
   return at
 end
 
---- Values that something names: {"name": "password", "value": ...}. It is the next one, or the one before
--- where values come first.
--- @param telling, holding positions of signs, in order
-local function named_values(form, text, telling, holding)
-  local document, list, index, last = structure.document(text), nil, 1, 0
-  for _, at in ipairs(holding[1] and telling or {}) do
-    while holding[index] and holding[index] < at do
-      index = index + 1
-    end
-    local value = holding[1] < telling[1] and holding[index - 1] or holding[index]
-    if value and value > last and names.is_secret_between(text, form.name_value(text, at)) then
-      local _, _, stop = form.name_at(document, value)
-      local from, to, instead = form.mask(document, value, stop)
-      list, last = from and spans.add(list, from, to, instead) or list, to or last
-    end
-  end
-  return list
-end
-
 --- The secrets of a text in a form.
 return function(text, form)
   local at = find(text, form.sign, 1, true)
   if not at then
     return nil
   end
-  local document, state = structure.document(text), { heads = {}, telling = {}, holding = {} }
+  local document, state = structure.document(text), { heads = {}, telling = {}, roles = {}, holding = {} }
   while at do
     local name, start, stop = form.name_at(document, at)
     local facts = names.facts(name)
     local to = facts and form.special and form.special(document, state, at, facts)
-    if not to then
+    if facts and facts.is_role and not (to or state.heads[1]) then
+      named_values.note(state, at, facts)
+      to = at
+    elseif not to then
       to = (facts or state.heads[1]) and visit(form, state, document, at, name, start, stop, facts) or at
     end
     local key, from = values.key_after(text, at)
@@ -98,5 +82,5 @@ return function(text, form)
     end
     at = find(text, form.sign, to + 1, true)
   end
-  return spans.merged(state.list, named_values(form, text, state.telling, state.holding))
+  return spans.merged(state.list, named_values.find(form, text, state))
 end

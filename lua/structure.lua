@@ -5,7 +5,7 @@
 
 local byte, find = string.byte, string.find
 
-local QUOTE, APOSTROPHE, BACKSLASH, LESS, BYTE_ORDER_MARK = byte("\"'\\<\239", 1, 5)
+local QUOTE, APOSTROPHE, BACKSLASH, OPEN, CLOSE, LESS, BYTE_ORDER_MARK = byte("\"'\\{}<\239", 1, 7)
 
 local M = {}
 
@@ -108,6 +108,33 @@ function M.string_end(document, at)
     document.is_json, index = index == document.closed or BETWEEN[byte(text, index)], index + 1
   end
   return document.is_json and document.opened < at and at <= document.closed and document.closed - 1 or nil
+end
+
+--- Which object each of some positions is in: a number by position, 0 outside of all.
+-- Objects inside of strings count, and end with their string.
+-- @param positions in order
+function M.objects_at(text, positions)
+  local objects, depth, count, index, level = {}, 0, 0, 1, 0
+  local numbers, levels = { [0] = 0 }, { [0] = 0 } -- of the open objects: which, and in how many strings
+  for at = 1, positions[#positions] do
+    local code = byte(text, at)
+    if at == positions[index] then
+      objects[at], index = numbers[depth], index + 1
+    elseif code == QUOTE then
+      -- A quote of level 0, 1, 2 ... has 0, 1, 3 ... backslashes before it.
+      local own = math.floor(math.log(escapes_before(text, at) + 1) / math.log(2) + 0.5)
+      level = own < level and own or own + 1
+      while levels[depth] > level do
+        depth = depth - 1
+      end
+    elseif code == OPEN then
+      depth, count = depth + 1, count + 1
+      numbers[depth], levels[depth] = count, level
+    elseif code == CLOSE and depth > 0 and levels[depth] == level then
+      depth = depth - 1
+    end
+  end
+  return objects
 end
 
 return M

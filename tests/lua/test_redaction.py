@@ -324,7 +324,8 @@ def test_a_planted_field_is_masked_in_any_json_and_the_rest_is_kept(proxy, value
 
     text = shown(proxy, dump({"deep": [SECRET]}))
     assert SECRET not in text
-    if not any(sign in json.dumps(value) for sign in "=:<{"):
+    is_card = "***card***" in text  # a number of the generated ones may be one
+    if not is_card and not any(sign in json.dumps(value) for sign in "=:<{"):
         assert json.loads(text) == json.loads(dump("***"))
 
 
