@@ -17,8 +17,10 @@ local repair = utf8.repair
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
 local MAX_PEER = 256 -- bytes, of a pod's name or an address
+local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 local MAX_HOP = 256 -- bytes, of a path
 local NO_BODY = body.new({})
+NO_BODY.is_complete = true
 
 local UNSET, ERROR = nil, 2 -- Status.StatusCode
 
@@ -26,7 +28,7 @@ local out = require("string.buffer").new()
 
 local M = {}
 
---- The scheme: what the first proxy got, which a list of values begins with; or what is set; or the request's.
+--- The scheme: what the first proxy got, which a list begins with; or what is set; or the request's.
 -- A request that Envoy refuses by itself has none but its connection's.
 local function scheme(values, stream)
   local forwarded = (values["x-forwarded-proto"] or ""):match("^[%s,]*(%a*)"):lower()
@@ -115,8 +117,14 @@ local function put_body(handle, key, part)
   if GUIDE then
     return
   end
-  if part.total > 0 then
-    otlp.put_integer(out, key .. ".size", part.total)
+  local size = part.total
+  if not part.is_complete then
+    -- What never arrived, as the request was denied or somebody left, is told by what was declared.
+    size = math.max(size, math.min(part.declared, MAX_SIZE))
+    omitted = omitted or part.total == 0 and not part.is_stream and "unread" or nil
+  end
+  if size > 0 then
+    otlp.put_integer(out, key .. ".size", size)
   end
   if omitted then
     otlp.put_text(out, key .. ".omitted", omitted)
