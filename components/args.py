@@ -109,6 +109,9 @@ class ExportArgs(TypedDict):
 class CaptureArgs(TypedDict):
     """What is captured of a request, and how it is sent."""
 
+    enabled: NotRequired[bool]
+    """Whether anything is captured. false: the objects and filters stay, and capture nothing. Default:
+    true."""
     sampling_ratio: NotRequired[float]
     """Share of the requests that are captured, 0 to 1, default 1."""
     max_body_bytes: NotRequired[int]
@@ -174,8 +177,8 @@ class WorkloadArgs(TypedDict):
     """Kind of the object that holds the script: EnvoyFilter (the default), or TrafficExtension on Istio 1.30
     and later."""
     filter_name: NotRequired[pulumi.Input[str] | None]
-    """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's
-    name."""
+    """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's name.
+    A workload that has it cannot be renamed alone: docs/platform.md says how."""
     capture: NotRequired[CaptureArgs]
     """Capture settings of this workload that differ from the stack's."""
 
@@ -213,8 +216,8 @@ class WorkloadCaptureArgs(TypedDict):
     """Kind of the object that holds the script: EnvoyFilter (the default), or TrafficExtension on Istio 1.30
     and later."""
     filter_name: NotRequired[pulumi.Input[str] | None]
-    """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's
-    name."""
+    """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's name.
+    A workload that has it cannot be renamed alone: docs/platform.md says how."""
     capture: NotRequired[CaptureArgs]
     """Capture settings of this workload that differ from the stack's."""
     egress: NotRequired[EgressArgs]

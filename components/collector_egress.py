@@ -5,8 +5,7 @@ import pulumi
 from .args import CollectorEgressArgs
 from .istio import manifests
 from .istio.endpoint import Registry
-from .resources import COMPONENTS, declare, sound, sound_labels
-from .rules.check import Checked, check
+from .resources import COMPONENTS, checked_args, declare, sound, sound_labels
 from .settings.models import CollectorEgressSettings
 from .settings.value_types import Namespace, ObjectName
 
@@ -36,7 +35,7 @@ class CollectorEgress(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        checked = args if isinstance(args, Checked) else check(CollectorEgressSettings, args)
+        checked = checked_args(CollectorEgressSettings, name, args)
         super().__init__(f"{COMPONENTS}CollectorEgress", name, checked.inputs, opts)
 
         settings, collector = checked.settings, checked.collector
@@ -50,9 +49,12 @@ class CollectorEgress(pulumi.ComponentResource):
             declare(
                 f"{name}-service-entry", manifests.service_entry(collector, egress, identity), parent=self
             )
-        rule = manifests.destination_rule(collector, egress, identity) if egress.create else None
-        if rule is not None:
-            declare(f"{name}-destination-rule", rule, parent=self)
+        if egress.create:
+            declare(
+                f"{name}-destination-rule",
+                manifests.destination_rule(collector, egress, identity),
+                parent=self,
+            )
         if egress.create and egress.waypoints:
             declare(
                 f"{name}-envoy-filter", manifests.collector_of_waypoints(collector, identity), parent=self

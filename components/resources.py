@@ -7,11 +7,39 @@ import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from .istio.names import Manifest
-from .settings.validation import Path, resolved
+from .rules.check import Checked, SettingsT, check
+from .settings.validation import Path, SettingsError, resolved
 from .settings.value_types import LabelValue, SelectorLabels, is_output
 
 COMPONENTS = "astra-istio:index:"
 """How the type tokens of the package's components begin: a part of every URN in a user's state."""
+
+
+def checked_args(
+    model: type[SettingsT], name: str, args: Any, *, workload: str | None = None
+) -> Checked[SettingsT]:
+    """A component's arguments, checked; a program may have several, so each problem names its component.
+
+    Args:
+        model: what the arguments are of.
+        name: the component's logical name.
+        args: what the user wrote, or what another component has checked.
+        workload: as :func:`check` has it.
+
+    Raises:
+        SettingsError: with everything that is wrong.
+    """
+    if isinstance(args, Checked):
+        return args
+    try:
+        return check(model, args, workload=workload)
+    except SettingsError as error:
+        raise SettingsError([named(name, problem) for problem in error.problems]) from None
+
+
+def named(name: str, line: str) -> str:
+    """A line about a setting of a component, with the component's name before the setting's path."""
+    return f"{name}{'' if line.startswith((':', '[')) else '.'}{line}"
 
 
 def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:

@@ -7,8 +7,8 @@ import pulumi
 
 from .args import TrafficCaptureArgs
 from .collector_egress import CollectorEgress
-from .resources import COMPONENTS
-from .rules.check import Checked, check
+from .resources import COMPONENTS, checked_args
+from .rules.check import Checked
 from .settings.models import TrafficCaptureSettings
 from .workload_capture import WorkloadCapture
 
@@ -51,7 +51,7 @@ class TrafficCapture(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        checked = args if isinstance(args, Checked) else check(TrafficCaptureSettings, args)
+        checked = checked_args(TrafficCaptureSettings, name, args)
         super().__init__(f"{COMPONENTS}TrafficCapture", name, checked.inputs, opts)
 
         # The children take what is checked already. Their `args` do not say so, as Pulumi's analyzer reads
@@ -67,6 +67,13 @@ class TrafficCapture(pulumi.ComponentResource):
             )
         for warning in checked.warnings:
             pulumi.log.warn(warning)
+        # Preview cannot tell: the program does not see the state, and the provider creates nothing then.
+        named = [key for key, workload in settings.workloads.items() if workload.filter_name is not None]
+        if named:
+            pulumi.log.info(
+                f"{', '.join(named)}: renamed with the same filterName, `up` fails, as the object exists; "
+                "change filterName too (docs/platform.md, Renaming)"
+            )
 
         self.collector_host = egress.host
         self.collector_port = egress.port

@@ -4,8 +4,7 @@ import pulumi
 
 from .args import WorkloadCaptureArgs
 from .istio import manifests, script
-from .resources import COMPONENTS, declare, sound, sound_labels
-from .rules.check import Checked, check
+from .resources import COMPONENTS, checked_args, declare, named, sound, sound_labels
 from .settings.models import Mechanism, WorkloadCaptureSettings
 from .settings.value_types import Namespace, ObjectName
 
@@ -37,7 +36,7 @@ class WorkloadCapture(pulumi.ComponentResource):
         Raises:
             SettingsError: with everything that is wrong with ``args``; nothing is declared then.
         """
-        checked = args if isinstance(args, Checked) else check(WorkloadCaptureSettings, args, workload=name)
+        checked = checked_args(WorkloadCaptureSettings, name, args, workload=name)
         settings, collector = checked.settings, checked.collector
         scripts = {
             direction: script.render(
@@ -75,6 +74,9 @@ class WorkloadCapture(pulumi.ComponentResource):
                 ),
                 parent=self,
             )
+
+        for warning in checked.warnings:
+            pulumi.log.warn(named(name, warning))
 
         self.filter_name = pulumi.Output.from_input(identity.name)
         self.namespace = pulumi.Output.from_input(identity.namespace)

@@ -290,6 +290,7 @@ def _cluster(name: str, port: int, connection_pool: Json) -> Json:
         "max_retries": http.get("maxRetries", _UNLIMITED),
     }
     known = {"maxConnections", "connectTimeout", "http1MaxPendingRequests", "http2MaxRequests", "maxRetries"}
+    known.add("h2UpgradePolicy")  # the cluster speaks HTTP/1.1 anyway
     if unknown := (tcp.keys() | http.keys()) - known:
         raise ValueError(f"the lab does not know the connectionPool setting {min(unknown)} of {name}")
     return {

@@ -141,12 +141,15 @@ def _with_every_request(console: Console, stack_name: str) -> Sequence[bootstrap
     """The stack's manifests; one that captures a share of the requests would show a share of the demo's."""
     manifests = render.manifests(stack.PROJECT, stack_name)
     scripts = [settings for capture in captures(manifests) for settings in capture.settings]
-    if all(settings["sampling_ratio"] == 1 and not settings["max_spans_per_second"] for settings in scripts):
+    if all(
+        settings["enabled"] and settings["sampling_ratio"] == 1 and not settings["max_spans_per_second"]
+        for settings in scripts
+    ):
         return manifests
     _say(
         console,
         "sampling",
-        f"{stack_name} captures a share of the requests (samplingRatio, maxSpansPerSecond); "
+        f"{stack_name} captures a share of the requests (enabled, samplingRatio, maxSpansPerSecond); "
         "here every one is captured",
     )
     return stack.unsampled(stack_name)

@@ -52,7 +52,7 @@ def unsampled(stack_name: str) -> list[Json]:
         stack_name: a stack that can be rendered.
     """
     stack = _read(stack_name)
-    every = {"samplingRatio": 1, "maxSpansPerSecond": None}
+    every = {"enabled": True, "samplingRatio": 1, "maxSpansPerSecond": None}
     for workload in stack["config"][_full("workloads")].values():
         workload["capture"] = {**workload.get("capture", {}), **every}
     with tempfile.TemporaryDirectory(prefix="lab-stack-") as name:

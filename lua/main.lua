@@ -60,7 +60,7 @@ end
 --- The record of a stream that is to be captured; any other is marked as seen.
 -- @param request_headers the handle's method that gives them, or nil where it has none
 local function begin(handle, stream, metadata, request_headers)
-  local chosen = sampling.chosen()
+  local chosen = config.enabled and sampling.chosen()
   local header_map = chosen and request_headers and request_headers(handle)
   chosen = chosen and not (header_map and sampling.excluded(header_map))
   local record

@@ -155,6 +155,8 @@ def parse_url(text: str) -> Url:
     Raises:
         EndpointError: it is not an http or https URL of a host with legal parts, and nothing else.
     """
+    if text != text.strip():
+        raise _refused(text, "no blanks around it")
     url = _URL.fullmatch(text)
     scheme = url["scheme"].lower() if url else ""
     if url is None or scheme not in {"http", "https"}:
@@ -296,13 +298,37 @@ def collector(url: str, egress: Egress) -> Collector:
         service_host=_synthetic_host(parts.address) if parts.address else parts.host,
         service_port=OTLP_HTTP_PORT if redirected else port,
         target_port=port if redirected else None,
-        warnings=tuple(_warnings(parts, location)),
+        warnings=tuple(_warnings(parts, location, egress)),
     )
 
 
-def _warnings(url: Url, location: Location) -> Iterator[str]:
+def _looks_outside(url: Url) -> bool:
+    """Whether a host is a public address, or a name that is hardly SERVICE.NAMESPACE."""
+    if is_in_cluster(url.host) or url.address:
+        return not is_in_cluster(url.host)
+    *_, last = labels = url.host.split(".")
+    is_country = len(last) == 2 and last.isalpha()  # noqa: PLR2004 - ISO 3166
+    return len(labels) > 2 or is_country or last in {"com", "net", "org"}  # noqa: PLR2004
+
+
+def _warnings(url: Url, location: Location, egress: Egress) -> Iterator[str]:
     if url.scheme == "http" and location is Location.EXTERNAL:
         yield "captured traffic leaves the mesh in plain text; use an https URL"
+    elif url.scheme == "http" and egress.location is None and _looks_outside(url):
+        yield (
+            f"{url.host} is taken for a host of the mesh, as every http URL's, and gets captured traffic in "
+            "plain text: set egress.location to external if it is outside (and use https), else to mesh"
+        )
+    tls = egress.tls or Tls()
+    has_public_roots = (
+        url.scheme == "https" and tls.mode is not TlsMode.ISTIO_MUTUAL and not tls.ca_certificates
+    )
+    if has_public_roots and tls.sni is None and is_in_cluster(url.host):
+        yield (
+            f"no public authority signs a certificate of {url.host}, and the proxies trust the system's root "
+            "certificates: set egress.tls.caCertificates to the file of its authority, or egress.tls.mode to "
+            "ISTIO_MUTUAL for a collector with a sidecar"
+        )
     if url.port == OTLP_GRPC_PORT:
         yield (
             f"port {OTLP_GRPC_PORT} is OTLP/gRPC's by convention, and spans are sent by OTLP/HTTP, whose "
@@ -322,7 +348,7 @@ def _tls_problems(tls: Tls, url: Url, location: Location) -> list[Problem]:
             _tls_problem("mode", "got 'ISTIO_MUTUAL', expected SIMPLE or MUTUAL for an external collector")
         )
     if tls.mode is not TlsMode.ISTIO_MUTUAL and url.scheme == "http":
-        problems.append(_tls_problem("mode", f"got {tls.mode.value!r}, expected an https URL with it"))
+        return _without_https(tls)
     needed = {"client_certificate", "private_key"} if tls.mode is TlsMode.MUTUAL else set()
     if url.address and tls.mode is not TlsMode.ISTIO_MUTUAL and url.scheme == "https":
         needed.add("sni")
@@ -337,6 +363,17 @@ def _tls_problems(tls: Tls, url: Url, location: Location) -> list[Problem]:
                 _tls_problem(name, f"got {shown(value)}, expected none with mode {tls.mode.value}")
             )
     return problems
+
+
+def _without_https(tls: Tls) -> list[Problem]:
+    """Every setting of TLS that was given beside an http URL; ``tls`` itself where it is empty."""
+    expected = "an https URL with it"
+    given = {name: value for name, value in tls if name in tls.model_fields_set and value is not None}
+    if not given:
+        return [Problem(("egress", "tls"), f"got {{}}, expected {expected}")]
+    return [
+        _tls_problem(name, f"got {shown(str(value))}, expected {expected}") for name, value in given.items()
+    ]
 
 
 def _lending_problems(tls: Tls, egress: Egress) -> Iterator[Problem]:

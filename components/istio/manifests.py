@@ -102,15 +102,11 @@ def service_entry(collector: Collector, egress: Egress, identity: Identity) -> M
     return _manifest(NETWORKING, "ServiceEntry", identity, spec)
 
 
-def destination_rule(collector: Collector, egress: Egress, identity: Identity) -> Manifest | None:
-    """The policy of connections to the collector: limits and TLS. None where there is neither."""
-    policy: dict[str, Any] = {}
-    if egress.limits is not None:
-        policy["connectionPool"] = _connection_pool(egress.limits)
+def destination_rule(collector: Collector, egress: Egress, identity: Identity) -> Manifest:
+    """The policy of connections to the collector: its version of HTTP, limits and TLS."""
+    policy: dict[str, Any] = {"connectionPool": _connection_pool(egress.limits)}
     if collector.tls_mode is not None:
         policy["tls"] = _tls(collector, egress)
-    if not policy:
-        return None
     if collector.registry is Registry.KUBERNETES:
         # The Service may have other ports, which this must not change.
         policy = {"portLevelSettings": [{"port": {"number": collector.service_port}, **policy}]}
@@ -122,14 +118,14 @@ def _export_to(egress: Egress) -> dict[str, list[str]]:
     return {} if egress.export_to is None else {"exportTo": egress.export_to}
 
 
-def _connection_pool(limits: Limits) -> dict[str, Any]:
-    return {
-        "tcp": {"maxConnections": limits.max_connections},
-        "http": {
-            "http1MaxPendingRequests": limits.max_pending_requests,
-            "http2MaxRequests": limits.max_pending_requests,
-        },
-    }
+def _connection_pool(limits: Limits | None) -> dict[str, Any]:
+    # A receiver of OTLP/HTTP need not know HTTP/2, which `meshConfig.h2UpgradePolicy: UPGRADE` would have the
+    # cluster speak (istio/istio#39566; `shouldH2Upgrade`, cluster_traffic_policy.go).
+    http: dict[str, Any] = {"h2UpgradePolicy": "DO_NOT_UPGRADE"}
+    if limits is None:
+        return {"http": http}
+    http["http1MaxPendingRequests"] = http["http2MaxRequests"] = limits.max_pending_requests
+    return {"tcp": {"maxConnections": limits.max_connections}, "http": http}
 
 
 def _tls(collector: Collector, egress: Egress) -> dict[str, Any]:

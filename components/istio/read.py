@@ -245,8 +245,8 @@ def namespace_of_host(manifests: Iterable[Manifest], host: str) -> str | None:
 
 
 def _policy_settings(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    pool = policy.get("connectionPool")
-    if pool is not None:
+    pool = policy.get("connectionPool", {})
+    if "tcp" in pool:  # else there are no limits
         yield "egress.limits.maxConnections", pool["tcp"]["maxConnections"]
         yield "egress.limits.maxPendingRequests", pool["http"]["http1MaxPendingRequests"]
     for name, value in policy.get("tls", {}).items():

@@ -90,6 +90,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
             "path": collector.path,
             "hosts": list(collector.hosts),
         },
+        "enabled": capture.enabled,
         "sampling_ratio": capture.sampling_ratio,
         "max_body_bytes": capture.max_body_bytes,
         "max_header_value_bytes": capture.max_header_value_bytes,

@@ -84,7 +84,8 @@ def render(project: Path, stack: str) -> Rendered:
         if path not in said
     ]
     if refused:
-        raise RenderError("\n".join(refused))
+        # What was left out may be what is missing.
+        raise RenderError("\n".join([*refused, *configuration.warnings]))
     clusters = {
         provider: sorted(objects, key=identity) for provider, objects in sorted(recorder.objects.items())
     }

@@ -72,7 +72,10 @@ def load(folder: Path, stack: str) -> Configuration:
             raise StackFileError(f"{path}: got {key} at the top, expected it below `config:`")
     configuration = Configuration(project=str(project.get("name")), main=str(project.get("main", ".")))
     if "environment" in content:
-        configuration.warnings.append("environment: left out, only the Pulumi engine can open it")
+        configuration.warnings.append(
+            "environment: left out, only the Pulumi engine can open it. `pulumi preview` and `pulumi up` "
+            "take keys from it; without the engine, only keys below `config:` count, which also override it"
+        )
     given = _by_namespace(configuration.project, content.get("config"), path)
     _complete(configuration, given, _by_namespace(configuration.project, project.get("config"), path))
     for key, value in given.items():
@@ -222,11 +225,11 @@ Loader.add_constructor("tag:yaml.org,2002:timestamp", Loader.construct_time)
 
 
 def _read(path: Path) -> dict[str, Any]:
+    text = ""
     try:
         with path.open("rb") as file:
-            content = (
-                bounded_yaml.load(file.read(bounded_yaml.MAX_BYTES + 1).decode("utf-8-sig"), Loader) or {}
-            )
+            text = file.read(bounded_yaml.MAX_BYTES + 1).decode("utf-8-sig")
+        content = bounded_yaml.load(text, Loader) or {}
     except OSError as error:
         raise StackFileError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -236,7 +239,15 @@ def _read(path: Path) -> dict[str, Any]:
         place = f"{path}:{mark.line + 1}" if mark else str(path)
         what = getattr(error, "problem", None) or str(error)
         what = f"{getattr(error, 'context', '')} {what}" if what.startswith("but ") else what
+        if mark and _is_indented_by_tab(text, mark.line):
+            what = "a tab before the first word, expected spaces, as YAML indents by spaces alone"
         raise StackFileError(f"{place}: {what}") from None
     if not isinstance(content, dict):
         raise StackFileError(f"{path}: got {shown(content)}, expected a mapping")
     return content
+
+
+def _is_indented_by_tab(text: str, line: int) -> bool:
+    """Whether a line, counted from 0, has a tab among the blanks that it starts with."""
+    found = text.split("\n")[line : line + 1]
+    return bool(found) and "\t" in found[0][: len(found[0]) - len(found[0].lstrip())]

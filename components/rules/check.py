@@ -14,7 +14,7 @@ from ..istio import endpoint
 from ..istio.endpoint import Collector, EndpointError
 from ..settings.models import CollectorEgressSettings
 from ..settings.validation import Problem, SettingsError, Spelling, explain, in_words, parse
-from . import compatibility, egress, extensions, overlaps, own_labels, targets
+from . import compatibility, egress, extensions, gateways, overlaps, own_labels, targets
 from .parts import all_parts, sound_parts
 
 SettingsT = TypeVar("SettingsT", bound=CollectorEgressSettings)
@@ -85,6 +85,7 @@ def check(
     for (path, _), item in sound.workloads.items():
         between += targets.problems(path, item, sound.egress, collector)
         between += extensions.problems(path, item, sound, collector)
+        between += gateways.problems(path, item)
         if collector is not None:
             between += egress.problems(path, item, sound.egress, collector)
     between += overlaps.problems(sound.workloads, sound.root_namespace)

@@ -30,7 +30,8 @@ def problems(
     if is_output(workload.labels) or workload.labels:
         yield Problem(
             (*path, "labels"),
-            f"got {shown(workload.labels)} beside targets, expected one of both: Istio takes no two",
+            f"got {shown(workload.labels)} and targetRefs too, expected one of them: Istio selects by labels "
+            "or by targets",
         )
     if Direction.OUTBOUND in workload.directions:
         yield Problem(

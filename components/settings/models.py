@@ -294,6 +294,11 @@ class Export(_Model):
 class Capture(_Model):
     """What is captured of a request, and how it is sent."""
 
+    enabled: bool = Field(
+        default=True,
+        description="Whether anything is captured. false: the objects and filters stay, and capture nothing. "
+        "Default: true.",
+    )
     sampling_ratio: Number = Field(
         default=1.0,
         ge=0,
@@ -428,7 +433,7 @@ class Workload(_Model):
     )
     directions: Annotated[
         list[Annotated[Direction, Field(strict=False)]],
-        Rule("one or more of inbound, outbound, each once; or gateway alone", _is_set_of_directions),
+        Rule("a list: inbound, outbound or both, each once; or gateway alone", _is_set_of_directions),
     ] = Field(
         default=[Direction.INBOUND],
         description="Which requests are captured. inbound (the default): those that a sidecar or waypoint "
@@ -442,7 +447,7 @@ class Workload(_Model):
     filter_name: ObjectNameInput | None = Field(
         default=None,
         description="Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and "
-        "the workload's name.",
+        "the workload's name. A workload that has it cannot be renamed alone: docs/platform.md says how.",
     )
     capture: Capture = Field(
         default=Capture(), description="Capture settings of this workload that differ from the stack's."
@@ -468,7 +473,8 @@ class CollectorEgressSettings(_Model):
     common_labels: PlainLabels = Field(
         default={},
         description="Labels on every object. For example, istio.io/rev names the control plane that reads "
-        "the objects, by its revision; a revision tag matches none. The package's own label, app.kubernetes.io/part-of, cannot be replaced.",
+        "the objects, by its revision; a revision tag matches none. The package's own label, "
+        "app.kubernetes.io/part-of, cannot be replaced.",
     )
 
 

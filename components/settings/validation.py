@@ -124,8 +124,19 @@ def explain(annotation: Any, error: ValidationError, spelling: Spelling, prefix:
         else:
             got = _IN_YAML.get(repr(value), shown(value)) if spelling is Spelling.CONFIG else shown(value)
             complaint = f"got {got}, expected {_Type.at(annotation, location).expected}"
+            complaint += _as_mapping(value, spelling) if mistake["type"].startswith("dict") else ""
         lines.append(f"{path}: {complaint}")
     return lines
+
+
+def _as_mapping(value: object, spelling: Spelling) -> str:
+    """The mapping that was meant by ``app=x,tier=y``, as kubectl writes labels; nothing for other values."""
+    if not isinstance(value, str) or not re.fullmatch(r"[^=,\s]+=[^=,]*(,[^=,\s]+=[^=,]*)*", value):
+        return ""
+    pairs = dict(pair.split("=") for pair in value.split(","))
+    if spelling is Spelling.PYTHON:
+        return f" such as {shown(pairs)}"
+    return " such as {" + ", ".join(f"{key}: {without_secrets(text)}" for key, text in pairs.items()) + "}"
 
 
 class _Type:

@@ -54,6 +54,23 @@ class Again:
     without: float
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What to do.
+
+    Attributes:
+        seed: of all that is drawn.
+        seconds: how long.
+        out: takes the worst inputs.
+        given: inputs that come first.
+    """
+
+    seed: int
+    seconds: float
+    out: Path
+    given: Sequence[Input]
+
+
 @dataclass
 class Findings:
     """What was found so far."""
@@ -83,10 +100,14 @@ def main() -> int:
     """The command. Returns its exit status."""
     arguments = _parser().parse_args()
     console = Console(markup=False, highlight=False, width=_WIDTH, soft_wrap=True)
-    seed = arguments.seed if arguments.seed is not None else secrets.randbits(32)
     try:
-        given = _read(arguments.repeat) if arguments.repeat else []
-        return asyncio.run(_run(console, given, seed, arguments.minutes * 60, arguments.out))
+        plan = Plan(
+            seed=secrets.randbits(32) if arguments.seed is None else arguments.seed,
+            seconds=arguments.minutes * 60,
+            out=arguments.out,
+            given=_read(arguments.repeat) if arguments.repeat else [],
+        )
+        return asyncio.run(_run(console, plan))
     except (EnvoyError, OSError, RenderError, ValueError) as error:
         print(f"fuzz: {error}", file=sys.stderr)
         return 2
@@ -98,9 +119,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lab.fuzz",
         description="Sends hostile requests, responses and floods through a real Envoy with the default "
-        "script. "
-        "Measures the CPU time that one exchange takes a worker and the memory that a flood takes, each over "
-        "an Envoy without the filter, and names the worst at the end. Ctrl-C ends it early, with what was "
+        "script. Measures the CPU time that one exchange takes a worker, and the memory that a flood takes "
+        "over an Envoy without the filter; names the worst at the end. Half of the inputs are drawn from the "
+        "seed, the others are made of those that cost most so far. Ctrl-C ends it early, with what was "
         "found. Exit status: 0 if all kept to the bars, 1 if not.",
     )
     parser.add_argument(
@@ -128,52 +149,52 @@ def _read(path: Path) -> list[Input]:
         raise ValueError(f"{path} holds no inputs of lab.fuzz: {error}") from error
 
 
-async def _run(console: Console, given: Sequence[Input], seed: int, seconds: float, out: Path) -> int:
-    console.print(f"Seed {seed}, {seconds / 60:g} minutes.")
+async def _run(console: Console, plan: Plan) -> int:
+    console.print(f"Seed {plan.seed}, {plan.seconds / 60:g} minutes.")
     findings = Findings()
-    fuzzing = asyncio.create_task(_fuzz(console, findings, given, seed, seconds))
+    fuzzing = asyncio.create_task(_fuzz(console, findings, plan))
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, fuzzing.cancel)
     with suppress(asyncio.CancelledError):
         await fuzzing
-    _write(findings, out)
-    is_within = _report(console, findings, out)
+    _write(findings, plan.out)
+    is_within = _report(console, findings, plan.out)
     return 130 if fuzzing.cancelled() else 0 if is_within else 1
 
 
-async def _fuzz(
-    console: Console, findings: Findings, given: Sequence[Input], seed: int, seconds: float
-) -> None:
-    """Draws inputs and floods for so long, and measures the worst inputs again."""
-    source, source_of_floods = random.Random(seed), random.Random(seed + 1)
-    waiting = list(given)
+async def _fuzz(console: Console, findings: Findings, plan: Plan) -> None:
+    """Draws inputs and floods as long as planned, and measures the worst inputs again."""
+    # What is made of others depends on what these cost: what is new, and the floods, have their own source.
+    new, changes, more = (random.Random(plan.seed + number) for number in range(3))
+    waiting = list(plan.given)
     started = said = time.monotonic()
     flooding = 0.0
-    while (now := time.monotonic()) < started + seconds:
+    while (now := time.monotonic()) < started + plan.seconds:
         if findings.seen and flooding < _FLOODS * (now - started):
-            flood = floods.drawn(source_of_floods, UNITS)
+            flood = floods.drawn(more, UNITS)
             findings.floods.append((await floods.held(flood), flood))
             flooding += time.monotonic() - now
             continue
         async with target.running() as found:
             for _ in range(_INPUTS):
-                chosen = waiting.pop(0) if waiting else _next(source, findings)
+                chosen = waiting.pop(0) if waiting else _next(new, changes, findings)
                 findings.add(chosen, await found.cost(chosen))
                 now = time.monotonic()
                 if now > said + _SAY_SECONDS:
                     said = now
-                    _say(console, findings, started + seconds - now)
-                if now > started + seconds:
+                    _say(console, findings, started + plan.seconds - now)
+                    _write(findings, plan.out)
+                if now > started + plan.seconds:
                     break
             findings.wrong += [(warning, chosen) for warning in await found.warnings()]
     console.print(f"Measuring the worst {_SHOWN} again ...")
     await _measure_again(findings)
 
 
-def _next(source: random.Random, findings: Findings) -> Input:
-    if not findings.worst or source.random() < _NEW:
-        return inputs.drawn(source)
-    return inputs.changed(source, source.choice(findings.worst)[1])
+def _next(new: random.Random, changes: random.Random, findings: Findings) -> Input:
+    if not findings.worst or changes.random() < _NEW:
+        return inputs.drawn(new)
+    return inputs.changed(changes, changes.choice(findings.worst)[1])
 
 
 def _say(console: Console, findings: Findings, seconds: float) -> None:

@@ -210,6 +210,26 @@ async def test_a_traffic_extension_captures_like_an_envoy_filter() -> None:
     assert span.attributes["http.target"] == "/api/products"
 
 
+@pytest.mark.setting("capture.enabled")
+async def test_a_capture_that_is_not_enabled_exports_and_masks_nothing_and_lets_everything_pass() -> None:
+    async with capturing(enabled=False) as (lab, client):
+        for _ in range(20):
+            assert (await client.post("/echo", content=b"as it is")).content == b"as it is"
+        assert await exports(lab) == 0
+        assert set((await lab.envoy.stats("lua.*errors")).values()) == {0}
+
+
+async def test_a_workload_that_is_not_enabled_is_left_out_of_its_namespaces_capture() -> None:
+    workloads = {
+        "all": {"namespace": "shop", "labels": {}},
+        "checkout": {"namespace": "shop", "labels": CHECKOUT.labels, "capture": {"enabled": False}},
+    }
+    manifests = stack.manifests(workloads=workloads)
+    async with mesh.running(manifests, workload=CHECKOUT) as lab, lab.client() as client:
+        assert (await client.get("/api/products")).status_code == 200
+        assert await exports(lab) == 0
+
+
 @pytest.mark.setting("capture.samplingRatio")
 async def test_about_that_share_of_requests_is_captured() -> None:
     async with capturing(samplingRatio=0.5) as (lab, client):

@@ -203,10 +203,14 @@ def test_time_grows_with_the_size_of_values_made_for_one_header(value: Text) -> 
     assert {name: found for name, found in slow.items() if found} == {}
 
 
+THOROUGH_FORMS = {"text", "json string", "xml", "form", "part"}
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_time_grows_with_the_size_of_bodies(form: str) -> None:
     start, declared = FORMS[form]
-    assert slow_ones(request_body(declared), [Text(start, unit) for unit in UNITS]) == []
+    units = UNITS if form in THOROUGH_FORMS else UNITS[list(FORMS).index(form) % SPARSE :: SPARSE]
+    assert slow_ones(request_body(declared), [Text(start, unit) for unit in units]) == []
 
 
 # What is found once and looked at again for each that follows: a long name around, a long run before.
@@ -225,6 +229,8 @@ LONG = [
     Text("", '":', half="\\"),
     Text('"', '":1,"', half=" "),
     Text("", "4242 ", half="0"),
+    Text("", "name=pas&value=x ", half="name=", middle="%26"),
+    Text("", "#%2525aBaaa.eyJpas\N{NUMERO SIGN}:event: a\ndata: "),
 ]
 
 
@@ -245,14 +251,14 @@ halves = st.sampled_from(["", "", "x", " ", "\\", "a_", "pin_", "aB", "<value>",
 ends = st.sampled_from(["", "x", '"', '"}', "=", ">", "&", "\n", "%", "\\", "@h", "--b--", ":"])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(form=st.sampled_from(list(FORMS)), half=halves, middle=seeds | st.just(""), unit=seeds, end=ends)
 def test_time_grows_with_the_size_of_any_body(form: str, half: str, middle: str, unit: str, end: str) -> None:
     start, declared = FORMS[form]
     assert slow_ones(request_body(declared), [Text(start, unit, end, half, middle)]) == []
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(place=st.sampled_from(list(HEADER_PLACES)), lead=seeds | st.just(""), unit=seeds, end=ends)
 def test_time_grows_with_the_size_of_any_header(place: str, lead: str, unit: str, end: str) -> None:
     if in_header(unit):

@@ -321,8 +321,10 @@ MANGLES: dict[str, Callable[[str], str]] = {
     "after a comment": lambda text: f"// a comment\n{text}",
     "after a broken character": lambda text: "\udcff" + text,
 }
-# What breaks a name or a value in two is not tried on what is known by itself.
-SAFE_FOR_VALUES = [name for name in MANGLES if name != "with more space"]
+# What breaks a value in two, or hides that one starts, is not tried on what is known by itself.
+SAFE_FOR_VALUES = [
+    name for name in MANGLES if name not in {"with more space", "in a call", "after open braces"}
+]
 
 
 @st.composite
@@ -389,7 +391,13 @@ def squeezed(text: str) -> str:
 
 
 @EXAMPLES
-@given(named(), st.sampled_from(list(HOLDERS)), st.sampled_from(["", *AROUND]), st.sampled_from(DECLARED))
+@given(
+    named(),
+    st.sampled_from(list(HOLDERS)),
+    # Not in an attribute: where one names a secret, even one that is escaped, its tag goes.
+    st.sampled_from(["", *sorted(AROUND.keys() - {"attribute"})]),
+    st.sampled_from(DECLARED),
+)
 def test_what_stands_before_a_secret_is_kept(secret: Secret, holder: str, around: str, declared: str) -> None:
     text, other = HOLDERS[holder](secret.names[0], secret.text), HOLDERS[holder]("Z", "Z")
     if around:  # what is escaped may go with the secret, in one run
@@ -712,3 +720,51 @@ def test_a_header_without_secrets_leaves_as_it_came(name: str, value: str) -> No
     proxy.exchange([*GET, (name, value)], [*OK, (name, value)])
     assert proxy.span.headers("request")[name] == value
     assert proxy.span.headers("response")[name] == value
+
+
+# What a search for leaks has found, as a text and the secret in it.
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJlc2lnbmF0dXJl"
+KEY_LINE = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"
+LEAKED = [
+    ('{"user.login.pin":739281}', "739281"),
+    ('{"memo":"card:\\n4242424242424242"}', "424242"),
+    ('{"memo":"x\\t4242 4242 4242 4242"}', "4242 4242"),
+    ("memo=card+4242+4242+4242+4242+thanks", "4242+4242"),
+    (f'{{"x":"sess-{JWT}"}}', "c2lnbmF0"),
+    (f'{{"x":"sess_{JWT}"}}', "c2lnbmF0"),
+    (f'["-----BEGIN PRIVATE KEY-----","{KEY_LINE}","-----END PRIVATE KEY-----"]', KEY_LINE),
+    ('{"passcodes":739281}', "739281"),
+    ("<r><x>AKIAIOSFODNN7EXAMPLE</x></r>", "IOSFODNN7"),
+    ('{"value":"S3cr3t","name":"passw\\u006frd"}', "S3cr3t"),
+    ('[{"name":"a","value":1},{"value":"S3cr3t","name":"password"}]', "S3cr3t"),
+    ('[{"value":1,"name":"a"},{"name":"password","value":"S3cr3t"}]', "S3cr3t"),
+    ('{"value":"v","items":[{"name":"password","value":"S3cr3t"}]}', "S3cr3t"),
+    ('{"key":"password","value":"S3cr3t","content":"S3cr3t"}', "S3cr3t"),
+    ("<r><value>1</value><name>a</name><name>password</name><value>S3cr3t</value></r>", "S3cr3t"),
+    ("value=1&name=a&name=password&value=S3cr3t", "S3cr3t"),
+]
+
+
+@pytest.mark.parametrize(("text", "secret"), LEAKED)
+def test_what_leaked_once_does_not_leave(text: str, secret: str) -> None:
+    assert [leaf for leaf in shown(text) if secret in leaf] == []
+
+
+# What that search found masked, and is harmless.
+SPOILED = [
+    "/a/npm_registry",
+    "/pypi-mirror",
+    "/xapp-store",
+    "/hvs.html",
+    "/ASIANFOOD",
+    "/a?lang=sk-SK",
+    '{"phone":"+4915112345678"}',
+    '{"max_completion_tokens":5,"total_tokens":12}',
+]
+
+
+@pytest.mark.parametrize("text", SPOILED)
+def test_what_was_spoiled_once_is_kept(text: str) -> None:
+    if text.startswith("/"):
+        assert text in shown(path=text)
+    assert text in shown(text)

@@ -126,6 +126,6 @@ def test_the_documented_mistake_is_told_as_documented(
         "tests:collectorUrl": "http://a.b:4318",
     }
     ran = engine.run(installed.python, project, config)
-    message = "workloads.catalog.capture.sampling_ratio: got 10, expected a number from 0 to 1"
+    message = "astra.workloads.catalog.capture.sampling_ratio: got 10, expected a number from 0 to 1"
     assert (ran.returncode, engine.log) == (1, [("ERROR", message)])
     assert f"    {message}\n" in text(document)

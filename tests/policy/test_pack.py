@@ -166,6 +166,7 @@ def test_each_setting_is_judged_by_whether_it_weakens_masking() -> None:
         "content_types",
     }
     harmless = {
+        "enabled",
         "sampling_ratio",  # how much is captured: the policy of limits
         "max_body_bytes",
         "max_header_value_bytes",

@@ -37,13 +37,14 @@ class Declared(NamedTuple):
 
 
 class Engine(MockMonitor):
-    """Runs a program and takes down what it declares, registers as outputs, and warns of."""
+    """Runs a program and takes down what it declares, registers as outputs, says, and warns of."""
 
     def __init__(self) -> None:
         super().__init__(cast("Mocks", None))
         self.declared: list[Declared] = []
         self.outputs: dict[str, dict[str, Any]] = {}
         self.warnings: list[str] = []
+        self.infos: list[str] = []
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
         # Without MockMonitor's own, which leaves an event loop open in each thread that it is called in.
@@ -62,6 +63,8 @@ class Engine(MockMonitor):
     def Log(self, request: Any) -> None:  # noqa: N802
         if request.severity == engine_pb2.WARNING:
             self.warnings.append(request.message)
+        elif request.severity == engine_pb2.INFO:
+            self.infos.append(request.message)
 
     def run(self, build: Callable[[], object]) -> "Engine":
         def program() -> None:

@@ -72,13 +72,31 @@ def test_nothing_is_declared_by_a_component_whose_arguments_are_wrong(engine: En
     assert engine.declared == []
 
 
+def test_a_program_with_several_components_is_told_which_of_them_is_wrong(engine: Engine) -> None:
+    def build() -> None:
+        for name, namespace in (("one", "shop"), ("two", "Shop")):
+            WorkloadCapture(name, cast("Any", workload_args(namespace=namespace, labels={"app": "x y"})))
+
+    with pytest.raises(SettingsError) as refusal:
+        engine.run(build)
+    assert [problem.partition(":")[0] for problem in refusal.value.problems] == ["one.labels.app"]
+
+
+@pytest.mark.parametrize("component", [CollectorEgress, WorkloadCapture, TrafficCapture])
+def test_every_problem_names_its_component(engine: Engine, component: Any) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        engine.run(lambda: component("astra", {"collector_url": "ftp://x", "a b": 1}))
+    assert {problem[: len("astra")] for problem in refusal.value.problems} == {"astra"}
+    assert any(problem.startswith('astra["a b"]: unknown key') for problem in refusal.value.problems)
+
+
 @pytest.mark.parametrize("value", [pulumi.Output.secret, pulumi.Output.from_input], ids=["secret", "output"])
 def test_a_sensor_id_that_is_no_plain_string_is_refused_with_the_reason(engine: Engine, value: Any) -> None:
     with pytest.raises(SettingsError) as refusal:
         engine.run(lambda: TrafficCapture("astra", args(sensor_id=value(SENSOR_ID))))
     assert refusal.value.problems == (
         (
-            "sensor_id: got an Output, expected the sensor's UUID, such as "
+            "astra.sensor_id: got an Output, expected the sensor's UUID, such as "
             "12345678-9abc-4def-8123-456789abcdef, "
             "known at preview: one secret or unknown value in the script hides all of it from review "
             "(await another stack's output first, with StackReference.get_output_details)"
@@ -181,7 +199,7 @@ def test_a_workload_is_called_like_its_component_unless_it_has_a_name(engine: En
 
 
 def test_a_component_whose_name_is_no_kubernetes_name_needs_one_for_its_workload(engine: Engine) -> None:
-    with pytest.raises(SettingsError, match=r"^workload: got 'My_App', expected a name"):
+    with pytest.raises(SettingsError, match=r"^My_App.workload: got 'My_App', expected a name"):
         engine.run(lambda: WorkloadCapture("My_App", workload_args()))
 
 
@@ -290,3 +308,21 @@ def test_capturing_the_whole_mesh_is_allowed_with_a_warning(engine: Engine) -> N
             "(no sidecar in them), or each captured call is captured again when it arrives there"
         )
     ]
+
+
+def test_a_component_alone_warns_too_and_names_itself(engine: Engine) -> None:
+    gateway = workload_args(labels={"istio": "ingressgateway"})
+    engine.run(lambda: (WorkloadCapture("edge", gateway), WorkloadCapture("all", workload_args())))
+    warned = sorted(warning.partition(": ")[0] for warning in engine.warnings)
+    assert warned == ["all", "edge.directions"]
+
+
+def test_preview_says_which_workloads_cannot_be_renamed_alone(engine: Engine) -> None:
+    workloads = {
+        "kept": {"namespace": "a", "labels": {"app": "a"}, "filter_name": "astra-istio-mesh-filter"},
+        "free": {"namespace": "b", "labels": {"app": "b"}},
+    }
+    engine.run(lambda: TrafficCapture("astra", args(workloads=workloads)))
+    [said] = engine.infos
+    assert said.startswith("kept: renamed with the same filterName, `up` fails")
+    assert engine.warnings == []

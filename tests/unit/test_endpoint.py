@@ -15,8 +15,9 @@ from components.settings.validation import Spelling, parse
 IDENTITY = manifests.Identity("entry", "istio-system", {})
 POOL = {
     "tcp": {"maxConnections": 8},
-    "http": {"http1MaxPendingRequests": 32, "http2MaxRequests": 32},
+    "http": {"h2UpgradePolicy": "DO_NOT_UPGRADE", "http1MaxPendingRequests": 32, "http2MaxRequests": 32},
 }
+UNLIMITED = {"http": {"h2UpgradePolicy": "DO_NOT_UPGRADE"}}
 HTTP_4318 = {"number": 4318, "name": "http-otlp", "protocol": "HTTP"}
 SYSTEM = {"caCertificates": "system"}
 FILES = {"clientCertificate": "/c/cert.pem", "privateKey": "/c/key.pem"}
@@ -37,7 +38,7 @@ def specs(url: str, **egress: Any) -> dict[str, Any]:
     found = collector(url, settings)
     entry = manifests.service_entry(found, settings, IDENTITY)
     rule = manifests.destination_rule(found, settings, IDENTITY)
-    return {manifest["kind"]: manifest["spec"] for manifest in (entry, rule) if manifest is not None}
+    return {manifest["kind"]: manifest["spec"] for manifest in (entry, rule)}
 
 
 def refusals(url: str, **egress: Any) -> list[tuple[str, str]]:
@@ -76,9 +77,26 @@ def test_a_kubernetes_service_gets_a_rule_for_its_port_only() -> None:
     }
 
 
-@pytest.mark.parametrize("url", ["http://otel.obs.svc.cluster.local:4318", "http://otel.obs:4318"])
-def test_without_limits_and_tls_there_is_no_rule(url: str) -> None:
-    assert "DestinationRule" not in specs(url, limits=None)
+@pytest.mark.parametrize("limits", [{}, None])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://otel.obs.svc.cluster.local:4318",
+        "http://otel.obs:4318",
+        "https://a.example.com",
+        "http://10.0.0.7:4318",
+    ],
+)
+def test_no_default_of_the_mesh_turns_exports_into_http_2(url: str, limits: dict[str, int] | None) -> None:
+    tls = {"sni": "a.example.com"} if url.startswith("https") else None
+    policy = specs(url, limits=limits, tls=tls)["DestinationRule"]["trafficPolicy"]
+    [of_port] = policy.get("portLevelSettings", [policy])
+    assert of_port["connectionPool"]["http"]["h2UpgradePolicy"] == "DO_NOT_UPGRADE"
+
+
+@pytest.mark.parametrize("url", ["http://otel.obs:4318", "http://10.0.0.7:4318"])
+def test_without_limits_and_tls_the_rule_says_the_version_of_http_alone(url: str) -> None:
+    assert specs(url, limits=None)["DestinationRule"]["trafficPolicy"] == {"connectionPool": UNLIMITED}
 
 
 def test_https_outside_is_http_to_istio_which_originates_tls_to_the_urls_port() -> None:
@@ -104,7 +122,8 @@ def test_https_outside_is_http_to_istio_which_originates_tls_to_the_urls_port() 
 
 def test_tls_remains_when_limits_are_removed() -> None:
     rule = specs("https://collector.example.com", limits=None)["DestinationRule"]
-    assert rule["trafficPolicy"] == {"tls": {"mode": "SIMPLE", **named("collector.example.com"), **SYSTEM}}
+    tls = {"mode": "SIMPLE", **named("collector.example.com"), **SYSTEM}
+    assert rule["trafficPolicy"] == {"connectionPool": UNLIMITED, "tls": tls}
 
 
 def test_a_client_certificate_comes_from_files_of_the_proxy() -> None:
@@ -145,7 +164,7 @@ def test_istios_own_certificates_serve_a_collector_in_the_mesh(scheme: str) -> N
 
 def test_http_outside_is_allowed_with_a_warning() -> None:
     url = "http://collector.example.com:4318"
-    assert at(url).warnings == ()
+    assert at(url, location="mesh").warnings == ()
     assert at(url, location="external").warnings == (
         "captured traffic leaves the mesh in plain text; use an https URL",
     )
@@ -155,6 +174,57 @@ def test_http_outside_is_allowed_with_a_warning() -> None:
         "ports": [HTTP_4318],
         "resolution": "DNS",
     }
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "collector.example.com",
+            "example.com",
+            "acme.io",
+            "c.ns.svc.acme.corp",
+            "203.0.113.7",
+            "[2001:db8::1]",
+        ),
+        *("169.254.1.1", "otel.obs.cluster.local", "otel.corp.internal"),
+    ],
+)
+def test_a_public_name_taken_for_a_host_of_the_mesh_is_warned_of_with_the_key_that_says_otherwise(
+    host: str,
+) -> None:
+    [told] = at(f"http://{host}:4318").warnings
+    assert told.startswith(f"{host.strip('[]')} is taken for a host of the mesh, as every http URL's")
+    assert "set egress.location to external" in told
+    assert at(f"http://{host}:4318", location="mesh").warnings == ()
+
+
+@pytest.mark.parametrize(
+    "host", ["otel.obs", "otel.astra-collector", "otel.obs.svc", "10.0.0.7", "[fd00::1]"]
+)
+def test_hosts_of_the_cluster_and_short_names_of_services_are_not_warned_of(host: str) -> None:
+    assert at(f"http://{host}:4318").warnings == ()
+
+
+@pytest.mark.parametrize("host", ["otel.obs.svc.cluster.local", "otel.obs.svc", "otel.astra-collector"])
+def test_public_roots_for_a_name_of_the_cluster_are_warned_of_with_the_key_that_says_otherwise(
+    host: str,
+) -> None:
+    url = f"https://{host}:4318"
+    [told] = at(url).warnings
+    assert told.startswith(f"no public authority signs a certificate of {host}, and")
+    assert "egress.tls.caCertificates" in told
+    assert "egress.tls.mode" in told
+    of_mesh: list[dict[str, str]] = [
+        {"caCertificates": "/etc/ca.pem"},
+        {"mode": "ISTIO_MUTUAL"},
+        {"sni": "collector.example.com"},
+    ]
+    assert [at(url, location="mesh", tls=tls).warnings for tls in of_mesh] == [(), (), ()]
+
+
+def test_public_roots_for_a_public_name_are_right() -> None:
+    assert at("https://collector.example.com").warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -237,7 +307,7 @@ def test_limits_are_settings() -> None:
     rule = specs("http://a.b:4318", limits={"maxConnections": 2, "maxPendingRequests": 3})["DestinationRule"]
     assert rule["trafficPolicy"]["connectionPool"] == {
         "tcp": {"maxConnections": 2},
-        "http": {"http1MaxPendingRequests": 3, "http2MaxRequests": 3},
+        "http": {"h2UpgradePolicy": "DO_NOT_UPGRADE", "http1MaxPendingRequests": 3, "http2MaxRequests": 3},
     }
 
 
@@ -275,7 +345,7 @@ A_PATH = "a path of URL characters, others percent-encoded"
         ("a.b:4318", A_SCHEME),
         ("//a.b:4318", A_SCHEME),
         ("http:/a.b:4318", A_SCHEME),
-        (" http://a.b:4318", A_SCHEME),
+        (" http://a.b:4318", "no blanks around it"),
         ("ftp://a.b:4318", A_SCHEME),
         ("http://a.b", A_PORT),
         ("http://a.b/v1/traces", A_PORT),
@@ -285,7 +355,7 @@ A_PATH = "a path of URL characters, others percent-encoded"
         ("http://a.b:65536", PORTS),
         ("http://a.b:+80", PORTS),
         ("http://a.b:04318", PORTS),
-        ("http://a.b:4318 ", PORTS),
+        ("http://a.b:4318 ", "no blanks around it"),
         ("http://a.b:٤٣", PORTS),
         ("http://a.b:80:80", PORTS),
         ("https://a.b:https", PORTS),
@@ -301,7 +371,7 @@ A_PATH = "a path of URL characters, others percent-encoded"
         ("http://a.b:4318/x y", A_PATH),
         ("http://a.b:4318/x%zz", A_PATH),
         ("http://a.b:4318/ü", A_PATH),
-        ("http://a.b:4318/x\n", A_PATH),
+        ("http://a.b:4318/x\n", "no blanks around it"),
         ("http://a_b.c:4318", A_DNS_NAME),
         ("http://-a.b:4318", A_DNS_NAME),
         ("http://a..b:4318", A_DNS_NAME),
@@ -362,7 +432,7 @@ def test_a_bad_url_is_refused(url: str, expected: str) -> None:
         (
             "http://otel.obs:4318",
             {"tls": {"sni": "x.y"}},
-            [("egress.tls.mode", "got 'SIMPLE', expected an https URL with it")],
+            [("egress.tls.sni", "got 'x.y', expected an https URL with it")],
         ),
         (
             "https://example.com",

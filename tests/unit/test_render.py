@@ -359,6 +359,28 @@ def test_an_output_in_a_name_is_resolved(project: Path) -> None:
     assert manifest["metadata"]["namespace"] == "shop"
 
 
+def test_what_is_missing_is_told_with_what_was_left_out(project: Path) -> None:
+    configure(
+        project, "environment: [prod/astra]\nconfig: {workloads: {a: {namespace: n, labels: {app: a}}}}"
+    )
+    with pytest.raises(render.RenderError) as refusal:
+        render.manifests(project, "dev")
+    *missing, environment = str(refusal.value).splitlines()
+    assert {line.partition(":")[0] for line in missing} == {"sensorId", "collectorUrl"}
+    assert environment.startswith(
+        "environment: left out, only the Pulumi engine can open it. `pulumi preview` and"
+    )
+    assert "below `config:`" in environment
+
+
+def test_a_stack_that_says_all_in_its_file_renders_beside_an_environment(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(project, "environment: [prod/astra]\n" + SOUND)
+    assert run(project, tmp_path / "out") == 0
+    assert "warning: environment: left out" in capsys.readouterr().err
+
+
 def test_an_output_that_turns_out_bad_is_refused(project: Path) -> None:
     (project / "__main__.py").write_text(WITH_AN_OUTPUT.format(namespace="Shop"), "utf-8")
     with pytest.raises(render.RenderError, match=r"^w\.namespace: got 'Shop', expected a namespace"):

@@ -79,8 +79,7 @@ def stack(url: str = URL, **egress: Any) -> dict[str, Manifest]:
         )
     ]
     if settings.create:
-        rule = manifests.destination_rule(collector, settings, entry)
-        found += [] if rule is None else [rule]
+        found.append(manifests.destination_rule(collector, settings, entry))
     if settings.create and collector.registry is not endpoint.Registry.KUBERNETES:
         found.append(manifests.service_entry(collector, settings, entry))
     return {f"{manifest['kind']}.{manifest['metadata']['name']}.yaml": manifest for manifest in found}

@@ -341,7 +341,10 @@ def test_targets_have_no_outbound_requests(directions: list[str]) -> None:
 
 def test_labels_beside_targets_are_refused() -> None:
     assert attached({**WAYPOINT, **X}) == [
-        "workloads.w.labels: got {'app': 'x'} beside targets, expected one of both: Istio takes no two"
+        (
+            "workloads.w.labels: got {'app': 'x'} and targetRefs too, expected one of them: Istio selects by "
+            "labels or by targets"
+        )
     ]
 
 
@@ -477,3 +480,41 @@ def test_the_guides_form_of_spans_is_refused_in_protobuf(
     with pytest.raises(SettingsError) as refusal:
         check(TrafficCaptureSettings, values, Spelling.CONFIG)
     assert list(refusal.value.problems) == [f"{place}.export.encoding: {NO_PROTOBUF}"]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *({"istio": value} for value in ("ingressgateway", "egressgateway", "eastwestgateway", "ingress")),
+        *({"app": value} for value in ("istio-ingressgateway", "istio-ingress")),
+        {"gateway.networking.k8s.io/gateway-name": "shop"},
+    ],
+)
+@pytest.mark.parametrize("directions", [None, ["outbound"], ["inbound", "outbound"]])
+def test_a_gateways_labels_with_the_directions_of_a_sidecar_are_warned_of(
+    label: dict[str, str], directions: list[str] | None
+) -> None:
+    workload = {"namespace": "n", "labels": label, **({"directions": directions} if directions else {})}
+    [((key, value), told)] = zip(label.items(), said_of({"w": workload}), strict=True)
+    assert told.startswith(
+        f"workloads.w.directions: got {', '.join(directions or ['inbound'])} with the label "
+    )
+    assert f"{key}={value}, which is a gateway's" in told
+    assert told.endswith("set directions to [gateway]")
+    assert said_of({"w": {**workload, "directions": ["gateway"]}}) == []
+
+
+@pytest.mark.parametrize(
+    "labels", [{"app": "gateway"}, {"app": "api-gateway"}, {"istio": "pilot"}, {"team": "ingressgateway"}]
+)
+def test_other_labels_are_no_gateways(labels: dict[str, str]) -> None:
+    assert said_of({"w": {"namespace": "n", "labels": labels}}) == []
+
+
+def test_a_traffic_extension_for_outbound_requests_is_applied_to_gateways() -> None:
+    workload = {
+        "labels": {"istio": "ingressgateway"},
+        "mechanism": "TrafficExtension",
+        "directions": ["outbound"],
+    }
+    assert said_of({"w": {"namespace": "n", **workload}}) == []

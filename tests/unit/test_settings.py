@@ -28,7 +28,7 @@ A_LABEL_KEY = (
 A_LABEL_VALUE = (
     "a label value, in quotes if it looks like a number: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.'"
 )
-SOME_DIRECTIONS = "one or more of inbound, outbound, each once; or gateway alone"
+SOME_DIRECTIONS = "a list: inbound, outbound or both, each once; or gateway alone"
 A_URL = "a URL such as http://astra-traffic-collector.astra-collector.svc.cluster.local:4318"
 
 
@@ -136,6 +136,53 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     "workloads: a list": (
         config(workloads=[{"namespace": "n"}]),
         ["workloads: got [{'namespace': 'n'}], expected a mapping with at least 1 entry"],
+    ),
+    "labels: as kubectl writes them": (
+        workload(labels="app=foo,tier=web"),
+        ["workloads.w.labels: got 'app=foo,tier=web', expected a mapping such as {app: foo, tier: web}"],
+    ),
+    "common labels: as kubectl writes them": (
+        config(commonLabels="team=a"),
+        ["commonLabels: got 'team=a', expected a mapping such as {team: a}"],
+    ),
+    "labels: other text": (workload(labels="foo"), ["workloads.w.labels: got 'foo', expected a mapping"]),
+    "targets: none and too many": (
+        config(
+            workloads={
+                "none": {"namespace": "n", "targetRefs": []},
+                "many": {"namespace": "n", "targetRefs": [{"kind": "Gateway", "name": "g"}] * 17},
+            }
+        ),
+        [
+            "workloads.none.targetRefs: got [], expected a list of 1 to 16 entries",
+            (
+                "workloads.many.targetRefs: got [{'kind': 'Gateway', 'name': 'g'}, "
+                "{'kind': 'Gateway', 'name': 'g'}, {'kind': '…, expected a list of 1 to 16 entries"
+            ),
+        ],
+    ),
+    "URL: blanks at its end": (
+        config(collectorUrl=f"{URL} "),
+        [f"collectorUrl: got '{URL} ', expected no blanks around it"],
+    ),
+    "URL: a line break": (
+        config(collectorUrl="http://a.b:4318\n"),
+        ["collectorUrl: got 'http://a.b:4318\\n', expected no blanks around it"],
+    ),
+    "TLS: a file beside an http URL": (
+        egress(tls={"caCertificates": "/etc/ca.pem", "sni": "otel"}),
+        [
+            "egress.tls.sni: got 'otel', expected an https URL with it",
+            "egress.tls.caCertificates: got '/etc/ca.pem', expected an https URL with it",
+        ],
+    ),
+    "TLS: nothing beside an http URL": (
+        egress(tls={}),
+        ["egress.tls: got {}, expected an https URL with it"],
+    ),
+    "TLS: a mode beside an http URL": (
+        egress(tls={"mode": "SIMPLE"}),
+        ["egress.tls.mode: got 'SIMPLE', expected an https URL with it"],
     ),
     "a workload: nothing": (config(workloads={"w": None}), ["workloads.w: got nothing, expected a mapping"]),
     "a workload's name": (

@@ -105,7 +105,8 @@ def test_encrypted_values_are_found_at_any_depth(tmp_path: Path) -> None:
 
 def test_an_environment_is_left_out_with_a_warning(tmp_path: Path) -> None:
     found = stack(tmp_path, "environment: [prod]\nconfig: {id: x}")
-    assert found.warnings == ["environment: left out, only the Pulumi engine can open it"]
+    [warning] = found.warnings
+    assert warning.startswith("environment: left out, only the Pulumi engine can open it. ")
 
 
 def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
@@ -117,6 +118,9 @@ def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
     [
         ("config: {id: x, id: y}", ":1: key 'id' twice"),
         ("config:\n  id: [\n", ":3: did not find expected node content"),
+        ("config:\n\tid: x", ":2: a tab before the first word, expected spaces"),
+        ("config:\n  id: x\n \t y: z", ":3: a tab before the first word, expected spaces"),
+        ("config: [\n\tx: {", ":3: did not find expected node content"),
         ("- config", ": got ['config'], expected a mapping"),
         ("config: [id]", ": got config ['id'], expected a mapping"),
         ("acme:id: x", ": got acme:id at the top, expected it below `config:`"),
@@ -143,6 +147,9 @@ def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
     ids=[
         "a key twice",
         "broken",
+        "indented by a tab",
+        "indented by blanks and a tab",
+        "a tab within brackets",
         "a list",
         "config is a list",
         "config forgotten",

@@ -272,6 +272,37 @@ def test_a_proxy_without_the_filter_is_told() -> None:
     assert "istio.io/rev" in finding.next
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "step"),
+    [("router", "gateway", "directions to gateway"), ("waypoint", "waypoint", "by targetRefs")],
+)
+def test_a_proxy_of_a_kind_that_the_capture_has_no_filter_for_is_told(
+    kind: str, name: str, step: str
+) -> None:
+    finding = only(with_proxy(healthy(), kind=kind, filters=frozenset()))
+    assert (finding.level, finding.check, finding.subject) == (Level.PROBLEM, "wrong-direction", "w-1.shop")
+    assert f"is a {name}, to which Istio applies no filter of EnvoyFilter shop/" in finding.message
+    assert step in finding.next
+
+
+def test_a_gateway_among_the_pods_of_a_whole_namespace_is_a_note() -> None:
+    facts = healthy()
+    [capture] = facts.captures
+    whole = replace(capture, labels={})
+    gateway, proxy = replace(POD, name="g-1"), facts.proxies[str(POD)]
+    assert isinstance(proxy, Proxy)
+    both = replace(
+        facts,
+        captures=[whole],
+        pods={"shop": [POD, gateway]},
+        checked={str(whole): [POD, gateway]},
+        proxies={str(POD): proxy, str(gateway): replace(proxy, kind="router", filters=frozenset())},
+    )
+    assert [(found.level, found.check) for found in [only(both)]] == [(Level.NOTE, "wrong-direction")]
+    alone = replace(both, pods={"shop": [gateway]}, checked={str(whole): [gateway]})
+    assert only(alone).level is Level.PROBLEM
+
+
 @pytest.mark.parametrize("tag", ["stable", "1-29-0"])
 def test_a_proxy_whose_control_plane_does_not_read_the_object_is_told_with_both_revisions(tag: str) -> None:
     facts = of_revisions("1-30-0", tag)
@@ -314,10 +345,6 @@ def test_the_script_of_the_manual_procedure_beside_ours_is_told() -> None:
     finding = only(with_proxy(facts, filters=frozenset({*capture.filters_of("sidecar"), guide})))
     assert (finding.level, finding.check) == (Level.PROBLEM, "guide-filter")
     assert "--force-conflicts" in finding.next
-
-
-def test_another_kind_of_proxy_that_is_selected_too_needs_no_filter() -> None:
-    assert found(with_proxy(healthy(), kind="router", filters=frozenset())) == []
 
 
 def test_a_listener_that_the_proxy_refuses_is_told_with_the_reason() -> None:

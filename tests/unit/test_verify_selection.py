@@ -57,12 +57,9 @@ def test_a_pod_in_ambient_mode_is_known_by_its_redirection() -> None:
 
 
 def test_the_revision_of_a_pod_is_that_which_injected_its_proxy() -> None:
-    label = {"labels": {"istio.io/rev": "1-30-0"}}
-    assert (
-        selection.pod(manifest(containers=["app"], annotations={"istio.io/rev": "1-30-0"})).revision
-        == "1-30-0"
-    )
-    assert selection.pod(manifest(containers=["app"], **label)).revision == "1-30-0"
+    revision = {"istio.io/rev": "1-30-0"}
+    assert selection.pod(manifest(containers=["app"], annotations=revision)).revision == "1-30-0"
+    assert selection.pod(manifest(containers=["app"], labels=revision)).revision == "1-30-0"
     assert selection.pod(manifest(containers=["app"])).revision == ""
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from ...istio.endpoint import HTTPS_PORT, KUBERNETES_DOMAIN
 from ...istio.names import REVISION
-from ...istio.read import Capture, expects_tls, namespace_of_host, texts
+from ...istio.read import ROUTER, SIDECAR, WAYPOINT, Capture, expects_tls, namespace_of_host, texts
 from .. import rights
 from ..facts import Facts, Pod, Proxy, Unread
 from ..findings import Finding, Level
@@ -62,6 +62,9 @@ def _filters(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator
     expected = (
         capture.filters_of(proxy.kind) if proxy.kind else [lua_filter for _, lua_filter in capture.filters]
     )
+    if not expected:
+        yield _not_for(facts, capture, pod, proxy)
+        return
     in_cluster = _scripts_in_cluster(facts, capture)
     if in_cluster is None:
         return  # it cannot be in the proxy, and that it is missing is said of the object
@@ -87,6 +90,29 @@ def _filters(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator
                 f"runs another script than {capture} holds, {_first_line(next(iter(scripts)))}",
                 "is the proxy connected (`istioctl proxy-status`)? A restart of the pod gives it this one",
             )
+
+
+_PROXIES = {ROUTER: "gateway"}
+_DIRECTIONS = {
+    SIDECAR: "set its directions to inbound or outbound, or exclude the pod by labels",
+    ROUTER: "set its directions to gateway, or exclude the pod by labels",
+    WAYPOINT: "capture at a waypoint by targetRefs",
+}
+
+
+def _not_for(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Finding:
+    """A pod is selected whose proxy is of a kind that gets none of the capture's filters."""
+    asked = [facts.proxies[str(other)] for other in facts.checked[str(capture)]]
+    others_have = any(isinstance(other, Proxy) and capture.filters_of(other.kind) for other in asked)
+    # A capture of all pods takes in gateways that nobody meant; one by labels, or of nothing else, was meant.
+    is_meant = bool(capture.labels) or bool(capture.targets) or not others_have
+    return Finding(
+        Level.PROBLEM if is_meant else Level.NOTE,
+        "wrong-direction",
+        str(pod),
+        f"is a {_PROXIES.get(proxy.kind, proxy.kind)}, to which Istio applies no filter of {capture}",
+        _DIRECTIONS.get(proxy.kind, "correct its labels"),
+    )
 
 
 def _scripts_in_cluster(facts: Facts, capture: Capture) -> frozenset[str] | None:
