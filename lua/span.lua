@@ -107,7 +107,8 @@ local function put_mark(key, is_cut)
 end
 
 --- Puts what a span says of a body.
-local function put_body(handle, key, part)
+-- @param declared bytes of a body that was not read to its end, as far as they count
+local function put_body(handle, key, part, declared)
   local text, omitted, bytes = body.render(part)
   if bytes then
     otlp.put_bytes(out, key, bytes, handle)
@@ -119,8 +120,7 @@ local function put_body(handle, key, part)
   end
   local size = part.total
   if not part.is_complete then
-    -- What never arrived, as the request was denied or somebody left, is told by what was declared.
-    size = math.max(size, math.min(part.declared, MAX_SIZE))
+    size = math.max(size, math.min(declared, MAX_SIZE))
     omitted = omitted or part.total == 0 and not part.is_stream and "unread" or nil
   end
   if size > 0 then
@@ -152,8 +152,11 @@ end
 function M.render(handle, record, now)
   out:reset():put(record.head)
   otlp.put_text(out, "http.target", repair(record.target))
-  put_body(handle, "http.request.body", record.request_body)
-  put_body(handle, "http.response.body", record.response_body)
+  local request_body = record.request_body
+  -- Of a broken upload what passed is the size; a denied one did not get the time to arrive.
+  local declared = record.is_aborted and request_body.total > 0 and 0 or request_body.declared
+  put_body(handle, "http.request.body", request_body, declared)
+  put_body(handle, "http.response.body", record.response_body, 0)
   otlp.put_content(out, "http.request.headers", record.request_headers)
   otlp.put_content(out, "http.response.headers", record.response_headers)
   put_mark("http.target", record.is_target_cut)
