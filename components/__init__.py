@@ -22,6 +22,7 @@ from .settings.models import (
     Mechanism,
     RedactionMode,
     Scheme,
+    SecretValue,
     TargetKind,
     TlsMode,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "RedactionArgs",
     "RedactionMode",
     "Scheme",
+    "SecretValue",
     "SettingsError",
     "TargetKind",
     "TargetRefArgs",

@@ -17,6 +17,7 @@ from .settings.models import (
     Mechanism,
     RedactionMode,
     Scheme,
+    SecretValue,
     TargetKind,
     TlsMode,
 )
@@ -86,7 +87,19 @@ class RedactionArgs(TypedDict):
     """Names of headers whose values are masked, in lower case."""
     fields: NotRequired[list[str]]
     """Secret words. A value is masked where the name of its field, parameter or header contains one of them.
-    'api key' stands for these two words in a row, as in apiKey or x-api-key."""
+    'api key' stands for these two words in a row, as in apiKey or x-api-key. A list here replaces the default
+    list."""
+    extra_headers: NotRequired[list[str]]
+    """Names of more headers whose values are masked, besides redaction.headers. Default: none."""
+    extra_fields: NotRequired[list[str]]
+    """More secret words, besides redaction.fields. Default: none."""
+    keep_fields: NotRequired[list[str]]
+    """Words that make no name secret where they stand together, although one of them is a secret word: 'page
+    token' keeps nextPageToken. A list here replaces the default list."""
+    values: NotRequired[list[SecretValue]]
+    """Secrets that are masked under any name, as their value shows them. jwt: JSON Web Tokens. pem: private
+    keys. card: payment card numbers. key: keys with a well-known prefix, such as AKIA or ghp_. Default:
+    all."""
 
 
 class ExportArgs(TypedDict):
@@ -131,7 +144,10 @@ class CaptureArgs(TypedDict):
     binary_bodies: NotRequired[BinaryBodies]
     """What is sent of a body that is not text. omit (the default): its size only. bytes: the body itself."""
     headers: NotRequired[list[str]]
-    """Names of headers that are recorded, in lower case. Default: the list of the setup guide."""
+    """Names of headers that are recorded, in lower case. Default: the list of the setup guide. A list here
+    replaces it."""
+    extra_headers: NotRequired[list[str]]
+    """Names of more headers that are recorded, besides headers. Default: none."""
     redaction: NotRequired[RedactionArgs]
     """What is masked before it leaves the proxy."""
     skip_paths: NotRequired[list[str]]
@@ -178,7 +194,7 @@ class WorkloadArgs(TypedDict):
     and later."""
     filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's name.
-    A workload that has it cannot be renamed alone: docs/platform.md says how."""
+    Who renames a workload that has it changes it too."""
     capture: NotRequired[CaptureArgs]
     """Capture settings of this workload that differ from the stack's."""
 
@@ -217,7 +233,7 @@ class WorkloadCaptureArgs(TypedDict):
     and later."""
     filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's name.
-    A workload that has it cannot be renamed alone: docs/platform.md says how."""
+    Who renames a workload that has it changes it too."""
     capture: NotRequired[CaptureArgs]
     """Capture settings of this workload that differ from the stack's."""
     egress: NotRequired[EgressArgs]

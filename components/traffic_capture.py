@@ -72,7 +72,7 @@ class TrafficCapture(pulumi.ComponentResource):
         if named:
             pulumi.log.info(
                 f"{', '.join(named)}: renamed with the same filterName, `up` fails, as the object exists; "
-                "change filterName too (docs/platform.md, Renaming)"
+                "change filterName too, or rename both resources in Pulumi's state"
             )
 
         self.collector_host = egress.host

@@ -1,114 +1,93 @@
---- Masks the secret fields of a text: JSON, forms and query strings, XML, multipart; nested, whole or cut.
--- One scan over bytes, which LuaJIT compiles, for all forms: at a sign between a name and a value it looks
--- back for the name and, where that is secret, ahead for where the value ends. Fails closed: where nobody can
--- tell, all that follows is masked; what only shows once it is decoded is masked whole. Free text and path
--- segments are out of reach. Every search starts where the last one ended, or is bounded: the time is linear.
+--- All secrets of a text, whatever its form, and those that only show once it is decoded.
+-- Each form looks for its own sign, so a text pays for the forms that it may have. What an escape hides is
+-- found in the decoded text, and masked in this one: with it goes the run that is escaped, as only a guess
+-- tells where in that run the secret would end. What is escaped too often to be judged goes in the same
+-- way.
 
-local secrets = require("secrets")
-local tokens = require("tokens")
+local escapes = require("escapes")
+local markup = require("markup")
+local members = require("members")
+local parameters = require("parameters")
+local search = require("search")
+local spans = require("spans")
+local structure = require("structure")
+local values = require("values")
 
-local kind, MASK = secrets.kind, secrets.MASK
-local byte, find, match, sub = string.byte, string.find, string.match, string.sub
+local byte, find, sub = string.byte, string.find, string.sub
 
-local QUOTE, SLASH, LESS, GREATER = byte('"/<>', 1, 4)
-local VOID = { input = true, meta = true, param = true } -- HTML's, which have no end tag
--- What JSON has outside of its strings, as far as it matters to where they are.
-local BETWEEN = tokens.set(" \t\r\n[]{},:+-.0123456789Eaeflnrstu")
+local BACKSLASH = byte("\\")
+local MASK = "***"
+local ROUNDS = 3 -- of decoding
+-- What parts runs that are escaped: of URLs' escapes in a query, of others in markup and strings.
+local NARROW, WIDE = structure.set('&= \t\r\n"<>'), structure.set('"<>')
 
 local M = {}
 
---- Whether a text names a secret field. A long one is no name; digits are ids, each another one.
-local function names_secret(text)
-  return #text < 99 and find(text, "%a") and kind(text) == true
-end
-
---- @param is_again whether the text was masked before
-local function scan(text, is_again)
-  -- https://user:password@host
-  text = find(text, "@", 1, true) and text:gsub('(/\\?/)[^/?#%s<>"]*@', "%1" .. MASK .. "@") or text
-  local out, copied, at, size = {}, 1, 1, #text
-  local first = match(text, "^\239?\187?\191?%s*(.?)")
-  local is_json, is_xml = find(first, '[[{"]'), first == "<"
-  local boundary, element, tag, is_named, is_hidden
-  while at <= size do
-    local code = byte(text, at)
-    local from, to, instead
-    if code == QUOTE and is_json then
-      from = at + 1
-      local has_signs
-      at, has_signs = tokens.string_end(text, at)
-      to, instead = at - 1, has_signs and scan(sub(text, from, at - 1), is_again)
-    elseif not tokens.SIGNS[code] then
-      is_json = is_json and BETWEEN[code]
-    elseif code == LESS then
-      element = match(text, "^[%w_:.-]+", at + 1)
-      is_hidden = element and (is_named or kind(element) == true)
-      at = at + #(element or "")
-      tag = element and at + 1
-    elseif code == GREATER then
-      local word = element and match(element, "%a*$")
-      if is_hidden and byte(text, at - 1) ~= SLASH and not VOID[word] then
-        from, to, instead = at + 1, tokens.content_end(text, at + 1, element), MASK
-        is_named = false
-      elseif word and kind(word) == "name" then
-        is_named = names_secret(match(text, "^[^<]*", at + 1))
+--- The spans of a decoded text as spans of the text that it came from.
+local function as_raw(text, map, list)
+  local raw, from, to, is_escaped = nil, 1, 0, false -- the run at hand
+  for _, span in ipairs(list) do
+    local start, stop = escapes.raw_position(map, span.from), escapes.raw_position(map, span.to + 1) - 1
+    if stop > to then
+      local separators = (map.is_narrow or span.is_deep) and NARROW or WIDE
+      from, to = start, math.max(start, stop)
+      while from > 1 and not separators[byte(text, from - 1)] do
+        from = from - 1
       end
-      element, tag, is_hidden = nil, nil, nil
-    else
-      local name, name_end = tokens.name_before(text, at)
-      local says = kind(name)
-      local is_value = says == "value" and (is_named or is_hidden)
-      if is_value or says == true then
-        local value = match(text, "^[=:>%s]*()", at + 1)
-        is_named = is_named and not is_value
-        if not (is_again and find(text, "^\\*[\"']?%*%*%*", value)) then
-          from = at + 1
-          local separators = not is_json and (is_xml and (tag and "[&<>]" or "[&<]") or "[&;?#]")
-          to, instead = tokens.masked_value(text, value, code, name_end, separators)
-        end
-      elseif says == "name" then
-        boundary = boundary or is_json and "" or sub(match(text, "%f[^%zn\n]%-%-[^\r\n\\]+") or "", 1, 72)
-        local line = boundary ~= "" and tokens.decoded(match(sub(text, at + 1, at + 300), "^%s*([^\r\n]*)"))
-        if line and kind(line) == true then
-          to = (find(text, boundary, at, true) or size + 1) - 1
-          from = at + (match(sub(text, at, to), "\r?\n\r?\n()") or 2) - 1
-          instead = MASK .. "\r\n"
-        elseif names_secret(match(text, "^[%s\\\"']*([^\\\"'<>&=:\r\n]*)", at + 1)) then
-          is_named, is_hidden = is_named or not tag, tag
-          if tag then
-            from, to, instead = math.max(tag, copied), (find(text, "/?>", at) or size + 1) - 1, " " .. MASK
-          end
-        end
+      while to < #text and not separators[byte(text, to + 1)] do
+        to = to + 1
       end
+      while to > stop and byte(text, to) == BACKSLASH do
+        to = to - 1 -- it is that of the quote that follows
+      end
+      local run = sub(text, from, to)
+      is_escaped = find(run, "[%%&]") or find(run, "\\u", 1, true)
     end
-    if instead then
-      out[#out + 1] = sub(text, copied, from - 1) .. instead
-      copied, at = to + 1, math.max(at, to)
+    if is_escaped then
+      start, stop = math.min(start, from), math.max(stop, to)
     end
-    at = at + 1
+    raw = spans.add(raw, start, stop, is_escaped and MASK or span.instead)
+    raw[#raw].is_deep = span.is_deep
   end
-  if is_xml and tag and copied <= tag then
-    -- What a tag that was cut off would have held, nobody knows.
-    text = sub(text, 1, tag - 1) .. " " .. MASK
-  end
-  return copied == 1 and text or table.concat(out) .. sub(text, copied)
+  return raw
 end
 
---- Whether a text shows secrets once it is decoded.
-local function is_veiled(text)
-  local plain = tokens.decoded(text)
-  return not plain or (plain ~= text and scan(plain, true) ~= plain)
+--- The secrets of a text, decoded as often as it takes.
+local function secrets_of(text, round)
+  local list = values.find(structure.document(text))
+  list = spans.merged(list, search(text, members))
+  list = spans.merged(list, search(text, parameters))
+  list = spans.merged(list, search(text, markup))
+  local decoded, map = escapes.decoded(text)
+  if not decoded then
+    return list
+  end
+  local hidden
+  if map.is_narrow then
+    decoded = decoded:gsub("%+", " ") -- as forms write spaces
+  end
+  if round < ROUNDS then
+    hidden = secrets_of(decoded, round + 1)
+  else
+    for index = 2, #map.plain do
+      hidden = spans.add(hidden, map.plain[index] - 1, map.plain[index] - 1, MASK)
+      hidden[#hidden].is_deep = true
+    end
+  end
+  return spans.merged(list, hidden and as_raw(text, map, hidden))
 end
 
---- Masks the secret fields of a text.
+--- Masks the secrets of a header's value, and keys with a well-known prefix where its tokens start.
+function M.mask_header(text)
+  return spans.apply(text, spans.merged(values.tokens(text), secrets_of(text, 1)))
+end
+
+--- Masks the secrets of a text. One with NULs, as of UTF-16, is masked whole if it has any.
 function M.mask(text)
-  local masked = scan(text)
-  if find(masked, "%", 1, true) then
-    masked = masked:gsub('[^&=%s"<>]+', function(part)
-      return is_veiled(part) and MASK
-    end)
+  if not find(text, "\0", 1, true) then
+    return spans.apply(text, markup.cut_tag(text, secrets_of(text, 1)))
   end
-  return is_veiled(masked) and MASK or masked
+  return secrets_of((text:gsub("%z", "")), 1) and MASK or text
 end
 
 return M

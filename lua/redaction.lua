@@ -1,11 +1,27 @@
---- What leaves the proxy masked. Fails closed: what has no form known to be harmless is masked whole.
+--- What leaves the proxy masked: bodies, URLs and header values. Fails closed.
+-- The idea: three kinds of evidence say that something is secret. Its *name*: of a header, field,
+-- parameter, element or part (names). Its *value*: a token, key or card number shows by itself (values).
+-- Its *place*: Authorization, cookies, user information of URLs (below, user_information). Harmless text
+-- has to be cheap, so no form visits each byte: it jumps from sign to sign by plain find (":" members, "="
+-- parameters, "<" markup, "--" multipart), looks back for the name, and looks that up. Only where something
+-- is secret does it find out about structure: where the value ends, in which string, tag or object it
+-- stands (ends, structure, named_values). Forms change nothing: each returns a list of spans in order, and
+-- the lists are merged and masked in one pass (spans). What only shows once a text is decoded is looked for
+-- in the decoded text, four times at most, and the spans are carried back (escapes, fields). The time is
+-- linear in the text, whatever its bytes are: positions only grow, so each walk reads a text once. Where a
+-- secret's end cannot be told, the rest of its string, parameter or element goes; of the text only where
+-- not even that can be told. If masking itself fails, all of the text goes.
 
 local config = require("config")
+local ends = require("ends")
 local fields = require("fields")
+local names = require("names")
 local report = require("report")
-local secrets = require("secrets")
 
-local MASK = secrets.MASK
+local clear = require("table.clear")
+
+local MASK = ends.MASK
+local MAX_CLEAN, MAX_VALUE = 256, 160
 
 local function set(words)
   local members = {}
@@ -22,6 +38,10 @@ local ATTRIBUTES = set("expires max-age domain path secure httponly samesite par
 local SECRET_HEADERS = set(config.redaction.headers)
 local IS_ON = config.redaction.mode == "mask"
 
+local function mask_all()
+  return MASK
+end
+
 local function mask_credentials(value)
   local scheme = value:match("^%s*(%S+)%s") or ""
   return SCHEMES[scheme:lower()] and scheme .. " " .. MASK or MASK
@@ -36,14 +56,15 @@ local function mask_cookie(value)
 end
 
 local function mask_set_cookie(value)
-  local cookie, attributes = value:match("^([^;]*)(.*)$")
-  return mask_pair(cookie)
-    .. attributes:gsub("[^;]+", function(attribute)
-      local name = attribute:match("^%s*([%w-]*)"):lower()
-      -- Unless it may be a part of a quoted value, or another cookie is joined to it.
-      local is_known = ATTRIBUTES[name] and not value:find('"', 1, true) and not attribute:find(",.*=")
-      return not is_known and mask_pair(attribute)
-    end)
+  local cookie = value:match("^[^;]*")
+  local is_quoted = value:find('"', 1, true) -- then what looks like an attribute may be a part of the value
+  local attributes = value:sub(#cookie + 1):gsub("[^;]+", function(attribute)
+    local name = attribute:match("^%s*([%w-]*)"):lower()
+    local comma = attribute:find(",", 1, true)
+    local is_joined = comma and attribute:find("=", comma, true) -- with another cookie
+    return (is_quoted or is_joined or not ATTRIBUTES[name]) and mask_pair(attribute) or nil
+  end)
+  return mask_pair(cookie) .. attributes
 end
 
 --- user:password@host
@@ -73,28 +94,45 @@ end
 
 local M = {}
 
---- Masks secret fields of a body or URL, whatever its form.
+--- Masks the secrets of a body or URL, whatever its form.
 M.text = guarded(fields.mask)
 
 --- Masks user information in a host.
 M.host = guarded(mask_host)
 
-local OTHERS = { host = M.host, ["x-forwarded-host"] = M.host }
-for name in
-  ("referer origin location content-location link refresh x-envoy-original-path x-original-url"):gmatch("%S+")
-do
-  OTHERS[name] = M.text
+local mask_value = guarded(fields.mask_header)
+
+-- Values of headers that have nothing to mask: most come again with the next request.
+local clean, clean_count = {}, 0
+
+local function mask_header(value)
+  if clean[value] then
+    return value
+  end
+  local masked = mask_value(value)
+  if masked == value and #value <= MAX_VALUE then
+    if clean_count >= MAX_CLEAN then
+      clear(clean)
+      clean_count = 0
+    end
+    clean[value], clean_count = true, clean_count + 1
+  end
+  return masked
 end
 
 --- The function that masks a header's values, or nil where they pass as they are.
 -- @param name in lower case
 function M.header(name)
-  if IS_ON and (SECRET_HEADERS[name] or secrets.kind(name) == true) then
-    return guarded(BY_FORM[name] or function()
-      return MASK
-    end)
+  if not IS_ON then
+    return nil
   end
-  return OTHERS[name]
+  local facts = names.facts(name)
+  if SECRET_HEADERS[name] or (facts and facts.is_secret) then
+    return guarded(BY_FORM[name] or mask_all)
+  elseif name == "host" or name == "x-forwarded-host" then
+    return M.host
+  end
+  return mask_header
 end
 
 return M

@@ -4,6 +4,7 @@
 local config = require("config")
 local body = require("body")
 local bounds = require("bounds")
+local content = require("content")
 local headers = require("headers")
 local ids = require("ids")
 local otlp = require("otlp")
@@ -109,7 +110,7 @@ end
 --- Puts what a span says of a body.
 -- @param declared bytes of a body that was not read to its end, as far as they count
 local function put_body(handle, key, part, declared)
-  local text, omitted, bytes = body.render(part)
+  local text, omitted, bytes = content.render(part)
   if bytes then
     otlp.put_bytes(out, key, bytes, handle)
   else

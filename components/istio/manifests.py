@@ -209,7 +209,7 @@ def traffic_extension(
 ) -> Manifest:
     """The same in Istio's own extension API (1.30, release channel "extended"), which holds one script."""
     spec: dict[str, Any] = {
-        "lua": {"inlineCode": script.text},
+        "lua": {"inlineCode": script.inline_code},
         "match": [{"mode": _MODES[direction]}],
         "phase": "AUTHN",  # the first of the chain
         "priority": _priority(attachment),

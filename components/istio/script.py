@@ -9,6 +9,8 @@ line each: a reviewer sees a changed setting as one changed line, and a changed 
 
 import hashlib
 import re
+import string
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import takewhile
@@ -16,12 +18,13 @@ from pathlib import Path
 
 from ..settings.models import Capture, Direction
 from ..version import VERSION
+from .compact import compact
 from .endpoint import Collector
 from .literals import literal
 
-MAX_SCRIPT_BYTES = 54 * 1024
+MAX_SCRIPT_BYTES = 88 * 1024
 """What the script may grow to, with the default settings. A filter chain has four copies of it, and each of
-its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. Istio's TrafficExtension refuses 64 KiB."""
+its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. A TrafficExtension has it compacted."""
 
 MAX_INLINE_CODE_BYTES = 65536
 """What TrafficExtension takes (istio/api, extensions/v1alpha1/traffic_extension.proto)."""
@@ -37,14 +40,24 @@ MODULES = (
     "bounds",
     "ids",
     "sampling",
-    "secrets",
-    "tokens",
+    "spans",
+    "structure",
+    "escapes",
+    "names",
+    "values",
+    "ends",
+    "search",
+    "members",
+    "markup",
+    "multipart",
+    "parameters",
     "fields",
     "redaction",
     "headers",
     "inflight",
     "body",
     "peer",
+    "content",
     "span",
     "exporter",
 )
@@ -62,11 +75,21 @@ class Script:
 
     Attributes:
         text: the Lua chunk: UTF-8, no NUL, one newline at the end, no line over 150 characters.
+        settings: the chunk's settings, a Lua expression.
         code_sha256: hex digest of the chunk without its settings; equal for all workloads of one release.
     """
 
     text: str
     code_sha256: str
+    settings: str = ""
+
+    @property
+    def inline_code(self) -> str:
+        """The same, with short names inside of functions and without spaces that no token needs.
+
+        A TrafficExtension holds no more.
+        """
+        return _inline_code(self.settings)
 
 
 def render(capture: Capture, *, sensor_id: str, collector: Collector, direction: Direction) -> Script:
@@ -111,33 +134,64 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         },
         "redaction": {
             "mode": capture.redaction.mode.value,
-            "headers": capture.redaction.headers,
-            "fields": capture.redaction.fields,
+            "values": [kind.value for kind in capture.redaction.values],
+            "headers": _added(capture.redaction.headers, capture.redaction.extra_headers),
+            "fields": _cased(_added(capture.redaction.fields, capture.redaction.extra_fields)),
+            "keep_fields": capture.redaction.keep_fields,
         },
         "skip_paths": capture.skip_paths,
         "content_types": capture.content_types,
-        "headers": capture.headers,
+        "headers": _added(capture.headers, capture.extra_headers),
     }
     return _assemble(literal(settings))
+
+
+def _added(items: list[str], extra: list[str]) -> list[str]:
+    """The items, then those of the extra ones that are none of them."""
+    return list(dict.fromkeys([*items, *extra]))
+
+
+def _cased(phrases: list[str]) -> list[str]:
+    """Phrases with letters beyond ASCII in capitals, too: Lua knows the case of ASCII's letters only."""
+    ascii_lower = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
+    return list(
+        dict.fromkeys(
+            cased.translate(ascii_lower)
+            for phrase in phrases
+            for cased in (phrase, phrase.title(), phrase.upper())
+        )
+    )
 
 
 @lru_cache(maxsize=256)
 def _assemble(config: str) -> Script:
     """One text in memory for all workloads that share their settings."""
-    loader, code = _loader(), _code()
+    return Script(
+        text=_chunk(config, _code(_statements)),
+        code_sha256=hashlib.sha256((_loader() + _code(_statements)).encode()).hexdigest(),
+        settings=config,
+    )
+
+
+@lru_cache(maxsize=256)
+def _inline_code(config: str) -> str:
+    return _chunk(config, _code(_compacted))
+
+
+def _chunk(config: str, code: str) -> str:
     script = f"{_SETTINGS_HEADING}local config = {config}\n\n{code}"
-    text = f"-- astra-istio-capture {VERSION}\n{loader}--[==[\n{script}]==]\n"
-    return Script(text=text, code_sha256=hashlib.sha256((loader + code).encode()).hexdigest())
+    return f"-- astra-istio-capture {VERSION}\n{_loader()}--[==[\n{script}]==]\n"
 
 
 @cache
-def _code() -> str:
-    return "\n".join(_module(name) for name in MODULES) + "\n" + _heading("main") + _statements("main")
+def _code(source_of: Callable[[str], str]) -> str:
+    """Each module as a local of the chunk, and `main`."""
+    modules = (f"{_heading(name)}local {name} = (function()\n{source_of(name)}end)()\n\n" for name in MODULES)
+    return "".join(modules) + _heading("main") + source_of("main")
 
 
-def _module(name: str) -> str:
-    """A module as a local of the chunk."""
-    return f"{_heading(name)}local {name} = (function()\n{_statements(name)}end)()\n"
+def _compacted(module: str) -> str:
+    return compact(_statements(module))
 
 
 @cache

@@ -34,7 +34,7 @@ def problems(path: Path, workload: Workload, parts: Parts, collector: Collector 
         collector=collector,
         direction=workload.directions[0],
     )
-    size = len(rendered.text.encode())
+    size = len(rendered.inline_code.encode())
     if size > script.MAX_INLINE_CODE_BYTES:
         yield Problem(
             (*path, "mechanism"),

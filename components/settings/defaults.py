@@ -53,9 +53,26 @@ SECRET_FIELDS = [
     "csrf", "xsrf", "totp", "assertion", "saml response", "encryption key", "signing key",
     "connection string", "cookie", "sid", "card no", "cc number", "cvn", "pin code", "mfa code",
     "code verifier", "auth key", "account key", "subscription key", "saml request",
+    # More of the same.
+    "auth", "ticket", "credit card", "card num", "pan", "social security number", "recovery code",
+    "backup code", "verification code", "two factor code", "mnemonic", "privkey", "priv key", "pw", "psw",
+    "consumer key", "app key", "hmac",
+    # Other languages.
+    "passwort", "kennwort", "contraseña", "senha", "mot de passe", "wachtwoord", "hasło", "пароль",
+    "密码", "密碼", "パスワード", "비밀번호",
     # Words that are often written together.
     "sessionid", "sessid", "phpsessid", "accesstoken", "refreshtoken", "sessiontoken", "idtoken", "apitoken",
     "authtoken", "csrftoken", "middlewaretoken", "secretkey", "passcode",
+]
+
+# Words that together are no secret, although one of them is a secret word: counts, kinds and places in lists.
+KEPT_FIELDS = [
+    "prompt tokens", "completion tokens", "total tokens", "max tokens", "input tokens", "output tokens",
+    "tokens details", "token count", "token type", "token usage", "page token", "next token",
+    "continuation token",
+    "allow credentials", "auth type", "auth method", "auth mode", "auth provider", "auth time", "ticket id",
+    "ticket number", "ticket status", "ticket type", "ticket price", "session duration", "password policy",
+    "signature algorithm", "possession", "obsession",
 ]
 
 # What `http.*.body` may hold as a string, whatever its bytes are.

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from .defaults import GUIDE_HEADERS, SECRET_FIELDS, SECRET_HEADERS, TEXT_TYPES
+from .defaults import GUIDE_HEADERS, KEPT_FIELDS, SECRET_FIELDS, SECRET_HEADERS, TEXT_TYPES
 from .value_types import (
     FILTER_NAME_PREFIX,
     CollectorUrl,
@@ -101,6 +101,15 @@ class RedactionMode(StrEnum):
 
     MASK = "mask"
     NONE = "none"
+
+
+class SecretValue(StrEnum):
+    """A kind of secret that shows by its own form, under any name."""
+
+    JWT = "jwt"
+    PEM = "pem"
+    CARD = "card"
+    KEY = "key"
 
 
 class Scheme(StrEnum):
@@ -254,7 +263,28 @@ class Redaction(_Model):
         max_length=256,
         description="Secret words. A value is masked where the name of its field, parameter or header "
         "contains one of them. 'api key' stands for these two words in a row, as in apiKey or "
-        "x-api-key.",
+        "x-api-key. A list here replaces the default list.",
+    )
+    extra_headers: HeaderNames = Field(
+        default=[],
+        description="Names of more headers whose values are masked, besides redaction.headers. "
+        "Default: none.",
+    )
+    extra_fields: list[FieldWords] = Field(
+        default=[], max_length=256, description="More secret words, besides redaction.fields. Default: none."
+    )
+    keep_fields: list[FieldWords] = Field(
+        default=KEPT_FIELDS,
+        max_length=256,
+        description="Words that make no name secret where they stand together, although one of them is a "
+        "secret word: 'page token' keeps nextPageToken. A list here replaces the default list.",
+    )
+    values: list[Annotated[SecretValue, Field(strict=False)]] = Field(
+        default=list(SecretValue),
+        max_length=len(SecretValue),
+        description="Secrets that are masked under any name, as their value shows them. jwt: JSON Web "
+        "Tokens. pem: private keys. card: payment card numbers. key: keys with a well-known prefix, such as "
+        "AKIA or ghp_. Default: all.",
     )
 
 
@@ -351,7 +381,10 @@ class Capture(_Model):
     headers: HeaderNames = Field(
         default=GUIDE_HEADERS,
         description="Names of headers that are recorded, in lower case. Default: the list of the setup "
-        "guide.",
+        "guide. A list here replaces it.",
+    )
+    extra_headers: HeaderNames = Field(
+        default=[], description="Names of more headers that are recorded, besides headers. Default: none."
     )
     redaction: Redaction = Field(
         default=Redaction(), description="What is masked before it leaves the proxy."
@@ -447,7 +480,7 @@ class Workload(_Model):
     filter_name: ObjectNameInput | None = Field(
         default=None,
         description="Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and "
-        "the workload's name. A workload that has it cannot be renamed alone: docs/platform.md says how.",
+        "the workload's name. Who renames a workload that has it changes it too.",
     )
     capture: Capture = Field(
         default=Capture(), description="Capture settings of this workload that differ from the stack's."

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, Union
@@ -79,6 +80,9 @@ def _matches(pattern: str, limit: int | None = None) -> Callable[[str], bool]:
     return lambda text: (limit is None or len(text) <= limit) and compiled.fullmatch(text) is not None
 
 
+MAX_WORDS = 128
+"""Characters of a phrase that makes a name secret."""
+
 is_dns_name = _matches(_SUBDOMAIN, MAX_NAME)
 # JSON's numbers, RFC 8259, 6.
 _NUMBER = _matches(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", limit=32)
@@ -87,6 +91,21 @@ _NUMBER = _matches(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", limit=32)
 def _is_label_key(key: str) -> bool:
     prefix, slash, name = key.rpartition("/")
     return bool(re.fullmatch(_QUALIFIED_NAME, name) and (not slash or is_dns_name(prefix)))
+
+
+def _is_words(text: str) -> bool:
+    words = text.split(" ")
+    return (
+        len(text) <= MAX_WORDS
+        and sum(map(str.isalpha, text)) > 1
+        and all(words)
+        and all(map(_is_word, words))
+    )
+
+
+def _is_word(text: str) -> bool:
+    # Vowels of many scripts are marks of the letter before them.
+    return all(character.isalnum() or unicodedata.category(character)[0] == "M" for character in text)
 
 
 def _number(value: object) -> object:
@@ -158,7 +177,13 @@ ProxyFile = Annotated[
     str, Rule("an absolute path in the proxy's container", _matches(r"/[^\x00-\x1f\x7f]+", limit=4096))
 ]
 HeaderName = Annotated[
-    str, Rule("a header name, such as x-request-id", _matches(_TOKEN, limit=128)), BeforeValidator(_lower)
+    str,
+    Rule(
+        "a header name, such as x-request-id ('*' stands for nothing here: each header that is to leave "
+        "the proxy, or to be masked, is named)",
+        lambda name: "*" not in name and _matches(_TOKEN, limit=128)(name),
+    ),
+    BeforeValidator(_lower),
 ]
 HeaderNames = Annotated[list[HeaderName], Field(max_length=512), AfterValidator(_once_each)]
 ContentType = Annotated[
@@ -172,8 +197,9 @@ ContentType = Annotated[
 FieldWords = Annotated[
     str,
     Rule(
-        "words of a-z and 0-9 with single spaces, such as 'api key'",
-        _matches(r"[a-z0-9]+( [a-z0-9]+)*", limit=128),
+        "words of any script with single spaces, such as 'api key': two letters or more, at most 128 "
+        "characters",
+        _is_words,
     ),
     BeforeValidator(_lower),
 ]

@@ -32,7 +32,8 @@ local function encode(text)
   return json.escape((utf8.repair(text)))
 end
 local function is_secret(name)
-  return secrets.kind(name) == true
+  local facts = names.facts(name)
+  return facts and facts.is_secret
 end
 return encode, redaction.text, is_secret
 """

@@ -93,19 +93,20 @@ class Message:
         size = len(self.body)
         result: dict[str, object] = {key: ""} | ({f"{key}.size": size} if size else {})
         kept = self.body[:limit]
-        if ENCODINGS[self.encoding]:
-            text, why = None, "encoding"
-        else:
-            text, why = self._text(kept, cut=size > limit), "binary"
+        is_encoded = ENCODINGS[self.encoding]
+        text = self._text(
+            kept, cut=size > limit, is_declared=CONTENT_TYPES[self.content_type] and not is_encoded
+        )
         if text is not None:
             result[key] = text
         elif raw_bytes and size:
             result[key] = kept
         elif size:
-            return result | {f"{key}.omitted": why}
+            return result | {f"{key}.omitted": "encoding" if is_encoded else "binary"}
         return result | ({f"{key}.truncated": True} if size > limit else {})
 
-    def _text(self, kept: bytes, *, cut: bool) -> str | None:
+    @staticmethod
+    def _text(kept: bytes, *, cut: bool, is_declared: bool) -> str | None:
         """The body as text, or None if it is binary; a character that the limit cuts is left out."""
         decoder = codecs.getincrementaldecoder("utf-8")
         try:
@@ -114,8 +115,9 @@ class Message:
             is_text = False
             text = decoder("each byte").decode(kept, final=not cut)
         else:
-            is_text = "\0" not in text
-        return text if is_text or CONTENT_TYPES[self.content_type] else None
+            is_text = not re.search(r"[\0-\x08\x0b\x0e-\x1f]", text)
+        is_marked = re.match(r'[\s\ufeff]*([\[{]\s*["{\[\]}\d-]|<[A-Za-z!?])', text, re.ASCII)
+        return text if is_text or is_declared or is_marked else None
 
 
 @dataclass
@@ -556,7 +558,7 @@ async def mirroring(**capture: object) -> AsyncIterator[Leaking]:
     payloads: list[str] = []
 
     async def keep(request: web.Request) -> None:
-        payloads.append((await request.read()).decode())
+        payloads.append((await request.read()).decode("latin-1"))
 
     async with (
         upstreams.listening(Mirror()) as port,

@@ -332,6 +332,49 @@ async def test_fields_named_by_the_secret_words_are_masked_and_no_others() -> No
     }
 
 
+@pytest.mark.setting("capture.extraHeaders")
+async def test_more_headers_are_recorded_besides_the_defaults() -> None:
+    async with capturing(extraHeaders=["X-Tenant"]) as (lab, client):
+        await client.get("/api/products/1", headers={"x-tenant": "acme", "accept": "a/b", "x-other": "1"})
+        headers = json.loads(str((await only_span(lab)).attributes["http.request.headers"]))
+    assert (headers["x-tenant"], headers["accept"], headers.get("x-other")) == ("acme", "a/b", None)
+
+
+@pytest.mark.setting("capture.redaction.extraHeaders")
+async def test_more_headers_are_masked_besides_the_defaults() -> None:
+    masked = {"extraHeaders": ["x-customer"]}
+    async with capturing(headers=["x-customer", "x-api-key"], redaction=masked) as (lab, client):
+        await client.get("/api/products", headers={"x-customer": "jane", "x-api-key": "7"})
+        attributes = (await only_span(lab)).attributes
+    assert json.loads(str(attributes["http.request.headers"])) == {"x-customer": "***", "x-api-key": "***"}
+
+
+@pytest.mark.setting("capture.redaction.extraFields")
+async def test_more_words_make_a_name_secret_in_any_script_and_case() -> None:
+    async with capturing(redaction={"extraFields": ["tax id", "émail"]}) as (lab, client):
+        await client.post("/echo", json={"taxId": "2", "ÉMAIL": "j", "password": "p", "taxi": "3"})
+        body = json.loads(str((await only_span(lab)).attributes["http.request.body"]))
+    assert body == {"taxId": "***", "ÉMAIL": "***", "password": "***", "taxi": "3"}
+
+
+@pytest.mark.setting("capture.redaction.keepFields")
+async def test_words_that_are_kept_together_make_no_name_secret() -> None:
+    async with capturing(redaction={"keepFields": ["session length"]}) as (lab, client):
+        await client.post("/echo?session_length=5m", json={"sessionLength": "5m", "session": "x"})
+        attributes = (await only_span(lab)).attributes
+    assert attributes["http.target"] == "/echo?session_length=5m"
+    assert json.loads(str(attributes["http.request.body"])) == {"sessionLength": "5m", "session": "***"}
+
+
+@pytest.mark.setting("capture.redaction.values")
+async def test_the_kinds_of_values_that_are_listed_are_masked_under_any_name() -> None:
+    card, key = "4242 4242 4242 4242", "AKIAIOSFODNN7EXAMPLE"
+    async with capturing(redaction={"values": ["card"]}) as (lab, client):
+        await client.post("/echo", json={"memo": f"card {card}", "data": key})
+        body = json.loads(str((await only_span(lab)).attributes["http.request.body"]))
+    assert body == {"memo": "card ***card***", "data": key}
+
+
 @pytest.mark.setting("capture.skipPaths")
 async def test_the_paths_to_skip_are_not_captured() -> None:
     async with capturing(skipPaths=["/echo", "/api/products/*"]) as (lab, client):

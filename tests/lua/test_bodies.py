@@ -1,6 +1,7 @@
 """What a span says of bodies: the table "Bodies" of docs/capture.md, row by row."""
 
 import base64
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -130,7 +131,7 @@ def test_a_truncated_text_is_a_prefix_of_what_was_sent(start, text, limit):
     content = text.encode()
     shown = body_attributes(proxy, content, headers=[OCTETS])
     if "omitted" in shown:
-        assert "\0" in text
+        assert re.search(r"[\0-\x08\x0b\x0e-\x1f]", text)
     else:
         assert text.startswith(shown[""])
         assert len(shown[""].encode()) > min(limit, len(content)) - 4
@@ -148,3 +149,65 @@ def test_response_bodies_follow_the_response_headers(proxy):
     proxy.exchange(response=[*OK, ("content-encoding", "br")], answered=[b"\x0b\x02"])
     assert proxy.span["http.response.body.omitted"] == "encoding"
     assert "http.request.body.omitted" not in proxy.span.attributes
+
+
+TEXT = b'{"a":"b"}'
+
+
+@pytest.mark.parametrize("encoding", ["x", "gzip", "identity, x"])
+def test_a_text_under_an_encoding_that_it_does_not_have_is_a_text(proxy, encoding):
+    shown = body_attributes(proxy, b'{"password":"x"}', headers=[("content-encoding", encoding)])
+    assert shown == {"": '{"password":"***"}', "size": "16"}
+
+
+@pytest.mark.parametrize("content", [b'{"a":"\xff","password":"x"}', b" \r\n[1,\xff]", b"<a>\xff</a>"])
+@pytest.mark.parametrize("content_type", ["application/octet-stream", "image/png", ""])
+def test_what_begins_as_json_or_markup_is_shown_whatever_was_declared(proxy, content, content_type):
+    shown = body_attributes(proxy, content, headers=[("content-type", content_type)])
+    assert "omitted" not in shown
+    assert shown[""] == content.decode(errors="replace").replace('"x"', '"***"').replace(': "', ':"')
+
+
+@pytest.mark.parametrize("control", [b"\x01", b"\x08", b"\x0b", b"\x1b", b"\x1f"])
+def test_utf8_with_control_characters_is_binary_unless_its_type_is_textual(proxy, control):
+    content = b"jane" + control
+    assert body_attributes(proxy, content, headers=[OCTETS])["omitted"] == "binary"
+    assert body_attributes(proxy, content, headers=[("content-type", "text/plain")])[""] == content.decode()
+
+
+@pytest.mark.parametrize("white", [b"\t", b"\n", b"\r", b"\f"])
+def test_white_space_is_no_control_character(proxy, white):
+    assert body_attributes(proxy, b"a" + white, headers=[OCTETS])[""] == (b"a" + white).decode()
+
+
+@pytest.mark.parametrize(
+    "media_type",
+    [
+        *("application/x-protobuf", "application/vnd.google.protobuf", "application/grpc-web-text"),
+        *("application/msgpack", "application/cbor", "avro/binary"),
+    ],
+)
+def test_a_binary_format_is_shown_only_where_it_begins_as_text_would(proxy, media_type):
+    headers = [("content-type", media_type)]
+    for binary in (b"\n\x04jane\x12\x10s3cr3t", b"CgRqYW5lEhBTU1NT", b"jane"):
+        assert body_attributes(proxy, binary, headers=headers)["omitted"] == "binary"
+    assert body_attributes(proxy, b'{"token":"x"}', headers=headers)[""] == '{"token":"***"}'
+
+
+def test_the_parts_of_a_multipart_body_that_are_no_text_are_named_and_the_others_shown(proxy):
+    image = b"\x89PNG\r\n\x1a\n\x00\xff--b0"
+    content = (
+        b'--b0\r\nContent-Disposition: form-data; name="user"\r\n\r\njane\r\n'
+        b'--b0\r\nContent-Disposition: form-data; name="password"\r\n\r\nx\r\n'
+        b'--b0\r\nContent-Disposition: form-data; name="f"\r\nContent-Type: image/png\r\n\r\n'
+        + image
+        + b"\r\n--b0--\r\n"
+    )
+    shown = body_attributes(proxy, content, headers=[("content-type", "multipart/form-data; boundary=b0")])
+    assert "omitted" not in shown
+    assert shown[""] == (
+        '--b0\r\nContent-Disposition: form-data; name="user"\r\n\r\njane\r\n'
+        '--b0\r\nContent-Disposition: form-data; name="password"\r\n\r\n***\r\n'
+        '--b0\r\nContent-Disposition: form-data; name="f"\r\nContent-Type: image/png\r\n\r\n'
+        f"[binary: {len(image) + 2} bytes of image/png]\r\n--b0--\r\n"
+    )

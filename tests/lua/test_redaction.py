@@ -232,9 +232,9 @@ def test_user_information_of_urls_is_masked_in_headers_and_bodies(proxy, url, ma
         ("<key>password</key><string>S</string><a>1</a>", "<key>password</key><string>***</string><a>1</a>"),
         ("<name> pin </name><value><i4>S</i4></value>", "<name> pin </name><value>***</value>"),
         ("<name>jane</name><value>kept</value>", "<name>jane</name><value>kept</value>"),
-        ("<a>&lt;password&gt;S&lt;/password&gt;</a>", "***"),
-        ("<a>&amp;lt;pin&amp;gt;S</a>", "***"),
-        ("<a>&#x3c;pin&#x3e;S</a>", "***"),
+        ("<a>&lt;password&gt;S&lt;/password&gt;</a>", "<a>***</a>"),
+        ("<a>&amp;lt;pin&amp;gt;S</a>", "<a>***"),
+        ("<a>&#x3c;pin&#x3e;S</a>", "<a>***"),
         ("<a><pin>S</pin><b>x &lt; y &amp; z</b></a>", "<a><pin>***</pin><b>x &lt; y &amp; z</b></a>"),
     ],
 )

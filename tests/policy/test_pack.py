@@ -198,8 +198,28 @@ def test_each_setting_is_judged_by_whether_it_weakens_masking() -> None:
 
 
 def test_more_redaction_needs_no_reason(pack: Pack) -> None:
-    more = {"headers": [*SECRET_HEADERS, "x-tenant"], "fields": [*reversed(SECRET_FIELDS), "iban"]}
+    more = {
+        "headers": [*SECRET_HEADERS, "x-tenant"],
+        "fields": [*reversed(SECRET_FIELDS), "iban"],
+        "extra_headers": ["x-customer"],
+        "extra_fields": ["tax id"],
+        "keep_fields": [],
+    }
     assert pack.violations(stack(capturing(redaction=more))) == []
+
+
+@pytest.mark.parametrize(
+    ("redaction", "told"),
+    [
+        ({"values": ["jwt"]}, "redaction.values lacks"),
+        ({"keep_fields": ["password"]}, "redaction.keepFields has"),
+    ],
+)
+def test_fewer_kinds_of_values_and_more_kept_names_need_a_reason(
+    pack: Pack, redaction: dict[str, Any], told: str
+) -> None:
+    [violation] = pack.violations(stack(capturing(redaction=redaction)))
+    assert told in violation.message
 
 
 @pytest.mark.parametrize("types", [[], ["text/html", "application/json", "application/problem+json"]])

@@ -100,7 +100,7 @@ def test_a_direction_has_its_name_in_each_of_istios_apis(
     extension = traffic_extension(direction, SCRIPT, IDENTITY, LABELLED)
     assert extension["apiVersion"] == "extensions.istio.io/v1alpha1"
     assert extension["spec"] == {
-        "lua": {"inlineCode": "-- lua\n"},
+        "lua": {"inlineCode": SCRIPT.inline_code},
         "match": [{"mode": mode}],
         "phase": "AUTHN",
         "priority": 20,

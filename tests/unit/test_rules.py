@@ -1,12 +1,12 @@
 """Rules between settings: what overlaps, what shares a name, what would lose spans or loop."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from components.istio import script
-from components.istio.script import Script
 from components.rules.check import check
 from components.settings.models import (
     CollectorEgressSettings,
@@ -234,7 +234,8 @@ def test_the_url_is_checked_while_the_egress_settings_are_wrong() -> None:
 
 
 def test_a_script_too_long_for_a_traffic_extension_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "render", lambda *_, **__: Script("x" * 65537, ""))
+    too_long = SimpleNamespace(inline_code="x" * 65537)
+    monkeypatch.setattr(script, "render", lambda *_, **__: too_long)
     workload = {"namespace": "n", "mechanism": "TrafficExtension"}
     assert said_of({"w": workload}) == [
         (

@@ -12,7 +12,7 @@ from components import render
 ROOT = Path(__file__).parents[2]
 NAMESPACES = 50
 CPU_SECONDS = 20  # the bar for a run on an idle machine; CPU time, as a busy one says nothing by the clock
-MEMORY_MIB = 512
+MEMORY_MIB = 640
 
 # By the process itself: what wait4 says of memory counts the process that it was forked from.
 RENDER_AND_TELL = """
@@ -41,7 +41,7 @@ def project(folder: Path, workloads: int) -> Path:
 
 
 @pytest.mark.timeout(300)
-def test_a_thousand_workloads_render_within_20_seconds_and_512_mib(tmp_path: Path) -> None:
+def test_a_thousand_workloads_render_within_20_seconds_and_640_mib(tmp_path: Path) -> None:
     stack, out = project(tmp_path, workloads=1000), tmp_path / "out"
     command = [
         sys.executable,

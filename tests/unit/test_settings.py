@@ -46,6 +46,15 @@ def workload(**changes: Any) -> dict[str, str]:
     return config(workloads={"w": {"namespace": "n", **changes}})
 
 
+A_HEADER_NAME = (
+    "a header name, such as x-request-id ('*' stands for nothing here: each header that is to leave the "
+    "proxy, or to be masked, is named)"
+)
+WORDS = (
+    "words of any script with single spaces, such as 'api key': two letters or more, at most 128 characters"
+)
+
+
 def capture(**changes: Any) -> dict[str, str]:
     return config(capture=changes)
 
@@ -315,7 +324,15 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "header name": (
         capture(headers=["x-request-id", ":path"]),
-        ["capture.headers[1]: got ':path', expected a header name, such as x-request-id"],
+        [f"capture.headers[1]: got ':path', expected {A_HEADER_NAME}"],
+    ),
+    "header name with a star": (
+        capture(headers=["*"], extraHeaders=["x-*"], redaction={"extraHeaders": ["*-id"]}),
+        [
+            f"capture.headers[0]: got '*', expected {A_HEADER_NAME}",
+            f"capture.extraHeaders[0]: got 'x-*', expected {A_HEADER_NAME}",
+            f"capture.redaction.extraHeaders[0]: got '*-id', expected {A_HEADER_NAME}",
+        ],
     ),
     "headers: one string": (
         capture(headers="accept"),
@@ -334,13 +351,14 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
         ],
     ),
     "secret field": (
-        capture(redaction={"fields": ["api_key"]}),
+        capture(
+            redaction={"fields": ["api_key"], "extraFields": ["x"], "keepFields": ["a  b"], "values": ["pin"]}
+        ),
         [
-            (
-                "capture.redaction.fields[0]: got 'api_key', expected words of a-z and 0-9 with "
-                "single spaces, "
-                "such as 'api key'"
-            )
+            f"capture.redaction.fields[0]: got 'api_key', expected {WORDS}",
+            f"capture.redaction.extraFields[0]: got 'x', expected {WORDS}",
+            f"capture.redaction.keepFields[0]: got 'a  b', expected {WORDS}",
+            "capture.redaction.values[0]: got 'pin', expected one of jwt, pem, card, key",
         ],
     ),
     "path to skip": (

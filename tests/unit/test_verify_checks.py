@@ -258,6 +258,11 @@ def test_the_waypoint_of_a_service_is_not_known() -> None:
     assert (finding.level, finding.check) == (Level.UNKNOWN, "waypoint-unknown")
 
 
+def test_a_stack_without_captures_is_not_healthy_as_no_proxy_was_asked() -> None:
+    facts = replace(healthy(), captures=[], checked={}, proxies={})
+    assert (only(facts).level, only(facts).check) == (Level.UNKNOWN, "no-captures")
+
+
 # The proxies.
 
 
@@ -309,6 +314,12 @@ def test_a_proxy_whose_control_plane_does_not_read_the_object_is_told_with_both_
     finding = only(with_proxy(facts, filters=frozenset()))
     assert finding.check == "filter-missing"
     assert f"the object is for revision {tag}, and the pod's control plane is revision 1-30-0" in finding.next
+
+
+def test_a_capture_that_kubectl_has_switched_off_is_told_by_its_label() -> None:
+    facts = with_proxy(of_revisions("default", None), filters=frozenset())
+    live(facts, "EnvoyFilter")["metadata"]["labels"]["istio.io/rev"] = "switched-off"
+    assert "the object is for revision switched-off" in only(facts).next
 
 
 @pytest.mark.parametrize(("pod", "label"), [("1-30-0", "1-30-0"), ("", "1-30-0"), ("1-30-0", None)])

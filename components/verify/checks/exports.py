@@ -34,7 +34,7 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "no-exports",
                 str(capture),
                 "no span has left the pods that were looked at",
-                "send requests to them and run this again; samplingRatio and skipPaths may leave some out",
+                "send requests and run this again; enabled, samplingRatio or skipPaths may exclude them",
             )
 
 

@@ -14,6 +14,14 @@ _SERVED = ("Service", "ServiceEntry")
 
 def check(facts: Facts) -> Iterator[Finding]:
     """Findings about each capture's pods."""
+    if not facts.captures:
+        yield Finding(
+            Level.UNKNOWN,
+            "no-captures",
+            "stack",
+            "declares no capture, so no proxy is looked at: whether one knows the collector is not known",
+            "verify a stack that captures",
+        )
     for capture in facts.captures:
         unread = next((pods for pods in facts.pods.values() if isinstance(pods, Unread)), None)
         if None not in facts.pods:

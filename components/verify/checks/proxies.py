@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ...istio.endpoint import HTTPS_PORT, KUBERNETES_DOMAIN
-from ...istio.names import REVISION
+from ...istio.names import REVISION, Manifest
 from ...istio.read import ROUTER, SIDECAR, WAYPOINT, Capture, expects_tls, namespace_of_host, texts
 from .. import rights
 from ..facts import Facts, Pod, Proxy, Unread
@@ -120,18 +120,22 @@ def _scripts_in_cluster(facts: Facts, capture: Capture) -> frozenset[str] | None
     objects = facts.objects[capture.kind, capture.namespace]
     if isinstance(objects, Unread):
         return None if objects.missing else frozenset()
-    live = next((item for item in objects if item["metadata"]["name"] == capture.name), None)
+    live = _live(facts, capture)
     return None if live is None else frozenset(texts(live["spec"]))
+
+
+def _live(facts: Facts, capture: Capture) -> Manifest | None:
+    """A capture's object in the cluster; None if it is not there, or could not be read."""
+    objects = facts.objects[capture.kind, capture.namespace]
+    if isinstance(objects, Unread):
+        return None
+    return next((item for item in objects if item["metadata"]["name"] == capture.name), None)
 
 
 def _of_another_revision(facts: Facts, capture: Capture, pod: Pod) -> str | None:
     """What to do where the pod's control plane does not read the object; None where nothing says so."""
-    labels = next(
-        manifest["metadata"]["labels"]
-        for manifest in facts.manifests
-        if (manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-        == (capture.kind, capture.namespace, capture.name)
-    )
+    live = _live(facts, capture)
+    labels = (live or {}).get("metadata", {}).get("labels") or {}
     revision = labels.get(REVISION, pod.revision)
     if not pod.revision or revision == pod.revision:
         return None

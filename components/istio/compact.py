@@ -1,0 +1,76 @@
+"""Lua source as the capture script carries it: what a reader of a diff needs, and little more."""
+
+import re
+
+# A string, a comment, a name, a number, dots, any other sign; each with the line breaks and spaces before it.
+_TOKEN = re.compile(
+    r"""(\s*)("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|--[^\n]*|[A-Za-z_]\w*|\d\w*(?:\.\w+)?|\.+|[^\w\s])"""
+)
+_NAME = re.compile(r"[A-Za-z_]\w*")
+# What functions declare: parameters, locals, variables of loops; and what a module declares.
+_INNER = re.compile(
+    r"\bfunction[ \w.]*\(([^)]*)\)|^ +local (?!function)([\w, ]+)|\bfor ([\w, ]+?) (?:in|=)", re.MULTILINE
+)
+_OUTER = re.compile(r"^local (?:function )?([\w, ]+)", re.MULTILINE)
+# fmt: off
+_KEYWORDS = {
+    "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local",
+    "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
+}
+# fmt: on
+# Two words, or signs that would become a comment or a number.
+_KEPT_APART = re.compile(r"\w\w|--|\d\.")
+
+
+def compact(source: str) -> str:
+    """Lua without comments and the white space that no token needs, with short names inside of functions.
+
+    Lines, fields, and the names of a module's functions and constants stay: a reader finds the module's code
+    again. A name inside of a function becomes its initials or its start, the same one all over a module and
+    no other one's there: ``header_map`` is ``hm``, ``record`` is ``r``.
+
+    Args:
+        source: Lua without long strings and long comments, indented by spaces: ``lua/``'s.
+    """
+    tokens = [(match[1], match[2]) for match in _TOKEN.finditer(source) if not match[2].startswith("--")]
+    words = ["", *(word for _, word in tokens), "", ""]
+    short = _short_names(source, {*_KEYWORDS, *words})
+    text = ""
+    brackets: list[str] = []
+    for at, (space, word) in enumerate(tokens, start=1):
+        before, after = words[at - 1], words[at + 1 : at + 3]
+        is_key = brackets[-1:] == ["{"] and before in {"{", ","} and after[0] == "=" != after[1]
+        if word in "([{":
+            brackets.append(word)
+        elif word in ")]}":
+            brackets.pop()
+        if "\n" in space:
+            text += "\n"
+        is_variable = before not in {".", ":"} and not is_key
+        written = short.get(word, word) if is_variable else word
+        text += f" {written}" if _KEPT_APART.fullmatch(text[-1:] + written[0]) else written
+    return text.strip() + "\n"
+
+
+def _short_names(source: str, taken: set[str]) -> dict[str, str]:
+    """A short name for each name that only functions declare; none of those that are taken."""
+    outer = set(_declared(_OUTER, source))
+    short: dict[str, str] = {}
+    for name in _declared(_INNER, source):
+        if name not in outer and name not in short and name != "_":
+            initials = "".join(part[0] for part in name.split("_"))
+            candidates = (initials, initials[0].upper(), *(name[:size] for size in range(1, len(name))), name)
+            short[name] = next(
+                candidate for candidate in candidates if candidate not in taken or candidate == name
+            )
+            taken.add(short[name])
+    return short
+
+
+def _declared(pattern: re.Pattern[str], source: str) -> list[str]:
+    return [
+        name
+        for match in pattern.finditer(source)
+        for names in match.groups("")
+        for name in _NAME.findall(names)
+    ]

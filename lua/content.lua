@@ -1,0 +1,110 @@
+--- What a span says of a body: its text, or why there is none.
+-- What a client declares hides nothing: bytes decide. A text is valid UTF-8 without control characters, or
+-- of a textual type, or begins as JSON or markup does. Of a multipart body each part is judged on its own.
+
+local config = require("config")
+local redaction = require("redaction")
+local utf8 = require("utf8")
+
+local find, match, sub = string.find, string.match, string.sub
+
+local BYTES = config.binary_bodies == "bytes"
+local MAX_PARTS = 256
+local CONTROLS = "[%z\1-\8\11\14-\31]" -- but tab, line feed, form feed, carriage return
+
+-- Bodies of these types are no text, though some look as if they were; they are, where they begin as JSON
+-- or markup.
+local BINARY_TYPES = { "protobuf", "grpc-web", "msgpack", "cbor", "avro" }
+
+-- Textual media types, by what stands before and after their "*".
+local TEXTUAL = {}
+for media_type in config.content_types:gmatch("[^\n]+") do
+  local star = find(media_type, "*", 1, true)
+  local prefix, suffix = sub(media_type, 1, (star or 0) - 1), star and sub(media_type, star + 1) or ""
+  TEXTUAL[#TEXTUAL + 1] = { prefix = prefix, suffix = suffix, is_exact = not star }
+end
+
+local function is_textual(content_type)
+  local media_type = match(content_type, "^%s*([^;%s]*)")
+  for _, textual in ipairs(TEXTUAL) do
+    local is_like = sub(media_type, 1, #textual.prefix) == textual.prefix
+      and (textual.suffix == "" or sub(media_type, -#textual.suffix) == textual.suffix)
+    if is_like and (media_type == textual.prefix or not textual.is_exact) then
+      return true
+    end
+  end
+  return false
+end
+
+local function is_binary_type(content_type)
+  for _, word in ipairs(BINARY_TYPES) do
+    if find(content_type, word, 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
+--- A part of a body as text, in valid UTF-8, or nil where it is none.
+-- @param is_cut whether the limit cut it off
+local function text_of(bytes, content_type, is_encoded, is_cut)
+  local text, replaced = utf8.repair(bytes, is_cut)
+  local start = match(text, "^[\239\187\191%s]*()")
+  local is_marked = find(text, '^[{[]%s*["{%[%]}%d-]', start) or find(text, "^<[%a!?]", start)
+  if is_binary_type(content_type) then
+    -- A binary message may begin with what white space is in text.
+    return is_marked and start == 1 and text or nil
+  end
+  local is_text = is_marked or (replaced == 0 and not find(text, CONTROLS))
+  return (is_text or (is_textual(content_type) and not is_encoded)) and text or nil
+end
+
+--- A multipart body with a note in place of each part that is no text; nil where it is no such body.
+local function parts_of(bytes, is_cut)
+  local boundary = match(bytes, "^%s*(%-%-[^\r\n]+)")
+  if not boundary then
+    return nil
+  end
+  local pieces, at = {}, 1
+  for _ = 1, MAX_PARTS do
+    local head_end = match(sub(bytes, at, at + 4095), "\r?\n\r?\n()")
+    local content = head_end and at + head_end - 1 or #bytes + 1
+    local line_break = find(bytes, "\n" .. boundary, content - 1, true)
+    local next_part = line_break and line_break + 1 or #bytes + 1
+    local head, part = sub(bytes, at, content - 1), sub(bytes, content, next_part - 1)
+    local media_type = match(head:lower(), "content%-type:[ \t]*([^;\r\n]*)") or "no declared type"
+    local text = text_of(part, media_type, false, is_cut and next_part > #bytes)
+    pieces[#pieces + 1] = utf8.repair(head)
+    pieces[#pieces + 1] = text or ("[binary: %d bytes of %s]\r\n"):format(#part, utf8.repair(media_type))
+    at = next_part
+    if at > #bytes then
+      break
+    end
+  end
+  if at <= #bytes then
+    pieces[#pieces + 1] = ("[binary: %d bytes of more parts]"):format(#bytes - at + 1)
+  end
+  return table.concat(pieces)
+end
+
+local M = {}
+
+--- What a span says of a body.
+-- @return a text, valid UTF-8; why it was left out, or nil; bytes to send as they are, or nil
+function M.render(body)
+  local bytes = table.concat(body)
+  if body.is_stream or bytes == "" then
+    return "", body.is_stream and "stream" or nil
+  end
+  local is_cut, encoding = body.kept < body.total, body.content_encoding
+  local is_encoded = encoding ~= "" and encoding ~= "identity"
+  local text = text_of(bytes, body.content_type, is_encoded, is_cut) or parts_of(bytes, is_cut)
+  if text then
+    return redaction.text(text, is_cut)
+  elseif BYTES and redaction.text(bytes) == bytes then
+    return "", nil, bytes
+  end
+  return "", is_encoded and "encoding" or "binary"
+end
+
+return M

@@ -1,0 +1,84 @@
+--- Secrets of XML and HTML: elements, values that an element before or after them names, cut-off tags.
+-- Attributes with secret names are parameters' work, as they have a "=".
+
+local ends = require("ends")
+local spans = require("spans")
+local structure = require("structure")
+
+local byte, find, sub = string.byte, string.find, string.sub
+
+local SLASH, LESS = byte("/<", 1, 2)
+local SPACES, TAG = structure.set(" "), structure.set("")
+for code = 0, 255 do
+  TAG[code] = code >= 128 or structure.LETTERS[code] or find("_:.-", string.char(code), 1, true) ~= nil
+end
+local VOID = { input = true, meta = true, param = true } -- HTML's, which have no end tag
+
+local function nothing() end
+
+local M = { sign = "<", is_harmless = nothing, longer_name = nothing }
+
+--- The name of the element whose tag starts at `at`, and where it starts and stops; nothing for an end tag.
+function M.name_at(document, at)
+  local start = structure.skip(document.text, at + 1, SPACES)
+  local stop = structure.skip(document.text, start, TAG) - 1
+  return sub(document.text, start, stop), start, stop
+end
+
+--- Where the tag ends that is open at `at`, or nil. Positions have to be asked in their order.
+function M.tag_end(document, at)
+  return ends.next_sign(document, ">", at)
+end
+
+--- The first tag from `at` on that starts with `start`, which ends with an element's name.
+local function tag(text, start, at)
+  repeat
+    at = find(text, start, at, true)
+    local stop = at and at + #start
+    at = stop
+  until not stop or not TAG[byte(text, stop)]
+  return at and at - #start
+end
+
+--- Where the content of the element starts and stops whose tag is open at `at`, unless it has none.
+-- It stops with the text where a tag in it may be none, or has the same name.
+function M.mask(document, at)
+  local text, element, _, stop = document.text, M.name_at(document, at)
+  local greater = M.tag_end(document, stop)
+  if not greater or byte(text, greater - 1) == SLASH or VOID[element] then
+    return nil
+  end
+  local close = tag(text, "</" .. element, greater)
+  local content = close and sub(text, greater, close - 1)
+  local is_plain = content and not find(content, "<!", 1, true) and not tag(content, "<" .. element, 1)
+  return greater + 1, is_plain and close - 1 or #text, ends.MASK
+end
+
+--- Where the text starts and stops that an element starts with, as far as it may be a name.
+function M.name_value(text, at)
+  local greater = find(text, ">", at, true) or #text
+  local less = find(text, "<", greater, true) or #text + 1
+  return greater + 1, math.min(less - 1, greater + 128)
+end
+
+function M.container_end(text, at, element)
+  return find(text, "</" .. element .. ">", at, true) or #text
+end
+
+--- What a tag would have held that the end of markup cuts off, nobody knows: all after its element's name
+-- is masked.
+function M.cut_tag(text, list)
+  local document, less = structure.document(text), #text
+  while document.is_markup and byte(text, less) ~= LESS do
+    less = less - 1
+  end
+  local last = list and list[#list]
+  local is_cut = document.is_markup and not find(text, ">", less, true) and byte(text, less + 1) ~= SLASH
+  local _, start, stop = M.name_at(document, less)
+  if is_cut and structure.LETTERS[byte(text, start)] and not (last and last.to > less) then
+    return spans.add(list, stop + 1, #text, " " .. ends.MASK)
+  end
+  return list
+end
+
+return M

@@ -1,0 +1,55 @@
+--- Lists of what is to be masked in a text: {from, to, instead}, in order of `from`.
+-- No list is an empty one.
+
+local sub = string.sub
+
+local out = require("string.buffer").new()
+
+local M = {}
+
+--- Adds what is masked to the end of a list. What starts after it does, and is in it already, becomes a
+-- part of it.
+-- @param to less than `from` where nothing stands there yet: `password=`
+-- @return the list
+function M.add(list, from, to, instead)
+  list = list or {}
+  local count = #list
+  while count > 0 and list[count].from >= from do
+    to = math.max(to, list[count].to)
+    list[count] = nil
+    count = count - 1
+  end
+  list[count + 1] = { from = from, to = to, instead = instead }
+  return list
+end
+
+--- Two lists as one, in one walk over both; where two spans start together, the longer one stands first.
+function M.merged(one, other)
+  if not (one and other) then
+    return one or other
+  end
+  local all, at_one, at_other = {}, 1, 1
+  while one[at_one] or other[at_other] do
+    local first, second = one[at_one], other[at_other]
+    local is_first = not second
+      or (first and (first.from < second.from or (first.from == second.from and first.to >= second.to)))
+    all[#all + 1] = is_first and first or second
+    at_one, at_other = at_one + (is_first and 1 or 0), at_other + (is_first and 0 or 1)
+  end
+  return all
+end
+
+--- A text with its spans masked. What of a span lies in one before it is gone with that.
+function M.apply(text, list)
+  local copied = 1
+  out:reset()
+  for _, span in ipairs(list or {}) do
+    if span.from >= copied then
+      out:put(sub(text, copied, span.from - 1), span.instead)
+    end
+    copied = math.max(copied, span.to + 1)
+  end
+  return copied == 1 and not list and text or out:put(sub(text, copied)):get()
+end
+
+return M

@@ -1,0 +1,113 @@
+--- Where a text has strings and objects, and where what starts in it ends.
+-- Asked only where a name was secret.
+-- Quotes may be escaped, as they are in JSON that is a string of other JSON: \"name\". Loops over bytes,
+-- which LuaJIT compiles. Takes any bytes.
+
+local byte, find = string.byte, string.find
+
+local QUOTE, APOSTROPHE, BACKSLASH, LESS, BYTE_ORDER_MARK = byte("\"'\\<\239", 1, 5)
+
+local M = {}
+
+--- The bytes of a text as a set: an array of all bytes, which is looked up faster than a hash.
+function M.set(characters)
+  local members = {}
+  for code = 0, 255 do
+    members[code] = find(characters, string.char(code), 1, true) ~= nil
+  end
+  return members
+end
+
+M.LETTERS = M.set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+local WHITE, ESCAPED_WHITE, JSON_STARTS = M.set(" \t\r\n"), M.set("nrt"), M.set('{["')
+-- What JSON has outside of its strings, as far as it matters to where they are.
+local BETWEEN = M.set(" \t\r\n[]{},:+-.0123456789Eaeflnrstu")
+local DEPTH = { [byte("{")] = 1, [byte("[")] = 1, [byte("}")] = -1, [byte("]")] = -1 }
+
+--- The first byte from `at` on that is none of a set.
+function M.skip(text, at, members)
+  while members[byte(text, at)] do
+    at = at + 1
+  end
+  return at
+end
+
+--- How many backslashes stand before `at`.
+local function escapes_before(text, at)
+  local from = at
+  while byte(text, from - 1) == BACKSLASH do
+    from = from - 1
+  end
+  return at - from
+end
+
+--- Where the string that the quote at `at` opens closes, at most at `limit`: at a quote that is escaped no
+-- more than that one. Or nil.
+function M.closing_quote(text, at, limit)
+  local sign, level = byte(text, at), escapes_before(text, at) + 1
+  for stop = at + 1, limit do
+    if byte(text, stop) == sign and math.floor(escapes_before(text, stop) / level) % 2 == 0 then
+      return stop
+    end
+  end
+end
+
+--- Where what the bracket at `at` opens closes, at most at `limit`, or nil.
+function M.closing_bracket(text, at, limit)
+  local depth = 0
+  while at <= limit do
+    local code = byte(text, at)
+    depth = depth + (DEPTH[code] or 0)
+    if DEPTH[code] and depth <= 0 then
+      return at
+    elseif code == QUOTE or code == APOSTROPHE then
+      at = M.closing_quote(text, at, limit) or limit
+    end
+    at = at + 1
+  end
+end
+
+--- The first byte from `at` on that is neither white space nor its escape, `\n`.
+function M.after_blank(text, at)
+  while true do
+    local stop = at
+    while byte(text, stop) == BACKSLASH do
+      stop = stop + 1
+    end
+    local blank = stop == at and WHITE or ESCAPED_WHITE
+    if not blank[byte(text, stop)] then
+      return at
+    end
+    at = stop + 1
+  end
+end
+
+--- A text with what is known of its form: that it is JSON or markup only as far as its first sign says so.
+function M.document(text)
+  local sign = byte(text, M.skip(text, byte(text, 1) == BYTE_ORDER_MARK and 4 or 1, WHITE))
+  return {
+    text = text,
+    is_json = JSON_STARTS[sign] or false,
+    is_markup = sign == LESS,
+    opened = 0,
+    closed = 0,
+    checked = 0,
+  }
+end
+
+--- Where the JSON string that `at` is in ends, or nil. Positions have to be asked in their order.
+-- Strings of what turns out to be no JSON say nothing.
+function M.string_end(document, at)
+  local text, index = document.text, math.max(document.closed, document.checked) + 1
+  while document.is_json and index < at do
+    document.checked = index
+    if byte(text, index) == QUOTE then
+      document.opened, document.closed = index, M.closing_quote(text, index, #text) or #text + 1
+      index = document.closed
+    end
+    document.is_json, index = index == document.closed or BETWEEN[byte(text, index)], index + 1
+  end
+  return document.is_json and document.opened < at and at <= document.closed and document.closed - 1 or nil
+end
+
+return M

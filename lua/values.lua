@@ -1,0 +1,278 @@
+--- Secrets that show by themselves, under any name: tokens, private keys, payment cards, well-known keys.
+-- None of them is looked for byte by byte. A token's second part starts with ".eyJ" (`{"` in base64), a
+-- private key with "-----BEGIN": plain finds. A card number is met by looking at every seventh byte. Keys
+-- with a prefix are looked for where a form has found a value to start. The mask says what it hides.
+
+local config = require("config")
+local spans = require("spans")
+local structure = require("structure")
+
+local set, skip = structure.set, structure.skip
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
+
+local QUOTE, BACKSLASH, COLON, COMMA, MINUS, SPACE, ONE = byte('"\\:,- 1', 1, 7)
+local KEY = "***key***"
+
+-- Prefixes, each with the least length of the rest: AWS, Google, GitHub, GitLab, Slack, Stripe, OpenAI,
+-- Anthropic, npm, PyPI, SendGrid, Shopify, DigitalOcean, Vault, Hugging Face, Docker, Grafana.
+local PREFIXES = "AKIA:16 ASIA:16 AIza:35 ya29.:20 GOCSPX-:24 ghp_:36 gho_:36 ghu_:36 ghs_:36 ghr_:36 "
+  .. "github_pat_:60 "
+  .. "glpat-:20 gldt-:20 glrt-:20 xoxa-:10 xoxb-:10 xoxe-:10 xoxp-:10 xoxr-:10 xoxs-:10 xapp-:10 sk_live_:16 "
+  .. "rk_live_:16 whsec_:24 sk-proj-:40 sk-svcacct-:40 sk-ant-:40 sk-:40 npm_:36 pypi-:50 SG.:60 shpat_:32 "
+  .. "dop_v1_:64 hvs.:24 hf_:30 dckr_pat_:24 glsa_:32"
+
+local IS_ON = { jwt = false, pem = false, card = false, key = false }
+for kind in config.redaction.values:gmatch("%l+") do
+  IS_ON[kind] = true
+end
+
+-- First bytes, by which most values are done with; prefixes by their first two.
+local is_first, by_start = set(""), {}
+for key in (IS_ON.key and PREFIXES or ""):gmatch("[^ ]+") do
+  local colon = find(key, ":", 1, true)
+  local prefix, least = sub(key, 1, colon - 1), sub(key, colon + 1)
+  local start = sub(prefix, 1, 2)
+  is_first[byte(prefix)], by_start[start] = true, by_start[start] or {}
+  table.insert(by_start[start], { prefix = prefix, least = tonumber(least) })
+end
+
+local DIGIT, DOUBLED = set(""), {} -- by byte; Luhn's doubled digit by digit
+for digit = 0, 9 do
+  DIGIT[48 + digit], DOUBLED[digit] = digit, digit < 5 and 2 * digit or 2 * digit - 9
+end
+local SEPARATOR, NUMBER = set(" -+"), set("0123456789 -+")
+local IN_FRONT = set("\\\"'") -- of a value: its quote, escaped or not
+
+local M = { KEY = KEY }
+
+--- Where a well-known key stops that starts at `at`, or nil.
+local function key_end(text, at)
+  for _, key in ipairs(by_start[sub(text, at, at + 1)] or {}) do
+    if sub(text, at, at + #key.prefix - 1) == key.prefix then
+      local stop = match(text, "^[%w_.-]*()", at + #key.prefix)
+      if stop - at - #key.prefix >= key.least then
+        return stop - 1
+      end
+    end
+  end
+end
+
+--- The same for the value whose sign is at `at`, with a space or quote before it; where it starts, too.
+function M.key_after(text, at)
+  local start = at + 1
+  local code = byte(text, start)
+  if code == SPACE then
+    start = start + 1
+    code = byte(text, start)
+  end
+  if IN_FRONT[code] then
+    start = skip(text, start, IN_FRONT)
+    code = byte(text, start)
+  end
+  if is_first[code] then
+    return key_end(text, start), start
+  end
+end
+
+--- Keys after each of a sign that values follow.
+local function keys_after(text, sign)
+  local list
+  local at = find(text, sign, 1, true)
+  while at do
+    local stop, start = M.key_after(text, at)
+    list = stop and spans.add(list, start, stop, KEY) or list
+    -- The items of an array of strings follow its comma.
+    local is_string = sign == "[" and IN_FRONT[byte(text, at + 1)]
+    local close = is_string and find(text, '"', skip(text, at + 1, IN_FRONT), true)
+    local comma = close and byte(text, close + 1) == COMMA and skip(text, close + 2, SEPARATOR) - 1
+    at = comma or find(text, sign, (stop or at) + 1, true)
+  end
+  return list
+end
+
+--- Keys where a header's tokens start.
+function M.tokens(text)
+  local list
+  for _, sign in ipairs({ " ", ",", ";", "(" }) do
+    list = spans.merged(list, keys_after(text, sign))
+  end
+  return list
+end
+
+local function json_web_tokens(text)
+  local list
+  local at = find(text, ".eyJ", 1, true)
+  while at do
+    local start, stop = at, match(text, "^%.[%w_-]+%.?[%w_-]*%.?[%w_-]*%.?[%w_-]*()", at)
+    while match(text, "^[%w_-]", start - 1) and start > 1 do
+      start = start - 1
+    end
+    local header = find(sub(text, start, at), "eyJ", 1, true)
+    list = header and spans.add(list, start + header - 1, stop - 1, "***jwt***") or list
+    at = find(text, ".eyJ", stop - 1, true)
+  end
+  return list
+end
+
+--- Private keys, up to their end where there is no more than a key up to there, else up to their string's
+-- end.
+local function private_keys(text)
+  local list
+  local ending, run, at = 0, 0, find(text, "-----BEGIN", 1, true) -- `run`: where bytes of keys stop
+  while at do
+    local stop = at + 9
+    if find(sub(text, at, at + 64), "PRIVATE", 1, true) then
+      run = run > at and run or match(text, "^[%w+/=,:\"'\\%s-]*()", at)
+      ending = ending > at and ending or find(text, "-----END", at, true) or #text
+      local _, dashes = find(text, "-----", ending < run and ending + 8 or run, true)
+      stop = ending < run and (dashes or #text) or #match(text, '^[^"]*', at) + at - 1
+      list = spans.add(list, at, stop, KEY)
+    end
+    at = find(text, "-----BEGIN", stop + 1, true)
+  end
+  return list
+end
+
+--- Where the longest card number stops that starts with the digit at `from`, or nil.
+-- 13 to 19 digits, in groups of 3 to 7 with one kind of separator, or in none; Luhn's sum holds.
+local function card_end(text, from)
+  local found, separator
+  local length, group, at = 0, 0, from
+  local sum, doubled = 0, 0 -- Luhn's: with the last digit as it is, and doubled
+  while length <= 19 do
+    local code = byte(text, at)
+    local digit = DIGIT[code]
+    if digit then
+      sum, doubled = doubled + digit, sum + DOUBLED[digit]
+      length, group = length + 1, group + 1
+    else
+      if
+        length >= 13
+        and sum % 10 == 0
+        and not (separator and group > 7)
+        and not find(text, "^%.?%w", at)
+      then
+        found = at - 1
+      end
+      separator = separator or code
+      if separator ~= code or not SEPARATOR[code] or group < 3 or group > 7 then
+        return found
+      end
+      group = 0
+    end
+    at = at + 1
+  end
+  return found
+end
+
+--- Whether a card number may start at `at`: not with 0 or 1, as times and ids do, nor in a word, a fraction
+-- or after a telephone number's "+".
+local function may_start(text, at)
+  local code = byte(text, at)
+  if not DIGIT[code] or code <= ONE then
+    return false
+  end
+  local before = sub(text, math.max(at - 2, 1), at - 1)
+  return find(before, "^\\%l$")
+    or not (find(before, "%w$") or find(before, "^%d%.$") or find(before, "^[^%w]?%+$"))
+end
+
+--- The quotes of the name before the number at `from`, if it is a member's value; where that starts, with
+-- its sign.
+local function quote_before(text, from)
+  local start = byte(text, from - 1) == MINUS and from - 1 or from
+  local at = start - 1
+  while byte(text, at) == SPACE do
+    at = at - 1
+  end
+  local stop = at - 1
+  at = stop
+  while byte(text, stop + 1) == COLON and byte(text, stop) == QUOTE and byte(text, at - 1) == BACKSLASH do
+    at = at - 1
+  end
+  if byte(text, stop + 1) == COLON and byte(text, stop) == QUOTE then
+    return sub(text, at, stop), start
+  end
+  return "", from
+end
+
+--- Card numbers among the digits and separators around `at`, of which none is before `floor`.
+-- @return the list, where they end
+local function cards_around(document, list, at, floor)
+  local text, from, stop = document.text, at, skip(document.text, at, NUMBER)
+  while from > floor and NUMBER[byte(text, from - 1)] do
+    from = from - 1
+  end
+  while stop - from >= 13 do
+    local card = may_start(text, from) and card_end(text, from)
+    if card then
+      -- A number that is a value of JSON needs quotes, those of the name before it; its sign goes with it.
+      local quote, start = quote_before(text, from)
+      if quote == "" and document.is_json and not structure.string_end(document, from) then
+        quote, start = '"', byte(text, from - 1) == MINUS and from - 1 or from
+      end
+      list = spans.add(list, start, card, quote .. "***card***" .. quote)
+    end
+    from = (card or from) + 1
+  end
+  return list, stop
+end
+
+--- A number of 13 digits and more meets every seventh byte, or the separator there is followed by a digit;
+-- and six more of it stand on one side of that.
+local function cards(document)
+  local text, list, floor = document.text, nil, 1
+  local at, size = 7, #document.text
+  while at <= size do
+    local code = byte(text, at)
+    if
+      NUMBER[code]
+      and (DIGIT[code] or DIGIT[byte(text, at + 1)])
+      and (
+        NUMBER[byte(text, at + 6)] and NUMBER[byte(text, at + 3)]
+        or NUMBER[byte(text, at - 6)] and NUMBER[byte(text, at - 3)]
+      )
+    then
+      list, floor = cards_around(document, list, at, floor)
+      at = math.max(at, floor - 1)
+    end
+    at = at + 7
+  end
+  return list
+end
+
+--- User information of URLs, which is a name and a password: https://user:password@host
+-- @param slashes before an authority
+local function user_information(text, slashes)
+  local list
+  local at = find(text, slashes, 1, true)
+  while at do
+    local from = at + #slashes
+    local authority = match(text, '^[^/?#<>"%s]*', from)
+    local last = match(authority, "^.*()@")
+    list = last and spans.add(list, from, from + last - 2, "***") or list
+    at = find(text, slashes, from + math.max(#authority - 1, 0), true)
+  end
+  return list
+end
+
+--- What of a document is a secret by its own form or place.
+function M.find(document)
+  local text = document.text
+  local list = IS_ON.jwt and json_web_tokens(text) or nil
+  list = spans.merged(list, IS_ON.pem and private_keys(text) or nil)
+  list = spans.merged(list, IS_ON.card and cards(document) or nil)
+  if find(text, "@", 1, true) then
+    list = spans.merged(spans.merged(list, user_information(text, "//")), user_information(text, "/\\/"))
+  end
+  -- Where a value starts that no form looks at: the text, the segments of paths, the items of arrays,
+  -- elements.
+  local stop, start = M.key_after(text, 0)
+  list = spans.merged(list, stop and spans.add(nil, start, stop, KEY) or nil)
+  for _, sign in ipairs({ "/", "[", ">", "\n" }) do
+    list = spans.merged(list, keys_after(text, sign))
+  end
+  return list
+end
+
+return M

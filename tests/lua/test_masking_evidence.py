@@ -1,0 +1,257 @@
+"""What is masked by its name and by its value, and what is kept: what leaked or was spoiled, and kin."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.istio import script
+from components.settings.models import Capture, Direction
+from tests.lua.fake_envoy import COLLECTOR, GET, OK, SENSOR_ID, Proxy
+
+SECRET = "s3cr3t-Value"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx\nq83T5w==\n-----END RSA PRIVATE KEY-----"
+STRIPE = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"
+
+
+def shown(proxy, body, content_type="text/plain"):
+    """A body as the span shows it."""
+    proxy.exchange(sent=[body.encode()], request=[*GET, ("content-type", content_type)])
+    return proxy.spans[-1]["http.request.body"]
+
+
+def target(proxy, path):
+    """A path as the span shows it."""
+    proxy.exchange([*GET[:1], (":path", path), *GET[2:]])
+    return proxy.spans[-1]["http.target"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("appsecret", "usertoken", "corpsecret", "userpwd", "dbpasswd", "myapikey", "usertokens"),
+        *("auth", "ticket", "creditCard", "card_num", "pan", "social-security-number", "recoveryCode"),
+        *("backup_code", "verificationCode", "twoFactorCode", "mnemonic", "privkey", "privKey", "pw", "psw"),
+        *("consumer_key", "appKey", "hmac"),
+        *("密码", "用户密码", "пароль", "Пароль", "ПАРОЛЬ", "senha", "Passwort", "contraseña", "CONTRASEÑA"),
+        *("mot de passe", "motDePasse", "パスワード"),
+    ],
+)
+def test_a_name_is_secret_in_any_form(proxy, name):
+    for text in (json.dumps({name: SECRET, "a": 1}), json.dumps({name: SECRET, "a": 1}, ensure_ascii=False)):
+        assert SECRET not in shown(proxy, text)
+        assert '"a": 1' in shown(proxy, text)
+    assert shown(proxy, f"{name.replace(' ', '+')}={SECRET}&a=1").endswith("=***&a=1")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("compass", "bypass", "timespan", "colspan", "japan", "spin", "possession", "obsession", "author"),
+        *("authority", "passenger", "tokenizer", "monkey", "cardinal", "ticketing", "keyboard"),
+    ],
+)
+def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
+    text = json.dumps({name: SECRET})
+    assert shown(proxy, text) == text
+
+
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        ('{"card":{"number":"S","name":"jane"}}', '{"card":{"number":"***","name":"jane"}}'),
+        (
+            '{"cards":[{"brand":"x","number":"S"}],"number":7}',
+            '{"cards":[{"brand":"x","number":"***"}],"number":7}',
+        ),
+        ('{"api":{"key":"S"}}', '{"api":{"key":"***"}}'),
+        (
+            "<card><number>S</number></card><number>7</number>",
+            "<card><number>***</number></card><number>7</number>",
+        ),
+        ('{"name":"password","values":["S"]}', '{"name":"password","values":"***"}'),
+        ('{"value":"S","name":"password"}', '{"value":"***","name":"password"}'),
+        (
+            '{"ParameterKey":"DBPassword","ParameterValue":"S"}',
+            '{"ParameterKey":"DBPassword","ParameterValue":"***"}',
+        ),
+        ("ParameterKey=DBPassword&ParameterValue=S", "ParameterKey=DBPassword&ParameterValue=***"),
+        ("value=S&name=password", "value=***&name=password"),
+        ("<value>S</value><name>password</name>", "<value>***</value><name>password</name>"),
+        ("Card Number: S", "Card Number:***"),
+        ("< password>S</password><b>1</b>", "< password>***</password><b>1</b>"),
+        (
+            '<Attribute Name="urn:x:password"><AttributeValue>S</AttributeValue></Attribute>',
+            "<Attribute ***>***</Attribute>",
+        ),
+    ],
+)
+def test_names_that_are_told_around_a_value_are_read(proxy, body, masked):
+    assert shown(proxy, body.replace("S", SECRET, 1) if "***" in masked else body) == masked
+
+
+@pytest.mark.parametrize("path", ["/a?appsecret=S", "/a?auth=S", "/a?ticket=S"])
+def test_parameters_with_such_names_are_masked(proxy, path):
+    assert target(proxy, path.replace("S", SECRET)) == path.replace("S", "***")
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        (JWT, "***jwt***"),
+        (PEM, "***key***"),
+        ("4242424242424242", "***card***"),
+        ("4242 4242 4242 4242", "***card***"),
+        ("3782-822463-10005", "***card***"),
+        ("30569309025904", "***card***"),
+        (STRIPE, "***key***"),
+        ("AKIAIOSFODNN7EXAMPLE", "***key***"),
+        ("ghp_" + "a1B2" * 9, "***key***"),
+        ("xoxb-123456789012-abcdef", "***key***"),
+    ],
+)
+def test_a_value_that_shows_what_it_is_is_masked_under_any_name(proxy, value, masked):
+    assert json.loads(shown(proxy, json.dumps({"data": value, "a": [value, 1]}))) == {
+        "data": masked,
+        "a": [masked, 1],
+    }
+    assert shown(proxy, f"<a>{value}</a>") == f"<a>{masked}</a>"
+    assert shown(proxy, f"memo={value}&a=1") == f"memo={masked}&a=1"
+    proxy.exchange([*GET, ("user-agent", value.replace("\n", " "))])
+    assert proxy.spans[-1].headers("request")["user-agent"] == masked
+
+
+@pytest.mark.parametrize("value", [JWT, "4242424242424242", STRIPE])
+def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
+    assert target(proxy, f"/reset/{value}/x").startswith("/reset/***")
+    assert target(proxy, f"/reset/{value}/x").endswith("***/x")
+
+
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        ('{"memo":"card 4242 4242 4242 4242 thanks"}', '{"memo":"card ***card*** thanks"}'),
+        ('{"memo":"4242 4242 4242 4242 12/28"}', '{"memo":"***card*** 12/28"}'),
+        ('{"n":4242424242424242,"m":-4242424242424242}', '{"n":"***card***","m":"***card***"}'),
+        ("[4242424242424242]", '["***card***"]'),
+        (f'{{"text":"see {JWT} there"}}', '{"text":"see ***jwt*** there"}'),
+    ],
+)
+def test_a_value_is_found_within_a_text(proxy, body, masked):
+    assert shown(proxy, body) == masked
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"usage":{"prompt_tokens":5,"max_completion_tokens":7}}',
+        '{"nextPageToken":"abc"}',
+        '{"token_type":"bearer"}',
+        "https://token.example.com:8443/x",
+        "a<b and c",
+        '{"at":1700000000000,"us":1700000000000000,"ns":1700000000000000000}',
+        '{"lat":52.52000659999991,"id":"550e8400-e29b-41d4-a716-446655440000"}',
+        '{"n":"10 20 30 40 50 60 70 80","d":"2026-11-27 2026-11-28"}',
+        '{"n":"4242424242424241","phone":"+4915112345678"}',
+        '{"path":"/a/npm_registry","x":"ghp_short","y":"sk-SK"}',
+        "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
+    ],
+)
+def test_what_is_no_secret_is_kept(proxy, body):
+    assert shown(proxy, body) == body
+
+
+def test_a_graphql_query_keeps_what_follows_a_masked_argument(proxy):
+    query = 'mutation { login(user: "jane", password: "S") { id } } query b { orders { id } }'
+    body = json.dumps({"query": query.replace('"S"', json.dumps(SECRET)), "variables": {}})
+    assert json.loads(shown(proxy, body))["query"] == query.replace(' "S"', '"***"')
+
+
+def test_a_parameter_in_a_user_agent_is_masked(proxy):
+    proxy.exchange([*GET, ("user-agent", f"tool/1.0 token={SECRET}")])
+    assert proxy.span.headers("request")["user-agent"] == "tool/1.0 token=***"
+
+
+@pytest.mark.parametrize(
+    ("path", "masked"),
+    [
+        ("/a?q=&amp;amp;amp;amp;amp;lt;&b=1", "/a?q=***&b=1"),
+        ("/a?q=%252525252541&b=1", "/a?q=***&b=1"),
+    ],
+)
+def test_what_is_escaped_too_often_to_be_judged_is_masked_and_the_rest_is_kept(proxy, path, masked):
+    assert target(proxy, path) == masked
+
+
+def test_settings_add_to_the_lists_and_keep_names(start):
+    proxy = start(redaction={"extra_fields": ["iban"], "keep_fields": ["session length"], "values": ["card"]})
+    body = {
+        "iban": "x",
+        "password": "x",
+        "sessionLength": "5",
+        "session": "x",
+        "a": JWT,
+        "b": "4242424242424242",
+    }
+    assert json.loads(shown(proxy, json.dumps(body))) == {
+        "iban": "***",
+        "password": "***",
+        "sessionLength": "5",
+        "session": "***",
+        "a": JWT,
+        "b": "***card***",
+    }
+
+
+def test_headers_that_are_added_are_recorded_and_masked(start):
+    proxy = start(extra_headers=["x-tenant", "x-order"], redaction={"extra_headers": ["x-tenant"]})
+    proxy.exchange([*GET, ("x-tenant", "acme"), ("x-order", "7")], OK)
+    headers = proxy.span.headers("request")
+    assert (headers["x-tenant"], headers["x-order"]) == ("***", "7")
+
+
+def test_the_compacted_script_masks_as_the_script_does(proxy):
+    rendered = script.render(Capture(), sensor_id=SENSOR_ID, collector=COLLECTOR, direction=Direction.INBOUND)
+    compacted = Proxy(rendered.inline_code)
+    for body in (
+        '{"a":1}',
+        f'{{"password":"{SECRET}"}}',
+        f"<a>{JWT}</a>",
+        "a=1&token=x",
+        "%7B%22pin%22%3A1%7D",
+    ):
+        assert shown(compacted, body) == shown(proxy, body)
+
+
+@given(
+    number=st.text("0123456789", min_size=12, max_size=18).filter(lambda text: text[0] not in "01"),
+    group=st.sampled_from([0, 4]),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_number_for_which_luhns_sum_holds_is_masked_and_no_other(proxy, number, group):
+    def written(digits):
+        return " ".join(digits[at : at + 4] for at in range(0, len(digits), 4)) if group else digits
+
+    total = sum(sum(divmod(int(digit) * (2 - at % 2), 10)) for at, digit in enumerate(reversed(number)))
+    check = -total % 10
+    assert shown(proxy, f"pay {written(number + str(check))}!") == "pay ***card***!"
+    if not group:
+        other = number + str((check + 1) % 10)
+        assert shown(proxy, f"pay {other}!") == f"pay {other}!"
+
+
+def examples():
+    """The rows of docs/capture.md that show what leaves."""
+    text = (Path(__file__).parents[2] / "docs" / "capture.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \| .+ \|$", text[text.index("## Redaction") :], re.MULTILINE)
+    assert len(rows) > 9
+    return rows
+
+
+@pytest.mark.parametrize(("body", "masked"), examples())
+def test_the_examples_of_the_docs_are_what_leaves(proxy, body, masked):
+    assert shown(proxy, body) == masked
