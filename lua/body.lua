@@ -14,6 +14,7 @@ function M.new(headers)
   return {
     content_type = (headers["content-type"] or ""):lower(),
     content_encoding = (headers["content-encoding"] or ""):lower(),
+    declared = tonumber((headers["content-length"] or ""):match("^%d+$")) or 0,
     kept = 0,
     total = 0,
   }

@@ -53,9 +53,10 @@ end
 
 --- A text with its escapes replaced, once.
 -- @return nil where it has none, else the text, and a map: `plain` and `raw`, where what follows each
---   escape starts in the plain text and in this one; `is_narrow`: all escapes are a URL's
+--   escape starts in the plain text and in this one; `is_narrow`: all escapes are a URL's; `is_telling`: not
+--   all stand for a sign that further escapes begin with, so there is something new to see
 function M.decoded(text)
-  local plain, raw, is_narrow, copied, size = { 1 }, { 1 }, true, 1, 0
+  local plain, raw, is_narrow, is_telling, copied, size = { 1 }, { 1 }, true, false, 1, 0
   local next_at = {}
   for index, sign in ipairs(SIGNS) do
     next_at[index] = find(text, sign, 1, true) or math.huge
@@ -66,6 +67,7 @@ function M.decoded(text)
     local decoded, stop = escape_at(text, at)
     if decoded then
       is_narrow = is_narrow and byte(text, at) == PERCENT
+      is_telling = is_telling or (decoded ~= "%" and decoded ~= "&")
       out:put(sub(text, copied, at - 1), decoded)
       size = size + at - copied + #decoded
       copied = stop
@@ -79,7 +81,8 @@ function M.decoded(text)
     at = math.min(next_at[1], next_at[2], next_at[3])
   end
   if copied > 1 then
-    return out:put(sub(text, copied)):get(), { plain = plain, raw = raw, is_narrow = is_narrow }
+    local map = { plain = plain, raw = raw, is_narrow = is_narrow, is_telling = is_telling }
+    return out:put(sub(text, copied)):get(), map
   end
 end
 

@@ -52,12 +52,18 @@ local function as_raw(text, map, list)
   return raw
 end
 
---- The secrets of a text, decoded as often as it takes.
-local function secrets_of(text, round)
+--- The secrets of a text as it stands.
+local function plain_secrets(text)
   local list = values.find(structure.document(text))
   list = spans.merged(list, search(text, members))
   list = spans.merged(list, search(text, parameters))
-  list = spans.merged(list, search(text, markup))
+  return spans.merged(list, search(text, markup))
+end
+
+--- The secrets of a text, decoded as often as it takes.
+-- @param is_new whether it differs from what was searched already by more than signs of escapes
+local function secrets_of(text, round, is_new)
+  local list = is_new and plain_secrets(text) or nil
   local decoded, map = escapes.decoded(text)
   if not decoded then
     return list
@@ -67,7 +73,7 @@ local function secrets_of(text, round)
     decoded = decoded:gsub("%+", " ") -- as forms write spaces
   end
   if round < ROUNDS then
-    hidden = secrets_of(decoded, round + 1)
+    hidden = secrets_of(decoded, round + 1, map.is_telling)
   else
     for index = 2, #map.plain do
       hidden = spans.add(hidden, map.plain[index] - 1, map.plain[index] - 1, MASK)
@@ -79,15 +85,15 @@ end
 
 --- Masks the secrets of a header's value, and keys with a well-known prefix where its tokens start.
 function M.mask_header(text)
-  return spans.apply(text, spans.merged(values.tokens(text), secrets_of(text, 1)))
+  return spans.apply(text, spans.merged(values.tokens(text), secrets_of(text, 1, true)))
 end
 
 --- Masks the secrets of a text. One with NULs, as of UTF-16, is masked whole if it has any.
 function M.mask(text)
   if not find(text, "\0", 1, true) then
-    return spans.apply(text, markup.cut_tag(text, secrets_of(text, 1)))
+    return spans.apply(text, markup.cut_tag(text, secrets_of(text, 1, true)))
   end
-  return secrets_of((text:gsub("%z", "")), 1) and MASK or text
+  return secrets_of((text:gsub("%z", "")), 1, true) and MASK or text
 end
 
 return M

@@ -16,7 +16,7 @@ local MAX_CACHED, MAX_VALUE = 256, 160
 
 -- By name: how many bytes of its value are taken; nil for headers that nobody looks at.
 local LIMITS = { [":path"] = config.max_path_bytes, [":authority"] = 512, [":method"] = 64, [":scheme"] = 64 }
-local USED = ":status content-type content-encoding x-forwarded-proto "
+local USED = ":status content-type content-length content-encoding x-forwarded-proto "
   .. "traceparent b3 x-b3-traceid x-b3-spanid x-request-id "
   .. "x-envoy-peer-metadata-id x-forwarded-for x-envoy-external-address x-real-ip"
 for name in USED:gmatch("%S+") do

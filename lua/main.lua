@@ -131,7 +131,7 @@ local function capture_response(handle)
     -- The request never came to this filter: something before it answered.
     record = begin(handle, stream, metadata, handle.requestHeaders) -- Envoy >= 1.40
     if record then
-      record.request_body.is_complete = true
+      record.request_body.is_complete = record.request_body.declared == 0
     end
   end
   if not record then
@@ -141,6 +141,10 @@ local function capture_response(handle)
   local response_body = record.response_body
   if is_stream(record, response_body.content_type) then
     response_body.is_stream = true
+    local request_body = record.request_body
+    request_body.is_stream = request_body.total == 0
+      and request_body.declared == 0
+      and not request_body.is_complete
   else
     body.read(handle, response_body, record)
   end

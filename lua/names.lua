@@ -16,7 +16,8 @@ local clear = require("table.clear")
 
 local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
 
-local MAX_NAME, MAX_KNOWN = 256, 512
+local MAX_NAME = 256
+local MAX_KNOWN, MAX_KNOWN_NAME = 4096, 64 -- names that are remembered: as many as a large body has, of a usual length
 local MAX_WORDS = 3 -- of a phrase
 -- Bytes of a phrase that is found anywhere, and of one that is found at the end of a word.
 local LONG, END = 8, 5
@@ -207,6 +208,8 @@ function M.facts(name)
     return facts
   elseif #name > MAX_NAME then
     return facts_of(sub(name, 1, MAX_NAME / 2) .. " " .. sub(name, -MAX_NAME / 2)) or false
+  elseif #name > MAX_KNOWN_NAME then
+    return facts_of(name) or false
   elseif known_count >= MAX_KNOWN then
     clear(known)
     known_count = 0

@@ -18,8 +18,10 @@ local repair = utf8.repair
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
 local MAX_PEER = 256 -- bytes, of a pod's name or an address
+local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 local MAX_HOP = 256 -- bytes, of a path
 local NO_BODY = body.new({})
+NO_BODY.is_complete = true
 
 local UNSET, ERROR = nil, 2 -- Status.StatusCode
 
@@ -27,7 +29,7 @@ local out = require("string.buffer").new()
 
 local M = {}
 
---- The scheme: what the first proxy got, which a list of values begins with; or what is set; or the request's.
+--- The scheme: what the first proxy got, which a list begins with; or what is set; or the request's.
 -- A request that Envoy refuses by itself has none but its connection's.
 local function scheme(values, stream)
   local forwarded = (values["x-forwarded-proto"] or ""):match("^[%s,]*(%a*)"):lower()
@@ -106,7 +108,8 @@ local function put_mark(key, is_cut)
 end
 
 --- Puts what a span says of a body.
-local function put_body(handle, key, part)
+-- @param declared bytes of a body that was not read to its end, as far as they count
+local function put_body(handle, key, part, declared)
   local text, omitted, bytes = content.render(part)
   if bytes then
     otlp.put_bytes(out, key, bytes, handle)
@@ -116,8 +119,13 @@ local function put_body(handle, key, part)
   if GUIDE then
     return
   end
-  if part.total > 0 then
-    otlp.put_integer(out, key .. ".size", part.total)
+  local size = part.total
+  if not part.is_complete then
+    size = math.max(size, math.min(declared, MAX_SIZE))
+    omitted = omitted or part.total == 0 and not part.is_stream and "unread" or nil
+  end
+  if size > 0 then
+    otlp.put_integer(out, key .. ".size", size)
   end
   if omitted then
     otlp.put_text(out, key .. ".omitted", omitted)
@@ -145,8 +153,11 @@ end
 function M.render(handle, record, now)
   out:reset():put(record.head)
   otlp.put_text(out, "http.target", repair(record.target))
-  put_body(handle, "http.request.body", record.request_body)
-  put_body(handle, "http.response.body", record.response_body)
+  local request_body = record.request_body
+  -- Of a broken upload what passed is the size; a denied one did not get the time to arrive.
+  local declared = record.is_aborted and request_body.total > 0 and 0 or request_body.declared
+  put_body(handle, "http.request.body", request_body, declared)
+  put_body(handle, "http.response.body", record.response_body, 0)
   otlp.put_content(out, "http.request.headers", record.request_headers)
   otlp.put_content(out, "http.response.headers", record.response_headers)
   put_mark("http.target", record.is_target_cut)

@@ -41,6 +41,7 @@ for digit = 0, 9 do
   DIGIT[48 + digit], DOUBLED[digit] = digit, digit < 5 and 2 * digit or 2 * digit - 9
 end
 local SEPARATOR, NUMBER = set(" -+"), set("0123456789 -+")
+local BASE64URL = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 local IN_FRONT = set("\\\"'") -- of a value: its quote, escaped or not
 
 local M = { KEY = KEY }
@@ -105,7 +106,7 @@ local function json_web_tokens(text)
   local at = find(text, ".eyJ", 1, true)
   while at do
     local start, stop = at, match(text, "^%.[%w_-]+%.?[%w_-]*%.?[%w_-]*%.?[%w_-]*()", at)
-    while match(text, "^[%w_-]", start - 1) and start > 1 do
+    while BASE64URL[byte(text, start - 1)] do
       start = start - 1
     end
     local header = find(sub(text, start, at), "eyJ", 1, true)

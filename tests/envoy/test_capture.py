@@ -208,6 +208,10 @@ async def test_a_request_denied_by_a_filter_after_ours_is_captured_whole() -> No
     assert (response.status_code, span.attributes["http.status_code"]) == (403, 403)
     assert (span.attributes["http.method"], span.attributes["http.target"]) == ("POST", "/api/login")
     assert span.attributes["http.response.body"] == response.text
+    # It was denied before its body came.
+    assert span.attributes["http.request.body"] == ""
+    assert span.attributes["http.request.body.omitted"] == "unread"
+    assert span.attributes["http.request.body.size"] == len(response.request.content)
 
 
 async def test_a_request_denied_by_a_filter_before_ours_is_captured_by_its_response() -> None:

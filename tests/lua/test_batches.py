@@ -108,6 +108,20 @@ def test_an_aborted_exchange_is_exported_as_such_at_the_next_event(proxy):
     assert (span["http.status_code"], span["http.response.headers"]) == ("0", "{}")
 
 
+@pytest.mark.parametrize(("arrived", "size"), [(b"half", "4"), (b"", "27")])
+def test_of_an_aborted_upload_the_size_is_what_passed_or_what_was_declared(proxy, arrived, size):
+    upload = proxy.stream().request([*GET, ("content-length", "27")], ended=False)
+    if arrived:
+        upload.request_data(arrived)
+    upload.destroy()
+    proxy.advance(2)
+    proxy.collect_garbage()
+    proxy.exchange()
+    aborted = proxy.spans[-1] if "error.type" in proxy.spans[-1].attributes else proxy.spans[0]
+    assert aborted["error.type"] == "aborted"
+    assert aborted["http.request.body.size"] == size
+
+
 def test_an_exchange_aborted_in_its_response_keeps_what_it_had(proxy):
     aborted = proxy.stream().request()
     aborted.response([(":status", "200"), ("server", "slow")], b"half", ended=False)

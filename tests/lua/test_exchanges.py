@@ -261,6 +261,43 @@ def test_a_response_before_the_requests_end_exports_what_was_sent_so_far(proxy):
 
 
 @pytest.mark.parametrize(
+    ("declared", "arrived", "size", "mark"),
+    [
+        ("27", b"", "27", "omitted"),
+        (None, b"", None, "omitted"),
+        ("27", b"first half", "27", "truncated"),
+        (None, b"first half", "10", "truncated"),
+        ("1" * 300, b"first half", "9007199254740992", "truncated"),
+        ("-1", b"first half", "10", "truncated"),
+        ("27,27", b"", None, "omitted"),
+    ],
+)
+def test_of_a_denied_request_what_arrived_is_shown_and_what_was_declared_is_told(
+    proxy, declared, arrived, size, mark
+):
+    length = [("content-length", declared)] if declared else []
+    stream = proxy.stream().request([*POST, *length], *([arrived] if arrived else []), ended=False)
+    stream.response([(":status", "403")], b"RBAC: access denied")
+    attributes = proxy.span.attributes
+    told = {key: attributes[key] for key in attributes if key.startswith("http.request.body")}
+    expected = {"http.request.body": arrived.decode(), "http.request.body.size": size}
+    expected[f"http.request.body.{mark}"] = {"omitted": "unread", "truncated": True}[mark]
+    assert told == {key: value for key, value in expected.items() if value is not None}
+
+
+def test_a_body_that_was_read_has_the_size_that_passed_whatever_was_declared(proxy):
+    proxy.exchange([*POST, ("content-length", "27")], [*OK, ("content-length", "9")], sent=[b"sent"])
+    assert proxy.span["http.request.body.size"] == "4"
+    assert "http.response.body.size" not in proxy.span.attributes  # as of a HEAD
+
+
+def test_an_upgrade_has_no_body_that_was_not_read(proxy):
+    stream = proxy.stream().request([*GET, ("upgrade", "websocket")], ended=False)
+    stream.response([(":status", "101"), ("upgrade", "websocket")], ended=False)
+    assert proxy.span["http.request.body.omitted"] == "stream"
+
+
+@pytest.mark.parametrize(
     "response",
     [
         [(":status", "101"), ("upgrade", "websocket")],
