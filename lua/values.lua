@@ -151,8 +151,9 @@ local function card_end(text, from)
       if
         length >= 13
         and sum % 10 == 0
+        and group > 0
         and not (separator and group > 7)
-        and not find(text, "^%.?%w", at)
+        and not find(text, "^%.%d", at)
       then
         found = at - 1
       end
