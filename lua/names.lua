@@ -17,7 +17,8 @@ local clear = require("table.clear")
 local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
 
 local MAX_NAME = 256
-local MAX_KNOWN, MAX_KNOWN_NAME = 4096, 64 -- names that are remembered: as many as a large body has, of a usual length
+-- Names that are remembered: as many as a large body has, of a usual length.
+local MAX_KNOWN, MAX_KNOWN_NAME = 4096, 64
 local MAX_WORDS = 3 -- of a phrase
 -- Bytes of a phrase that is found anywhere, and of one that is found at the end of a word.
 local LONG, END = 8, 5
