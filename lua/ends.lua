@@ -141,7 +141,7 @@ function M.name_value(text, at)
   local stop = start
   local value_ends = quote == "" and BARE_ENDS or VALUE_ENDS
   while
-    stop - start < MAX_NAME and (not value_ends[byte(text, stop) or NEWLINE] or find(text, "^\\u%x", stop))
+    stop - start < MAX_NAME and (not value_ends[byte(text, stop) or NEWLINE] or find(text, "^\\+u%x", stop))
   do
     stop = stop + 1
   end

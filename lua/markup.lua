@@ -5,7 +5,7 @@ local ends = require("ends")
 local spans = require("spans")
 local structure = require("structure")
 
-local byte, find, sub = string.byte, string.find, string.sub
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local SLASH, LESS = byte("/<", 1, 2)
 local SPACES, TAG = structure.set(" "), structure.set("")
@@ -21,8 +21,12 @@ local M = { sign = "<", is_harmless = nothing, longer_name = nothing }
 --- The name of the element whose tag starts at `at`, and where it starts and stops; nothing for an end tag.
 function M.name_at(document, at)
   local start = structure.skip(document.text, at + 1, SPACES)
-  local stop = structure.skip(document.text, start, TAG) - 1
-  return sub(document.text, start, stop), start, stop
+  local escaped, stop = start, start
+  while escaped do
+    stop = structure.skip(document.text, escaped, TAG)
+    escaped = match(document.text, "^\\+u%x%x%x%x()", stop) -- a letter, in JSON
+  end
+  return sub(document.text, start, stop - 1), start, stop - 1
 end
 
 --- Where the tag ends that is open at `at`, or nil. Positions have to be asked in their order.

@@ -10,7 +10,7 @@ local structure = require("structure")
 local set, skip = structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local QUOTE, BACKSLASH, COLON, COMMA, MINUS, SPACE, ONE = byte('"\\:,- 1', 1, 7)
+local QUOTE, BACKSLASH, COLON, COMMA, MINUS, SPACE, ONE, BYTE_ORDER_MARK = byte('"\\:,- 1\239', 1, 8)
 local KEY = "***key***"
 
 -- Prefixes, each with the least length of the rest: AWS, Google, GitHub, GitLab, Slack, Stripe, OpenAI,
@@ -80,11 +80,12 @@ local function keys_after(text, sign)
   local list
   local at = find(text, sign, 1, true)
   while at do
-    local stop, start = M.key_after(text, at)
+    local stop, start = M.key_after(text, at + #sign - 1)
     list = stop and spans.add(list, start, stop, KEY) or list
     -- The items of an array of strings follow its comma.
     local is_string = sign == "[" and IN_FRONT[byte(text, at + 1)]
-    local close = is_string and find(text, '"', skip(text, at + 1, IN_FRONT), true)
+    local item = skip(text, at + 1, IN_FRONT)
+    local close = is_string and find(text, sub(text, item - 1, item - 1), item, true)
     local comma = close and byte(text, close + 1) == COMMA and skip(text, close + 2, SEPARATOR) - 1
     at = comma or find(text, sign, (stop or at) + 1, true)
   end
@@ -268,9 +269,9 @@ function M.find(document)
   end
   -- Where a value starts that no form looks at: the text, the segments of paths, the items of arrays,
   -- elements.
-  local stop, start = M.key_after(text, 0)
+  local stop, start = M.key_after(text, byte(text) == BYTE_ORDER_MARK and 3 or 0)
   list = spans.merged(list, stop and spans.add(nil, start, stop, KEY) or nil)
-  for _, sign in ipairs({ "/", "[", ">", "\n" }) do
+  for _, sign in ipairs({ "/", "[", ">", "\n", "\\n" }) do
     list = spans.merged(list, keys_after(text, sign))
   end
   return list
