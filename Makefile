@@ -52,9 +52,9 @@ test: $(VENV)/.test ## Unit, Lua and Envoy tests
 	@$(PYTEST)
 
 test-all: $(VENV)/.test ## The same, with the Envoy tests once per supported minor of Envoy
-	@$(PYTEST) tests/unit tests/lua tests/policy tests/package tests/engine
+	@$(PYTEST) tests/unit tests/lua tests/policy tests/package tests/engine tests/envoy/test_lab_*.py tests/envoy/test_fuzz.py
 	@versions=$$($(BIN)/python -m lab.versions) && for version in $$versions; do \
-	  ENVOY_VERSION=$$version $(PYTEST) tests/envoy || exit 1; done
+	  ENVOY_VERSION=$$version $(PYTEST) tests/envoy --ignore-glob='*/test_lab_*' --ignore-glob='*/test_fuzz.py' || exit 1; done
 
 test-mesh: $(VENV)/.test ## Scenarios in a real mesh; the first time it builds the control plane, with Go
 	@$(BIN)/python -m lab.cluster

@@ -58,6 +58,10 @@ class Envoy:
         response = await self._admin.get("/stats", params={"format": "json", "filter": pattern})
         return {stat["name"]: stat["value"] for stat in response.json()["stats"] if "name" in stat}
 
+    async def memory(self) -> dict[str, int]:
+        """What its allocator holds, in bytes: ``/memory``; ``pageheap_free`` is held and not in use."""
+        return {name: int(size) for name, size in (await self._admin.get("/memory")).json().items()}
+
     def log(self) -> str:
         """What it has logged so far, one ``[level][logger] message`` per line."""
         return self._log.read_text("utf-8", "replace")

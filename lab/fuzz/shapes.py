@@ -25,9 +25,10 @@ class Text(NamedTuple):
 
     def of(self, size: int) -> str:
         """The text of so many characters; the last unit may be cut."""
-        room = size - len(self.start) - len(self.middle) - len(self.end)
+        start, middle, end = (part.replace(NUMBER, "1") for part in (self.start, self.middle, self.end))
+        room = size - len(start) - len(middle) - len(end)
         first = repeated(self.half, room // 2) if self.half else ""
-        return self.start + first + self.middle + repeated(self.unit, room - len(first)) + self.end
+        return start + first + middle + repeated(self.unit, room - len(first)) + end
 
 
 def repeated(unit: str, size: int) -> str:
