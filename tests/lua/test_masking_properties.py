@@ -393,13 +393,13 @@ def squeezed(text: str) -> str:
 @EXAMPLES
 @given(
     named(),
-    st.sampled_from(list(HOLDERS)),
+    st.sampled_from(sorted(HOLDERS.keys() - {"html"})),
     # Not in an attribute: where one names a secret, even one that is escaped, its tag goes.
     st.sampled_from(["", *sorted(AROUND.keys() - {"attribute"})]),
     st.sampled_from(DECLARED),
 )
 def test_what_stands_before_a_secret_is_kept(secret: Secret, holder: str, around: str, declared: str) -> None:
-    text, other = HOLDERS[holder](secret.names[0], secret.text), HOLDERS[holder]("~", "~")
+    text, other = HOLDERS[holder](secret.names[0], secret.text), HOLDERS[holder]("Z", "~")
     if around:  # what is escaped may go with the secret, in one run
         text, other = AROUND[around](text), AROUND[around]("~")
     before = squeezed(commonprefix([text, other])).rstrip("\"'=:<\\&;")  # noqa: RUF071 - of characters
