@@ -56,13 +56,16 @@ end
 --   escape starts in the plain text and in this one; `is_narrow`: all escapes are a URL's; `is_telling`: not
 --   all stand for a sign that further escapes begin with, so there is something new to see
 function M.decoded(text)
-  local plain, raw, is_narrow, is_telling, copied, size = { 1 }, { 1 }, true, false, 1, 0
   local next_at = {}
   for index, sign in ipairs(SIGNS) do
     next_at[index] = find(text, sign, 1, true) or math.huge
   end
-  out:reset()
   local at = math.min(next_at[1], next_at[2], next_at[3])
+  if at == math.huge then
+    return nil
+  end
+  local plain, raw, is_narrow, is_telling, copied, size = { 1 }, { 1 }, true, false, 1, 0
+  out:reset()
   while at < math.huge do
     local decoded, stop = escape_at(text, at)
     if decoded then

@@ -85,8 +85,9 @@ local function record(name, value, before)
     members[count] = name
   end
   local mask = MASKS[name]
-  if mask then
-    masked[name] = (before and masked[name] .. "," or "") .. mask(value)
+  local is_shown_as_it_is = cache[name] and cache[name][value] -- as it was when it was remembered
+  if mask and not (is_shown_as_it_is and not before) then
+    masked[name] = (before and (masked[name] or before) .. "," or "") .. mask(value)
   end
 end
 

@@ -73,11 +73,14 @@ end
 -- is masked.
 function M.cut_tag(text, list)
   local document, less = structure.document(text), #text
-  while document.is_markup and byte(text, less) ~= LESS do
+  if not document.is_markup then
+    return list
+  end
+  while byte(text, less) ~= LESS do
     less = less - 1
   end
   local last = list and list[#list]
-  local is_cut = document.is_markup and not find(text, ">", less, true) and byte(text, less + 1) ~= SLASH
+  local is_cut = not find(text, ">", less, true) and byte(text, less + 1) ~= SLASH
   local _, start, stop = M.name_at(document, less)
   if is_cut and structure.LETTERS[byte(text, start)] and not (last and last.to > less) then
     return spans.add(list, stop + 1, #text, " " .. ends.MASK)

@@ -83,8 +83,11 @@ end
 
 --- The masks of values that something secret names.
 function M.find(form, text, state)
+  if not (state.holding[1] and state.telling[1]) then
+    return nil
+  end
   local is_secret = {}
-  for _, at in ipairs(state.holding[1] and state.telling or {}) do
+  for _, at in ipairs(state.telling) do
     is_secret[at] = names.is_secret_between(text, form.name_value(text, at)) or nil
   end
   if not next(is_secret) then

@@ -41,15 +41,18 @@ end
 
 --- A text with its spans masked. What of a span lies in one before it is gone with that.
 function M.apply(text, list)
+  if not list then
+    return text
+  end
   local copied = 1
   out:reset()
-  for _, span in ipairs(list or {}) do
+  for _, span in ipairs(list) do
     if span.from >= copied then
       out:put(sub(text, copied, span.from - 1), span.instead)
     end
     copied = math.max(copied, span.to + 1)
   end
-  return copied == 1 and not list and text or out:put(sub(text, copied)):get()
+  return out:put(sub(text, copied)):get()
 end
 
 return M
