@@ -10,7 +10,7 @@ local structure = require("structure")
 local set, skip = structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local QUOTE, BACKSLASH, COLON, COMMA, MINUS, SPACE, ONE, BYTE_ORDER_MARK = byte('"\\:,- 1\239', 1, 8)
+local QUOTE, BACKSLASH, COLON, COMMA, PLUS, MINUS, SPACE, ONE, BYTE_ORDER_MARK = byte('"\\:,+- 1\239', 1, 9)
 local KEY = "***key***"
 
 -- Prefixes, each with the least length of the rest: AWS, Google, GitHub, GitLab, Slack, Stripe, OpenAI,
@@ -62,7 +62,7 @@ end
 function M.key_after(text, at)
   local start = at + 1
   local code = byte(text, start)
-  if code == SPACE then
+  if code == SPACE or code == PLUS then -- as forms write it
     start = start + 1
     code = byte(text, start)
   end
