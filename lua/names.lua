@@ -11,9 +11,11 @@
 
 local config = require("config")
 local escapes = require("escapes")
+local structure = require("structure")
 
 local clear = require("table.clear")
 
+local words_of = structure.words
 local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
 
 local MAX_NAME = 256
@@ -23,14 +25,6 @@ local MAX_WORDS = 3 -- of a phrase
 -- Bytes of a phrase that is found anywhere, and of one that is found at the end of a word.
 local LONG, END = 8, 5
 local LETTER_S, UPPER, LOWER = byte("s"), 1, 2
-
-local function words_of(list)
-  local members = {}
-  for word in list:gmatch("%l+") do
-    members[word] = true
-  end
-  return members
-end
 
 -- {"name": "password", "value": ...}: what tells a name, and what holds its value.
 local TELLS_NAME, HOLDS_VALUE =

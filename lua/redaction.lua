@@ -17,22 +17,16 @@ local ends = require("ends")
 local fields = require("fields")
 local names = require("names")
 local report = require("report")
+local structure = require("structure")
 
+local words = structure.words
 local MASK = ends.MASK
-
-local function set(words)
-  local members = {}
-  for word in words:gmatch("%S+") do
-    members[word] = true
-  end
-  return members
-end
 
 -- IANA's registered schemes (RFC 9110) and common others; any other first word may be the secret itself.
 local SCHEMES =
-  set("basic bearer digest dpop gnap hawk hoba mutual negotiate ntlm oauth token apikey aws4-hmac-sha256")
-local ATTRIBUTES = set("expires max-age domain path secure httponly samesite partitioned priority")
-local SECRET_HEADERS = set(config.redaction.headers)
+  words("basic bearer digest dpop gnap hawk hoba mutual negotiate ntlm oauth token apikey aws4-hmac-sha256")
+local ATTRIBUTES = words("expires max-age domain path secure httponly samesite partitioned priority")
+local SECRET_HEADERS = words(config.redaction.headers)
 local IS_ON = config.redaction.mode == "mask"
 
 local function mask_all()

@@ -18,6 +18,15 @@ function M.set(characters)
   return members
 end
 
+--- The words of a list, which white space parts, as a set.
+function M.words(list)
+  local members = {}
+  for word in list:gmatch("%S+") do
+    members[word] = true
+  end
+  return members
+end
+
 M.LETTERS = M.set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 local WHITE, ESCAPED_WHITE, JSON_STARTS = M.set(" \t\r\n"), M.set("nrt"), M.set('{["')
 -- What JSON has outside of its strings, as far as it matters to where they are.

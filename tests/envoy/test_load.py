@@ -4,10 +4,6 @@ The bars are the design's. Resident memory is the peak between two moments, as t
 """
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 
 import anyio
 import pytest
@@ -15,6 +11,7 @@ from aiohttp import web
 
 from lab import mesh, raw, stack
 from lab.bootstrap import Listener
+from lab.fuzz.process import growth, resident
 from lab.mesh import Lab
 from tests.envoy import upstreams
 from tests.envoy.upstreams import endpoint_at
@@ -24,31 +21,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 MIB = 1024 * 1024
 BAR = 40 * MIB
 IDLE_CHAINS_MAX = 100 * MIB  # what holds today; the bar of 60 MB asks for a script of 48 KiB
-KEEP_PEAK = b"5"  # written to clear_refs: forget the peak (proc(5))
 CONNECTIONS = 16
-
-
-def resident(pid: int, line: str = "VmRSS") -> int:
-    """A process's resident memory in bytes: ``VmRSS`` now, ``VmHWM`` at its peak."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    [kilobytes] = [found.split()[1] for found in status.splitlines() if found.startswith(line + ":")]
-    return int(kilobytes) * 1024
-
-
-@dataclass
-class Growth:
-    """How much more resident memory a process had at the peak than at the start, in bytes."""
-
-    peak: int = 0
-
-
-@contextmanager
-def growth(pid: int) -> Iterator[Growth]:
-    measured = Growth()
-    before = resident(pid)
-    Path(f"/proc/{pid}/clear_refs").write_bytes(KEEP_PEAK)
-    yield measured
-    measured.peak = resident(pid, "VmHWM") - before
 
 
 async def exchanges(lab: Lab, request: bytes, *, count: int, connections: int = CONNECTIONS) -> None:
