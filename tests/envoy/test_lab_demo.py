@@ -54,6 +54,7 @@ def test_the_demo_shows_every_call_and_what_was_masked_whatever_its_form() -> No
         "POST /echo/signup": "password",
         "POST /echo/orders": "password",
         "POST /echo/webhooks": "api_key",
+        "POST /echo/payments": "card, jwt",
     }
     for request, names in masked.items():
         assert row(shown, request).endswith(f"masked {names}")
