@@ -143,6 +143,13 @@ def test_each_line_about_security_names_the_test_that_shows_it_or_says_that_none
     ] == []
 
 
+def test_each_numbered_claim_about_security_has_its_line_in_the_table_of_tests() -> None:
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    claims = re.findall(r"^- \*\*(\d\.\d+)\*\* ", text, re.MULTILINE)
+    assert len(claims) >= 30
+    assert claims == re.findall(r"^\| (\d\.\d+) ", text, re.MULTILINE)
+
+
 def test_every_scenario_of_the_mesh_is_named_in_a_document() -> None:
     named = {
         name for document in DOCUMENTS for name in re.findall(r"\btest_\w+\b", document.read_text("utf-8"))
