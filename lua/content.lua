@@ -13,8 +13,7 @@ local BYTES = config.binary_bodies == "bytes"
 local MAX_PARTS = 256
 local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, carriage return
 
--- Bodies of these types may look like text by chance. They count as text only if they begin as JSON or markup
--- does.
+-- Bodies of these types may look like text by chance. Only those that begin as JSON or markup count as text.
 local BINARY_TYPES = { "protobuf", "grpc-web", "msgpack", "cbor", "avro" }
 
 -- Textual media types, by what stands before and after their "*".
@@ -53,8 +52,7 @@ local function text_of(bytes, content_type, is_encoded, is_cut)
   local start = match(text, "^[\239\187\191%s]*()")
   local is_marked = find(text, '^[{[]%s*["{%[%]}%d-]', start) or find(text, "^<[%a!?]", start)
   if is_binary_type(content_type) then
-    -- Nothing may stand before the JSON or markup: a binary message may begin with bytes that look like white
-    -- space.
+    -- Nothing may stand before the JSON or markup, as a binary message may begin with bytes of white space.
     return is_marked and start == 1 and text or nil
   end
   local is_text = is_marked or (replaced == 0 and not find(text, CONTROLS))

@@ -112,8 +112,7 @@ function M.next_sign(document, sign, at)
   return document[sign] < math.huge and document[sign] or nil
 end
 
---- Where a value ends with its line, as in `password: S`: only if the next line is a member, or there is
--- none. Else nil.
+--- Where the line's value stops, as in `password: S`; nil unless a member or the end of the text follows.
 function M.line_end(document, at)
   local text, newline = document.text, M.next_sign(document, "\n", at)
   local following = newline and after_blank(text, newline)

@@ -23,7 +23,7 @@ local function utf8(digits)
   return char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
 end
 
---- What the reference of markup at `at` stands for (&#112; &#x70; &lt;), and what follows it; or nil.
+--- What the reference of markup at `at` stands for (&#112; &#x70; &lt;), and the position after it; or nil.
 local function reference(text, at)
   if byte(text, at + 1) ~= HASH then
     local name, stop = match(text, "^(%a%a%a?%a?);()", at + 1)

@@ -145,8 +145,7 @@ local function collect()
 end
 
 --- Begins a sweep. Only a garbage collection shows that a handle is gone, and on an idle worker nothing
--- causes one. So this collects garbage where the oldest exchange lasts: once for that exchange, and then now
--- and then.
+-- causes one. So this collects garbage if the oldest exchange lasts: once at first, and then now and then.
 local function begin_sweep(now)
   local oldest = ends.next
   last_sweep, next_to_sweep = now, oldest

@@ -90,8 +90,8 @@ for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
   kept[letters_of(phrase)] = true
 end
 
---- Whether the letters of text[from, to] have the start of a phrase among them. Most names do not, and need
--- not be analysed.
+--- Whether the letters of text[from, to] have the start of a phrase among them. Most have not, which saves
+-- most names the rest of the work.
 local function may_match(text, from, to)
   local before, last = 0, 0
   for at = from, to do
@@ -142,8 +142,8 @@ local function ends_in_phrase(run)
 end
 
 --- Judges the word at `at`, with the words after it.
--- @return how many words from `at` on `keep_fields` names together, or 0; whether they say that the name is
---   secret
+-- @return how many words from `at` on `keep_fields` names together, or 0
+-- @return whether a phrase starts there, or ends the word at `at`
 local function judged(at, count)
   local run, length, is_secret = "", 0, false
   for index = at, math.min(at + MAX_WORDS - 1, count) do
