@@ -33,7 +33,8 @@ function M.read(handle, body, record)
     if wanted > 0 and inflight.keep(record, wanted) then
       body.kept = body.kept + wanted
       if #body == MAX_PIECES then
-        -- A string of a byte takes 30: a body that comes byte by byte is put together now and then.
+        -- A string of one byte takes 30 bytes. So the pieces are joined now and then, in case a body comes
+        -- byte by byte.
         local joined = table.concat(body)
         for index = MAX_PIECES, 2, -1 do
           body[index] = nil

@@ -11,7 +11,7 @@ end
 
 local M = {}
 
---- Where at most `limit` bytes of a longer text end: before a UTF-8 sequence that would be cut.
+--- Where to cut a text that is longer than `limit` bytes: there, or before the UTF-8 sequence at the limit.
 local function boundary(text, limit)
   for stop = limit, math.max(0, limit - 3), -1 do
     local following = byte(text, stop + 1)

@@ -1,6 +1,7 @@
 --- What a span says of a body: its text, or why there is none.
--- What a client declares hides nothing: bytes decide. A text is valid UTF-8 without control characters, or
--- of a textual type, or begins as JSON or markup does. Of a multipart body each part is judged on its own.
+-- A body's bytes decide, so that a client hides nothing by a wrong type. A body is text if it is valid UTF-8
+-- without control characters, or begins as JSON or markup does, or is of a textual type. Each part of a
+-- multipart body is judged on its own.
 
 local config = require("config")
 local redaction = require("redaction")
@@ -10,10 +11,9 @@ local find, match, sub = string.find, string.match, string.sub
 
 local BYTES = config.binary_bodies == "bytes"
 local MAX_PARTS = 256
-local CONTROLS = "[%z\1-\8\11\14-\31]" -- but tab, line feed, form feed, carriage return
+local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, carriage return
 
--- Bodies of these types are no text, though some look as if they were; they are, where they begin as JSON
--- or markup.
+-- Bodies of these types may look like text by chance. Only those that begin as JSON or markup count as text.
 local BINARY_TYPES = { "protobuf", "grpc-web", "msgpack", "cbor", "avro" }
 
 -- Textual media types, by what stands before and after their "*".
@@ -45,21 +45,21 @@ local function is_binary_type(content_type)
   return false
 end
 
---- A part of a body as text, in valid UTF-8, or nil where it is none.
--- @param is_cut whether the limit cut it off
+--- The text of a body, or of a part of one, as valid UTF-8; nil where it is not text.
+-- @param is_cut whether the limit cut off its end
 local function text_of(bytes, content_type, is_encoded, is_cut)
   local text, replaced = utf8.repair(bytes, is_cut)
   local start = match(text, "^[\239\187\191%s]*()")
   local is_marked = find(text, '^[{[]%s*["{%[%]}%d-]', start) or find(text, "^<[%a!?]", start)
   if is_binary_type(content_type) then
-    -- A binary message may begin with what white space is in text.
+    -- Nothing may stand before the JSON or markup, as a binary message may begin with bytes of white space.
     return is_marked and start == 1 and text or nil
   end
   local is_text = is_marked or (replaced == 0 and not find(text, CONTROLS))
   return (is_text or (is_textual(content_type) and not is_encoded)) and text or nil
 end
 
---- A multipart body with a note in place of each part that is no text; nil where it is no such body.
+--- A multipart body as text, with a note in place of each part that is not text; nil for any other body.
 local function parts_of(bytes, is_cut)
   local boundary = match(bytes, "^%s*(%-%-[^\r\n]+)")
   if not boundary then

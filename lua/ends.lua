@@ -1,6 +1,6 @@
 --- Where a secret's name starts and its value ends, whatever the form. Fails closed.
--- Where a value ends otherwise than values do, nobody knows where it ends: then the rest of its JSON string
--- or element is masked, and in other texts all that follows. Loops over bytes; a value is visited twice.
+-- What follows a value shows whether it ends there. Where that is not clear, the rest of its JSON string or
+-- element is masked, and in other texts all that follows. Loops over bytes; a value is read twice.
 
 local structure = require("structure")
 
@@ -8,7 +8,7 @@ local after_blank, set, skip = structure.after_blank, structure.set, structure.s
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local BACKSLASH, COLON, EQUALS, COMMA, GREATER, SPACE, NEWLINE = byte("\\:=,> \n", 1, 7)
-local MAX_NAME = 128 -- of what is told by a value; a longer one is no name
+local MAX_NAME = 128 -- bytes of a value that may be a name, as in {"name": "password"}; no name is longer
 
 -- What may stand between a name and its sign; what ends a name that has no quotes.
 local GAP, NAME_ENDS = set(" \t\r\n\\\"'])*/"), set(" \t\r\n\\\"'`,;&?#{}()<>=:|/")
@@ -16,7 +16,7 @@ local BACKSLASHES, QUOTES, DIGITS, OPENERS = set("\\"), set("\"'"), set("0123456
 local CLOSERS, MEMBER_STARTS, ESCAPED_WHITE, VALUE_ENDS =
   set(")]}"), set("\"'{[\\"), set("nrt"), set("\"'\\<>&\r\n")
 local BARE_ENDS = set("\"'\\<>&= \t\r\n") -- of a value without quotes
-local WORD = set("._+-$!") -- a value without quotes; a name after it
+local WORD = set("._+-$!") -- with letters and digits: bytes of words without quotes, as a value or a name
 for code = 0, 255 do
   WORD[code] = WORD[code] or structure.LETTERS[code]
 end
@@ -38,12 +38,13 @@ function M.name_before(text, at)
     code = byte(text, start - 1)
   end
   if byte(text, start - 1) == BACKSLASH and ESCAPED_WHITE[byte(text, start)] then
-    start = start + 1 -- "\npin: 1"
+    start = start + 1 -- the `n` is no part of the name: "\npin: 1"
   end
   return sub(text, start, stop), start, stop
 end
 
---- A name without quotes and up to two words before it, which single spaces part from it: `Card Number`.
+--- A name with up to two words before it, where single spaces stand between them: `Card Number`. A name in
+-- quotes stays as it is.
 function M.with_words_before(text, start, stop)
   for _ = 1, GAP[byte(text, stop + 1)] and byte(text, stop + 1) ~= SPACE and 0 or 2 do
     local word = start - 2
@@ -76,8 +77,8 @@ local function starts_member(text, at)
   return MEMBER_STARTS[byte(text, at)] or (stop > at and byte(text, after_blank(text, stop)) == COLON)
 end
 
---- Where the value stops that starts at `at` with a quote or bracket: nil where it has no end, false where
--- it has none.
+--- Where the value stops that starts at `at` with a quote or bracket.
+-- @return nil where that is not closed up to `limit`; false where the value starts with neither
 function M.closing(text, at, limit)
   local open = skip(text, at, BACKSLASHES)
   local code = byte(text, open)
@@ -87,8 +88,8 @@ function M.closing(text, at, limit)
   return OPENERS[code] and structure.closing_bracket(text, open, limit)
 end
 
---- Whether a value that stops at `stop` is over.
--- @param is_closed whether by a quote or bracket
+--- Whether what follows `stop` shows that a value ends there: nothing, a closing bracket, or the next member.
+-- @param is_closed whether the value stops with a quote or bracket
 function M.is_over(text, stop, limit, is_closed)
   local at = after_blank(text, stop + 1)
   local code = byte(text, at)
@@ -102,7 +103,8 @@ function M.is_over(text, stop, limit, is_closed)
   return at > limit or is_word_next or MEMBER_STARTS[byte(text, at)]
 end
 
---- The first of a sign from `at` on, or nil; positions have to grow, so that each byte is read once.
+--- Where a sign stands first from `at` on, or nil. Positions must not go back from call to call, as the
+-- document remembers where the sign was found. So each byte is read once.
 function M.next_sign(document, sign, at)
   if (document[sign] or 0) < at then
     document[sign] = find(document.text, sign, at, true) or math.huge
@@ -110,7 +112,7 @@ function M.next_sign(document, sign, at)
   return document[sign] < math.huge and document[sign] or nil
 end
 
---- Where a line's value stops, if the next line is a member: `password: S`. Or nil.
+--- Where the line's value stops, as in `password: S`; nil unless a member or the end of the text follows.
 function M.line_end(document, at)
   local text, newline = document.text, M.next_sign(document, "\n", at)
   local following = newline and after_blank(text, newline)
@@ -127,13 +129,13 @@ function M.is_number(text, at)
   return match(text, "^%d+%f[^%w._+-]", M.value_start(text, at)) ~= nil
 end
 
---- Where the object or array stops that is the value of the sign at `at`, or nil.
+--- Where the object or array stops that is the value of the sign at `at`; nil where the value is neither.
 function M.object_end(text, at)
   local start = M.value_start(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text) or nil
 end
 
---- Where the text starts and stops that is the value of the sign at `at`, as far as it may be a name.
+--- Where the value of the sign at `at` starts and stops, without quotes; of a long one, the beginning.
 function M.name_value(text, at)
   local start = M.value_start(text, at)
   local quote = M.quote_at(text, start)

@@ -1,6 +1,6 @@
 --- What escapes hide: a text with those of URLs (%70), JSON (\u0070) and markup (&#112; &lt;) replaced.
--- Jumps from one to the next by plain find. A map says which bytes of the text each byte of the plain one
--- came from, so what is found there is masked here.
+-- Jumps from one escape to the next by plain find. A map leads from each byte of the plain text to where it
+-- came from, so that what is found in the plain text can be masked in the text with escapes.
 
 local byte, char, find, match, sub = string.byte, string.char, string.find, string.match, string.sub
 
@@ -23,7 +23,7 @@ local function utf8(digits)
   return char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
 end
 
---- What a reference of markup at `at` stands for: &#112; &#x70; &lt; and where it stops.
+--- What the reference of markup at `at` stands for (&#112; &#x70; &lt;), and the position after it; or nil.
 local function reference(text, at)
   if byte(text, at + 1) ~= HASH then
     local name, stop = match(text, "^(%a%a%a?%a?);()", at + 1)
@@ -38,7 +38,7 @@ local function reference(text, at)
   return digits and utf8(digits), stop
 end
 
---- What the escape at `at` stands for, and where it stops; nothing where there is none.
+--- What the escape at `at` stands for, and the position after it; or nil where there is none.
 local function escape_at(text, at)
   local code = byte(text, at)
   if code == PERCENT then
@@ -52,9 +52,12 @@ local function escape_at(text, at)
 end
 
 --- A text with its escapes replaced, once.
--- @return nil where it has none, else the text, and a map: `plain` and `raw`, where what follows each
---   escape starts in the plain text and in this one; `is_narrow`: all escapes are a URL's; `is_telling`: not
---   all stand for a sign that further escapes begin with, so there is something new to see
+-- @return nil where it has none; else the plain text, and a map:
+--   plain, raw: lists of positions, in the plain text and in the one with escapes, of the first byte and of
+--     the byte after each escape;
+--   is_narrow: all escapes are a URL's;
+--   is_telling: some escape stands for more than the "%" or "&" of a further escape (%2570). If none does,
+--     there is nothing new to find in the plain text
 function M.decoded(text)
   local next_at = {}
   for index, sign in ipairs(SIGNS) do
@@ -89,7 +92,8 @@ function M.decoded(text)
   end
 end
 
---- Where a byte of the plain text stands in the text that it came from: its escape's first byte.
+--- The position in the text with escapes of a byte of the plain text. If an escape stood for it, that is
+-- where the escape starts.
 function M.raw_position(map, position)
   local plain, low, high = map.plain, 1, #map.plain
   while low < high do
@@ -103,7 +107,7 @@ function M.raw_position(map, position)
   return map.raw[low] + position - plain[low]
 end
 
---- A name without JSON's escapes, of any letter.
+--- A name with all \uXXXX of JSON replaced, whatever letter they stand for.
 function M.of_json(name)
   return find(name, "\\u", 1, true) and name:gsub("\\u(%x%x%x%x)", utf8) or name
 end

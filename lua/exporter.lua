@@ -1,7 +1,8 @@
 --- Spans on their way to the collector: one OTLP/HTTP request for many spans.
--- A batch leaves when no exchange is in flight that started within `max_delay_ms`, or at its limit of spans,
--- bytes or age, so a lone request's span leaves at once and a busy worker batches. Fire and forget: the call
--- is asynchronous and always has a timeout; a collector that is gone costs spans, never requests.
+-- A batch leaves at its limit of spans, bytes or age. It leaves sooner if no exchange is in flight that
+-- started within the last `max_delay_ms`, as then nothing shows that another span comes soon. So a lone
+-- request's span leaves at once, and a busy worker batches. Fire and forget: the call is asynchronous and
+-- always has a timeout; a collector that is gone costs spans, never requests.
 
 local config = require("config")
 local inflight = require("inflight")
@@ -19,7 +20,7 @@ local HEADERS = {
   ["content-type"] = otlp.content_type,
   [sampling.MARK] = "export",
 }
--- The export is no part of the captured trace, and the collector needs no address of this pod.
+-- The export is no part of the captured trace, and the collector does not need the address of this pod.
 local OPTIONS =
   { asynchronous = true, timeout_ms = LIMITS.timeout_ms, trace_sampled = false, send_xff = false }
 
@@ -28,7 +29,8 @@ local RESOURCE = { { "service.name", "astra-istio-instrumentation" }, { "service
 local batch = require("string.buffer").new()
 local spans, oldest = 0, 0
 
--- What a request has besides its spans, and up to 4 bytes more for each of its two lengths in protobuf.
+-- The limit without what an empty export has, and without the up to 4 bytes by which each of its two lengths
+-- may grow in protobuf.
 local MAX_SPANS_BYTES = LIMITS.max_batch_bytes - #otlp.request(RESOURCE, config.scope_name, batch) - 8
 
 local M = {}
@@ -44,7 +46,7 @@ local function flush(handle, now)
   end
 end
 
---- Whether spans wait for an event.
+--- Whether spans wait for an event to send them.
 function M.is_pending()
   return spans > 0
 end
@@ -59,7 +61,7 @@ function M.flush_if_due(handle, now)
   end
 end
 
---- Adds a span that is whole: a buffer.
+--- Adds a complete span, a buffer, to the batch.
 function M.add(handle, now, span)
   if spans > 0 and #batch + #span + otlp.MAX_SPAN_PREFIX > MAX_SPANS_BYTES then
     flush(handle, now)

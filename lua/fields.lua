@@ -1,8 +1,8 @@
 --- All secrets of a text, whatever its form, and those that only show once it is decoded.
--- Each form looks for its own sign, so a text pays for the forms that it may have. What an escape hides is
--- found in the decoded text, and masked in this one: with it goes the run that is escaped, as only a guess
--- tells where in that run the secret would end. What is escaped too often to be judged goes in the same
--- way.
+-- Each form looks for its own sign, so a text costs little in a form whose sign it does not have.
+-- A secret that escapes hide is found in the decoded text. In the text as it stands, all of the run around it
+-- is masked, as only a guess would tell where in the run the secret ends: of `a=token%3DS%26b&page=1`, that
+-- is `token%3DS%26b`. What is escaped too often to be searched is masked in the same way.
 
 local escapes = require("escapes")
 local markup = require("markup")
@@ -17,15 +17,15 @@ local byte, find, sub = string.byte, string.find, string.sub
 
 local BACKSLASH = byte("\\")
 local MASK = "***"
-local ROUNDS = 3 -- of decoding
--- What parts runs that are escaped: of URLs' escapes in a query, of others in markup and strings.
+local ROUNDS = 3 -- of searching: the text, and what decoding it once and twice gives
+-- What ends a run: one whose escapes are all a URL's, as in a query; any other, as in markup and strings.
 local NARROW, WIDE = structure.set('&= \t\r\n"<>'), structure.set('"<>')
 
 local M = {}
 
 --- The spans of a decoded text as spans of the text that it came from.
 local function as_raw(text, map, list)
-  local raw, from, to, is_escaped = nil, 1, 0, false -- the run at hand
+  local raw, from, to, is_escaped = nil, 1, 0, false -- the run at hand is text[from, to]
   for _, span in ipairs(list) do
     local start, stop = escapes.raw_position(map, span.from), escapes.raw_position(map, span.to + 1) - 1
     if stop > to then
@@ -38,7 +38,7 @@ local function as_raw(text, map, list)
         to = to + 1
       end
       while to > stop and byte(text, to) == BACKSLASH do
-        to = to - 1 -- it is that of the quote that follows
+        to = to - 1 -- the backslash belongs to the quote that ends the run
       end
       local run = sub(text, from, to)
       is_escaped = find(run, "[%%&]") or find(run, "\\u", 1, true)
@@ -60,8 +60,9 @@ local function plain_secrets(text)
   return spans.merged(list, search(text, markup))
 end
 
---- The secrets of a text, decoded as often as it takes.
--- @param is_new whether it differs from what was searched already by more than signs of escapes
+--- The secrets of a text, and of what decoding it gives, in up to `ROUNDS` rounds.
+-- @param is_new whether there is something to find that the round before did not see. There is not where
+--   decoding only gave the signs of further escapes: `%2570` became `%70`
 local function secrets_of(text, round, is_new)
   local list = is_new and plain_secrets(text) or nil
   local decoded, map = escapes.decoded(text)
@@ -75,6 +76,7 @@ local function secrets_of(text, round, is_new)
   if round < ROUNDS then
     hidden = secrets_of(decoded, round + 1, map.is_telling)
   else
+    -- Too deep to be searched: each escape counts as a secret, in as narrow a run as possible (`is_deep`).
     for index = 2, #map.plain do
       hidden = spans.add(hidden, map.plain[index] - 1, map.plain[index] - 1, MASK)
       hidden[#hidden].is_deep = true
@@ -83,12 +85,13 @@ local function secrets_of(text, round, is_new)
   return spans.merged(list, hidden and as_raw(text, map, hidden))
 end
 
---- Masks the secrets of a header's value, and keys with a well-known prefix where its tokens start.
+--- Masks the secrets of a header's value. A well-known key may be any of its tokens: `Key AKIA...`.
 function M.mask_header(text)
   return spans.apply(text, spans.merged(values.tokens(text), secrets_of(text, 1, true)))
 end
 
---- Masks the secrets of a text. One with NULs, as of UTF-16, is masked whole if it has any.
+--- Masks the secrets of a text. If it has NULs, as UTF-16 does, it is searched without them, and one secret
+-- is enough to mask all of it.
 function M.mask(text)
   if not find(text, "\0", 1, true) then
     return spans.apply(text, markup.cut_tag(text, secrets_of(text, 1, true)))

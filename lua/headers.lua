@@ -1,5 +1,5 @@
 --- One walk over a header map: the values that the filter uses, and allowlisted headers as JSON text.
--- Values are cut to their bounds before anything looks at them: a mask, an escape, who reads an id or a peer.
+-- Values are cut to their bounds before anything else reads them: masks, escapes, trace ids, the peer.
 
 local config = require("config")
 local bounds = require("bounds")
@@ -35,14 +35,15 @@ MASKS[":authority"] = MASKS.host
 -- A host that is too long is left out: the "@" that ends user information may be in what would be cut off.
 local HOSTS = { [":authority"] = true, ["x-forwarded-host"] = true }
 
--- By name and value, as shown: most values repeat from request to request. What masks hide is not remembered.
+-- JSON text by name and by value as shown, as most values repeat from request to request. A value as shown
+-- has passed its mask, so no secret is remembered.
 local cache, cached = {}, 0
 
 -- What a walk has found: values by name; the names of recorded ones in order, and their masked values.
 local values, members, masked = {}, {}, {}
 local count, left, is_cut, is_path_cut
 
---- A member of a JSON object that stands in a text.
+--- A header as a member of a JSON object, escaped for the attribute that holds this object as text.
 local function member(name, value)
   local key = name == ":authority" and "host" or name
   local text = otlp.content(('"%s":"%s"'):format(escape(repair(key)), escape(repair(value))))
@@ -56,7 +57,8 @@ local function member(name, value)
   return text
 end
 
---- What is taken of a value, given the value that stood under its name before; or nil.
+--- What fits of a value into the bounds, or nil where not even an empty one fits.
+-- @param before what was taken of the same header so far, if it is repeated
 local function bounded(name, value, before)
   local room = LIMITS[name]
   local is_recorded = MASKS[name] ~= nil
@@ -85,7 +87,7 @@ local function record(name, value, before)
     members[count] = name
   end
   local mask = MASKS[name]
-  local is_shown_as_it_is = cache[name] and cache[name][value] -- as it was when it was remembered
+  local is_shown_as_it_is = cache[name] and cache[name][value] -- its mask would change nothing
   if mask and not (is_shown_as_it_is and not before) then
     masked[name] = (before and (masked[name] or before) .. "," or "") .. mask(value)
   end
@@ -98,8 +100,8 @@ local M = {}
 -- on its own.
 -- @param headers Envoy's header map
 -- @return the values that the filter uses by name, not masked, until the next call
--- @return the allowlisted headers: a JSON object, as it stands in a text (see otlp.content)
--- @return whether values of these were cut or left out: one was too long, or all were
+-- @return the allowlisted headers: a JSON object, escaped for the attribute that holds it (otlp.content)
+-- @return whether some of these were cut or left out, as one was too long, or all of them together
 -- @return whether the path was cut
 function M.read(headers)
   count, left, is_cut, is_path_cut = 0, config.max_headers_bytes, false, false

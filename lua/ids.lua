@@ -25,7 +25,7 @@ local function id(text, digits)
 end
 
 --- Trace id and parent span id of a `traceparent` (W3C), if it has both.
--- Only later versions than 00 may have more at the end. A "," joins two headers, of which none counts.
+-- Only versions after 00 may have more at the end. A "," shows that there were two headers: neither counts.
 local function from_traceparent(value)
   local version, trace, parent, more = value:match("^(%x%x)%-(%x+)%-(%x+)%-%x%x([^,]*)$")
   trace, parent = id(trace, 32), id(parent, 16)

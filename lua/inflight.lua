@@ -1,37 +1,38 @@
 --- Captured exchanges that have not ended: a list in order of their start, bounded in entries and bytes.
--- What they hold is counted whole. Where that is too much, those give way that began first and do not hold
--- little, so that clients who upload and wait cannot hide the exchanges of others.
--- A stream that is aborted never runs its response hook, so its record has to be found here. Envoy lets go of
--- a stream's handle when the stream ends, and a record knows its handle weakly: a record whose handle was
--- collected is an aborted exchange, unless a redirect inside of Envoy made it another stream. Age alone ends
--- nothing. There is no timer: `sweep` acts on the VM's next event.
+-- All bytes that records hold are counted together. If they are too many, the oldest records give up what
+-- they hold, unless it is little. So clients who upload and wait cannot push out the exchanges of others.
+-- An aborted stream never runs its response hook, so its record has to be found here. Envoy lets go of a
+-- stream's handle when the stream ends, and here the handle is known weakly. So if a record's handle was
+-- collected, its exchange was aborted. An internal redirect aborts nothing: the record goes on in a new
+-- stream, with that one's handle (`follow`). Age alone ends nothing. There is no timer: `sweep` acts on the
+-- VM's next event.
 
 local bounds = require("bounds")
 
 local MAX_ENTRIES = 4096
 local MAX_BYTES = 12 * 2 ^ 20
-local ENOUGH = MAX_BYTES * 7 / 8 -- what is left once some gave way, so that the next bytes find room
+local ENOUGH = MAX_BYTES * 7 / 8 -- records give way until so much is left: then the next bytes find room
 local OVERHEAD = 1024 -- bytes of the tables of a record
 local LEAST_TARGET = 256 -- bytes of the path that stay when all else gave way
-local EVENT_BYTES = 2 ^ 17 -- of records that one event expires: masking them takes its time
+local EVENT_BYTES = 2 ^ 17 -- of aborted records that one event sends, as masking them takes time
 local MAX_GARBAGE = 6144 -- KiB that a VM grows by before everything is collected at once
 local INTERVAL = 1e6 -- microseconds between sweeps
 local PATIENCE = 10e6 -- microseconds between collections for the same exchange
 
 local by_id = {}
 local handles = setmetatable({}, { __mode = "v" })
--- A ring: from the ends, `next` is the oldest record and `prior` the newest.
+-- The records are a ring, which `ends` closes: `ends.next` is the oldest record, and `ends.prior` the newest.
 local ends = { started = -1 }
 ends.prior, ends.next = ends, ends
 local count, bytes = 0, 0
-local next_to_sweep -- in a sweep that goes on
+local next_to_sweep -- where the sweep goes on at the next event; nil while there is no sweep
 local last_sweep = 0
 local collected_for, collected_at = nil, 0
 local ceiling = collectgarbage("count") + MAX_GARBAGE
 
 local M = {}
 
---- Empties a body in place, as who reads it goes on counting.
+--- Empties a body in place: `body.read` holds the same table, and goes on counting in it.
 local function empty(body)
   for index = #body, 1, -1 do
     body[index] = nil
@@ -65,9 +66,9 @@ local function give_way(record, enough)
   record.size, bytes = size, bytes - record.size + size
 end
 
---- Counts what a record holds from now on, and makes room for it.
--- From the oldest on, who holds more than half of the average gives way, until enough is free. One pass is
--- enough, and the newest are reached last: half of all bytes are held above half of the average.
+--- Counts more bytes that a record holds, and makes room if all records hold too many.
+-- From the oldest record on, each that holds more than half of the average gives way, until enough is free.
+-- One pass is enough: records that hold no more than half of the average have at most half of all bytes.
 local function hold(record, size)
   record.size, bytes = record.size + size, bytes + size
   if bytes <= MAX_BYTES then
@@ -112,7 +113,7 @@ function M.follow(record, handle, hop)
   handles[record.id], record.hop = handle, hop
 end
 
---- Takes a record out; what still reads its bodies sees `finished` and stops.
+--- Takes a record out. `body.read`, if it still waits for chunks of this exchange, sees `finished` and stops.
 function M.remove(record)
   if next_to_sweep == record then
     next_to_sweep = record.next
@@ -143,8 +144,8 @@ local function collect()
   ceiling = collectgarbage("count") + MAX_GARBAGE
 end
 
---- Begins a sweep. A record's handle is found to be gone once garbage was collected, which on an idle worker
--- nothing else would cause: an exchange that lasts is a reason, once, and then now and then.
+--- Begins a sweep. Only a garbage collection shows that a handle is gone, and on an idle worker nothing
+-- causes one. So this collects garbage if the oldest exchange lasts: once at first, and then now and then.
 local function begin_sweep(now)
   local oldest = ends.next
   last_sweep, next_to_sweep = now, oldest
@@ -155,9 +156,10 @@ local function begin_sweep(now)
   end
 end
 
---- Hands the records that have to go to a function of a handle, a record and the time, which removes them.
--- @param abort for those whose stream is gone: once a second, so many on each event that none takes long
--- @param release for the oldest where there are too many
+--- Ends the records that have to go, by two functions of a handle, a record and the time, which remove it.
+-- @param abort for records whose stream is gone. These are looked for once a second; where they are many,
+--   some wait for the next events, so that no event takes long
+-- @param release for the oldest records, where there are too many
 function M.sweep(abort, release, handle, now)
   while count > MAX_ENTRIES do
     release(handle, ends.next, now)

@@ -1,7 +1,8 @@
 --- The two hooks that Envoy calls, by the loader.
--- A request travels: sampling -> headers -> body -> span -> batch. Request and response hook are two
--- coroutines of one VM; the span id in the stream's dynamic metadata ties them together. Whatever fails here
--- costs a span: requests pass untouched, as each hook runs in a pcall (which LuaJIT lets yield).
+-- A request travels: sampling -> headers -> body -> span -> batch. For each stream, Envoy runs the request
+-- hook and the response hook as two coroutines of one VM. The response hook finds the record that the request
+-- hook began by its span id, which is in the stream's dynamic metadata. A failure here costs a span, never a
+-- request: each hook runs in a pcall (from inside of which LuaJIT can yield).
 
 local config = require("config")
 local body = require("body")
@@ -15,17 +16,18 @@ local span = require("span")
 -- Handlers are short and branch often: compiling each of their branches costs more than it saves.
 require("jit.opt").start("maxside=4")
 
--- A stream has a mark for each sensor whose filters saw its request: the span's id, or "" where the first of
--- these filters skipped it. So of one sensor's filters one decides, and none decides for another sensor.
+-- Several filters may see a stream, of one sensor or of several. The first filter of a sensor marks the
+-- stream under its sensor's id: with the span's id, or with "" if it does not capture. The sensor's other
+-- filters find the mark, and leave the stream alone; filters of other sensors do not look at it.
 local METADATA, SENSOR = "astra.capture", config.sensor_id:lower()
 
---- Microseconds.
+--- The time, in microseconds.
 local function clock(handle)
-  -- The enum is not there yet while Envoy loads the chunk.
+  -- Looked up at each call, as Envoy defines the enum only after it has loaded the chunk.
   return tonumber(handle:timestampString(EnvoyTimestampResolution.MICROSECOND))
 end
 
---- Whether a response may never end; its span leaves at its headers.
+--- Whether a response may never end. Its span is made once its headers are there.
 local function is_stream(record, content_type)
   local status = record.status
   return status == 101
@@ -45,20 +47,21 @@ local function abort(handle, record, now)
   finish(handle, record, now)
 end
 
---- What every event does besides its own work, as there is no timer.
+--- Does what is due. Called on events, as Envoy has no timer for Lua.
 local function catch_up(handle, now)
   inflight.sweep(abort, finish, handle, now)
   exporter.flush_if_due(handle, now)
 end
 
---- What this sensor marked a stream with, or nil.
+--- This sensor's mark on a stream, or nil where none of its filters has seen the stream.
 local function mark_of(metadata)
   local marks = metadata:get(METADATA)
   return marks and marks[SENSOR]
 end
 
---- The record of a stream that is to be captured; any other is marked as seen.
--- @param request_headers the handle's method that gives them, or nil where it has none
+--- Decides whether a stream is captured, and marks it.
+-- @param request_headers the handle's method that returns the request's headers; nil if Envoy lacks it
+-- @return the stream's record, or nil where it is not captured
 local function begin(handle, stream, metadata, request_headers)
   local chosen = config.enabled and sampling.chosen()
   local header_map = chosen and request_headers and request_headers(handle)
@@ -77,8 +80,9 @@ local function begin(handle, stream, metadata, request_headers)
   return record
 end
 
---- The record that goes on in a stream which an internal redirect made of another, or nil.
--- Envoy alone writes the filter state, and the header there.
+--- The record of an exchange that goes on in this stream, or nil: an internal redirect ends a stream inside
+-- of Envoy, and sends its request again in a new one. Clients can send the header, too, but only Envoy writes
+-- the filter state; where that is, the header is Envoy's.
 local function redirected(handle, stream)
   local header_map = inflight.active_since(0) and handle:headers()
   local url = header_map and header_map:get("x-envoy-original-url")
@@ -101,7 +105,7 @@ local function capture_request(handle)
   local record = redirected(handle, stream)
   if record then
     metadata:set(METADATA, SENSOR, record.id)
-    return -- Envoy had the whole body before, and so has the record.
+    return -- The record has the body already: Envoy redirects only requests that it has whole.
   end
   record = begin(handle, stream, metadata, handle.headers)
   if record then
@@ -110,7 +114,7 @@ local function capture_request(handle)
 end
 
 --- Adds what a response says in its headers to a record.
--- A function of its own: what is a local where a hook waits for its body stays in memory for as long.
+-- A function of its own, so that its locals do not stay in memory while the hook waits for the body.
 local function read_response_headers(record, header_map)
   local values, shown, are_cut = headers.read(header_map)
   record.response_body, record.status = body.new(values), tonumber(values[":status"]) or 0
@@ -125,7 +129,8 @@ local function capture_response(handle)
   local stream = handle:streamInfo()
   local metadata = stream:dynamicMetadata()
   local mark = mark_of(metadata)
-  -- Nothing is found for a request that is not captured, that another filter captures, or that was swept.
+  -- There is a mark but no record where the request is not captured, where another filter (with a VM of its
+  -- own) captures it, or where a sweep has ended the record.
   local record = mark and inflight.find(mark)
   if not mark then
     -- The request never came to this filter: something before it answered.

@@ -12,7 +12,7 @@ local SPACES, TAG = structure.set(" "), structure.set("")
 for code = 0, 255 do
   TAG[code] = code >= 128 or structure.LETTERS[code] or find("_:.-", string.char(code), 1, true) ~= nil
 end
-local VOID = { input = true, meta = true, param = true } -- HTML's, which have no end tag
+local VOID = { input = true, meta = true, param = true } -- elements of HTML that have no end tag
 
 local function nothing() end
 
@@ -24,17 +24,18 @@ function M.name_at(document, at)
   local escaped, stop = start, start
   while escaped do
     stop = structure.skip(document.text, escaped, TAG)
-    escaped = match(document.text, "^\\+u%x%x%x%x()", stop) -- a letter, in JSON
+    escaped = match(document.text, "^\\+u%x%x%x%x()", stop) -- a letter that JSON escapes: \u0070
   end
   return sub(document.text, start, stop - 1), start, stop - 1
 end
 
---- Where the tag ends that is open at `at`, or nil. Positions have to be asked in their order.
+--- Where the tag ends that is open at `at`, or nil. Positions must not go back from call to call.
 function M.tag_end(document, at)
   return ends.next_sign(document, ">", at)
 end
 
---- The first tag from `at` on that starts with `start`, which ends with an element's name.
+--- Where the first tag from `at` on stands that begins with `start`, or nil.
+-- @param start "<" or "</" and the whole name of an element: "<pin" is not found in "<pinned>"
 local function tag(text, start, at)
   repeat
     at = find(text, start, at, true)
@@ -44,8 +45,9 @@ local function tag(text, start, at)
   return at and at - #start
 end
 
---- Where the content of the element starts and stops whose tag is open at `at`, unless it has none.
--- It stops with the text where a tag in it may be none, or has the same name.
+--- Masks the content of the element whose tag starts at `at`; nothing where it has none.
+-- The content stops before the first end tag of its name. That may be the wrong one where the content has an
+-- element of the same name, or a comment or CDATA ("<!"): then the rest of the text is masked.
 function M.mask(document, at)
   local text, element, _, stop = document.text, M.name_at(document, at)
   local greater = M.tag_end(document, stop)
@@ -58,7 +60,7 @@ function M.mask(document, at)
   return greater + 1, is_plain and close - 1 or #text, ends.MASK
 end
 
---- Where the text starts and stops that an element starts with, as far as it may be a name.
+--- Where the text of the element starts and stops whose tag starts at `at`; of a long one, the beginning.
 function M.name_value(text, at)
   local greater = find(text, ">", at, true) or #text
   local less = find(text, "<", greater, true) or #text + 1
@@ -69,8 +71,10 @@ function M.container_end(text, at, element)
   return find(text, "</" .. element .. ">", at, true) or #text
 end
 
---- What a tag would have held that the end of markup cuts off, nobody knows: all after its element's name
--- is masked.
+--- Masks a tag that the end of the text cuts off, all but its element's name: nobody knows which attributes
+-- it would have had.
+-- @param list the spans so far, or nil
+-- @return the list
 function M.cut_tag(text, list)
   local document, less = structure.document(text), #text
   if not document.is_markup then

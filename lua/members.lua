@@ -29,21 +29,23 @@ function M.name_at(document, at)
   return sub(text, start + 1, at - 2), start + 1, at - 2
 end
 
---- A number that is a count; the port of https://token.example.com:8443
+--- Whether the value of a secret name is harmless: a count (`tokens: 12`), or a port, where the "name" is a
+-- host (https://token.example.com:8443).
 function M.is_harmless(text, at, start, stop, facts)
   if facts.is_count then
     return ends.is_number(text, at)
   end
   local is_port = byte(text, stop + 1) ~= QUOTE and match(text, "^%d%d?%d?%d?%d?%f[^%w]", at + 1)
   if is_port and sub(text, start - 3, start - 1) ~= "://" then
-    -- token.example.com:8443, and not user.pin:1234
+    -- Without "://", a host has to end as a domain does: token.example.com:8443, but not user.pin:1234.
     local domain = match(sub(text, start, stop), "^.*%.(%l%l%l?)$")
     is_port = domain and not names.facts(domain)
   end
   return is_port
 end
 
---- What of a value is masked: with its quotes, or those of its name, which stops at `stop`.
+--- Masks a value with its quotes. Where it has none, the mask gets those of the name, which stops at `stop`:
+-- {"pin": 1234} becomes {"pin": "***"}.
 function M.mask(document, at, stop)
   local text = document.text
   local limit = structure.string_end(document, at)

@@ -1,6 +1,6 @@
 --- Secrets of multipart bodies: the content of a part whose name is secret, up to the next boundary.
--- Where parts end is told by the first line that starts with "--". A nested part is masked up to where the
--- outer one ends.
+-- The first line that starts with "--" is taken for the boundary. A multipart body inside of a part has
+-- another one, so a secret part in there is masked up to where the outer part ends.
 
 local ends = require("ends")
 local escapes = require("escapes")
@@ -10,12 +10,12 @@ local structure = require("structure")
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local NEWLINE, BACKSLASH, LETTER_N, QUOTE = byte('\n\\n"', 1, 4)
-local MAX_LINE, MAX_BOUNDARY = 300, 72 -- of a head; RFC 2046's 70, and the dashes
+local MAX_LINE, MAX_BOUNDARY = 300, 72 -- bytes: of a line of a head; RFC 2046's 70 and the dashes
 local LINE_ENDS = structure.set("\r\n\\")
 
 local M = {}
 
---- The first line that starts with "--", or nothing. In JSON a line may start after `\n`.
+--- The first line that starts with "--", or "". In a string of JSON, a line starts after the escape `\n`.
 local function boundary_of(text)
   local at = find(text, "--", 1, true)
   while at do
@@ -28,8 +28,8 @@ local function boundary_of(text)
   return ""
 end
 
---- The part in whose head the "=" at `at` stands after `name`.
--- @return where its content starts and stops and what stands for it, if it is secret
+--- Masks the part whose head has the "=" at `at`, after `name`, if that name is secret.
+-- @return from, to, instead; or nothing
 function M.mask(document, at)
   local text = document.text
   document.boundary = document.boundary or boundary_of(text)
@@ -45,7 +45,7 @@ function M.mask(document, at)
   do
     line = line + 1
   end
-  document.looked = line -- the rest of the line is a part of this name
+  document.looked = line -- a "=" in the rest of the line belongs to this name
   local name = sub(text, start, line - 1)
   local facts = names.facts(escapes.decoded(name) or name)
   if facts and facts.is_secret then

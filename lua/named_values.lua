@@ -1,7 +1,9 @@
 --- Values whose name is a value, too: {"name": "password", "value": ...}, in either order.
--- In an object all values belong to the name. Outside of objects they stand in a row with others: where names
--- and values take turns, the one next to the name is its own. Else both sides go, up to the next names.
--- Takes the positions of signs, in order: of names that tell a name, and of those that hold a value.
+-- Here, `name` tells a name and `value` holds a value. The search notes the positions of the signs of both
+-- kinds, in order. Where the name that is told is secret, the values that belong to it are masked:
+--   inside of an object, all values of the object;
+--   outside of objects, as in XML and forms, the value next to it. If names and values take turns, it is
+--   clear on which side. If they do not, the values on both sides are, up to the names next to this one.
 
 local names = require("names")
 local spans = require("spans")
@@ -42,9 +44,10 @@ local function take_turns(first, second)
   return #first == #second
 end
 
---- Chooses, of values outside of objects, those that stand next to a name of something secret.
--- @param siblings the positions of all names of a role there
--- @param is_secret by position, whether one is such a name
+--- Chooses, of the values outside of objects, those next to a name that tells a secret one.
+-- @param chosen by position of a value; is added to
+-- @param siblings the positions, outside of objects, of all names that tell a name by the same word (`key`)
+-- @param is_secret by position of such a name: whether the name that it tells is secret
 local function choose_beside(chosen, siblings, is_secret, values)
   local is_name_first, is_value_first = take_turns(siblings, values), take_turns(values, siblings)
   local index = 0
@@ -58,7 +61,8 @@ local function choose_beside(chosen, siblings, is_secret, values)
   end
 end
 
---- Which of the values belong to a name of something secret: by position.
+--- Which of the values belong to a secret name: by position.
+-- @param objects by position: which object it is in, 0 outside of all
 local function chosen_values(state, is_secret, objects)
   local chosen, is_named, siblings, loose = {}, {}, {}, {}
   for index, at in ipairs(state.telling) do
@@ -81,7 +85,8 @@ local function chosen_values(state, is_secret, objects)
   return chosen
 end
 
---- The masks of values that something secret names.
+--- The spans of the values that belong to secret names, or nil.
+-- @param state what `note` was given: `telling`, `roles` (the words that tell, by index), `holding`
 function M.find(form, text, state)
   if not (state.holding[1] and state.telling[1]) then
     return nil

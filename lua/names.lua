@@ -1,13 +1,13 @@
 --- What the name of a field, header, parameter, element or part says of its value.
--- A name is split into words at case, digits and punctuation, and words in a row count together: apiKey,
--- api_key and API-KEYS are one. A phrase of the settings makes a name secret
---   as one to three words of it in a row: `password` in userPassword, `api key` in x-api-key;
---   as the end of a word of it: `token` in usertoken. That takes five letters, or three and no vowel (`pwd`):
---   `pin` is no end of `spin`, and `pass` none of `compass`;
---   anywhere in its letters, where it has eight bytes or letters beyond ASCII: `password` in pAsSwOrD.
--- Words that `keep_fields` names together are not looked at: `page token` in nextPageToken.
--- Names repeat, so what was found is remembered, within bounds. Of a long name its start and its end are
--- read.
+-- A name is split into words where its case changes, and at digits and punctuation. So apiKey, api_key and
+-- API-KEYS have the same words, but for the plural. A phrase of the settings makes a name secret if it is
+--   one to three words of the name in a row: `password` in userPassword, `api key` in x-api-key;
+--   the end of a word: `token` in usertoken. Such a phrase needs five letters, or three and no vowel (`pwd`).
+--   Shorter ones would be found by chance: `pin` in `spin`, `pass` in `compass`;
+--   anywhere in the name's letters: `password` in pAsSwOrD. Such a phrase needs eight bytes, or a letter
+--   beyond ASCII.
+-- Words that `keep_fields` names together are passed over: `page token` in nextPageToken.
+-- Names repeat, so facts about them are remembered, within bounds. Of a long name, start and end are read.
 
 local config = require("config")
 local escapes = require("escapes")
@@ -22,33 +22,35 @@ local MAX_NAME = 256
 -- Names that are remembered: as many as a large body has, of a usual length.
 local MAX_KNOWN, MAX_KNOWN_NAME = 4096, 64
 local MAX_WORDS = 3 -- of a phrase
--- Bytes of a phrase that is found anywhere, and of one that is found at the end of a word.
+-- Least bytes of a phrase that is found anywhere, and of one that is found at the end of a word.
 local LONG, END = 8, 5
 local LETTER_S, UPPER, LOWER = byte("s"), 1, 2
 
--- {"name": "password", "value": ...}: what tells a name, and what holds its value.
+-- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value.
 local TELLS_NAME, HOLDS_VALUE =
   words_of("name names key id field path type header param label title attribute property variable"),
   words_of("value values val content contents string data text default example stringvalue")
 for owner in ("parameter param attribute attr header field property setting variable option"):gmatch("%l+") do
   TELLS_NAME[owner .. "name"], TELLS_NAME[owner .. "key"], HOLDS_VALUE[owner .. "value"] = true, true, true
 end
--- With one of these a number is a count, and no secret.
+-- Where one of these is in a secret name, a number is a count, and no secret: {"tokens": 12}.
 local MEASURES = words_of(
   "tokens sessions credentials passwords secrets count length limit size total attempts retries age timeout"
 )
 
--- By byte: which kind of letter it is, as words end with case. Bytes of other scripts are letters, too.
+-- By byte: an upper or lower case letter, or false. Words end where the case changes. Bytes beyond ASCII
+-- count as letters, too.
 local KIND = {}
 for code = 0, 255 do
   local letter = string.char(code)
   KIND[code] = find(letter, "[A-Z]") and UPPER or (code > 127 or find(letter, "[a-z]")) and LOWER
 end
 
--- Letters of phrases: of whole ones, of first and of last words, of those at the end of a word and
--- anywhere.
+-- The letters of phrases, without spaces. Sets: whole phrases; their first words, such as `socialsecurity`;
+-- their last words; phrases of `keep_fields`. Lists: phrases found at the end of a word, and anywhere.
 local whole, heads, tails, ends, anywhere, kept = {}, {}, {}, {}, {}, {}
--- The first two or three letters of each as a number: where a name has none of them, it is no secret.
+-- The first three bytes of each phrase and of its first words, or two where there are no more, as a number.
+-- A name in which none of these stand cannot be secret.
 local starts = {}
 
 local function letters_of(text)
@@ -69,7 +71,7 @@ for phrase in config.redaction.fields:gmatch("[^\n]+") do
   elseif #letters >= END or (#letters > 2 and not find(letters, "[aeiou]")) then
     ends[#ends + 1] = letters
   end
-  -- "social security number": what stands before and after each of its spaces.
+  -- Of "social security number": `social` and `securitynumber`, then `socialsecurity` and `number`.
   local space = find(phrase, " ", 1, true)
   while space do
     local head = letters_of(sub(phrase, 1, space))
@@ -82,8 +84,8 @@ for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
   kept[letters_of(phrase)] = true
 end
 
---- Whether the letters of text[from, to] hold the start of a phrase: most names have none, and are done
--- with.
+--- Whether the letters of text[from, to] have the start of a phrase among them. Most have not, which saves
+-- most names the rest of the work.
 local function may_match(text, from, to)
   local before, last = 0, 0
   for at = from, to do
@@ -133,8 +135,9 @@ local function ends_in_phrase(run)
   return false
 end
 
---- What the words from `at` on start: how many of them are kept together; whether some of them are a
--- secret.
+--- Judges the word at `at`, with the words after it.
+-- @return how many words from `at` on `keep_fields` names together, or 0
+-- @return whether a phrase starts there, or ends the word at `at`
 local function judged(at, count)
   local run, length, is_secret = "", 0, false
   for index = at, math.min(at + MAX_WORDS - 1, count) do
@@ -146,6 +149,8 @@ local function judged(at, count)
   return length, is_secret
 end
 
+--- What the words of a name say of its value.
+-- @return whether it is secret; whether a number is a count; whether the last words may begin a phrase
 local function analysed(name)
   local count = split(name)
   local letters, is_secret, is_count, at = "", false, false, 1
@@ -170,7 +175,7 @@ end
 local function facts_of(name)
   name = escapes.of_json(name):gsub("^\239\187\191", "") -- a byte order mark
   local plain = lower(name)
-  local role = plain:gsub("^.*[:%[.]", ""):gsub("%A+", "") -- of <a:key>, items[0][name]
+  local role = plain:gsub("^.*[:%[.]", ""):gsub("%A+", "") -- `key` of <a:key>, `name` of items[0][name]
   local tells_name, holds_value, is_tail = TELLS_NAME[role] and role, HOLDS_VALUE[role], tails[plain]
   local is_secret, is_count, is_head
   if may_match(name, 1, #name) then
@@ -193,10 +198,13 @@ local known, known_count = {}, 0
 local M = {}
 
 --- What a name says.
--- @return false where it says nothing, else
---   is_secret: its value is masked; is_count: unless that is a number;
---   is_head, is_tail: more names inside of its value, or words before it, may make it secret;
---   tells_name (its role), holds_value: its value is the name, the value of something; is_role: no more
+-- @return false where it says nothing, else a table:
+--   is_secret: its value is masked; is_count: but not if that is a number;
+--   is_head: names inside of its value may complete a phrase with it (card.number);
+--   is_tail: words before it may complete a phrase with it (Card Number);
+--   tells_name: its value is a name; here stands by which word it says so, such as "key";
+--   holds_value: its value is that of a name told elsewhere;
+--   is_role: it tells a name or holds a value, and says nothing more
 function M.facts(name)
   local facts = known[name]
   if facts ~= nil then

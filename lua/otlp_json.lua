@@ -19,7 +19,7 @@ local function put_attribute(out, name, kind, before, content, after)
   out:put(',{"key":"', name, '","value":{', kind, before, content, after)
 end
 
---- Valid UTF-8 as it stands in a text; what `put_content` puts, to be made once and put often.
+--- Valid UTF-8 in the form that `put_content` takes. Made once, it can be put often.
 M.content = escape
 
 function M.put_content(out, name, content)
@@ -69,7 +69,7 @@ function M.put_span(batch, span)
   batch:put(span)
 end
 
---- A request's body.
+--- The body of an export.
 function M.request(resource, scope, batch)
   local attributes = {}
   for index, pair in ipairs(resource) do

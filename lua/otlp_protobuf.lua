@@ -84,7 +84,7 @@ function M.put_true(out, name)
   put_attribute(out, name, BOOLEAN, "", "\1")
 end
 
---- Valid UTF-8 as it stands in a text; what `put_content` puts, to be made once and put often.
+--- Valid UTF-8 in the form that `put_content` takes. Made once, it can be put often.
 function M.content(text)
   return text
 end
@@ -101,8 +101,8 @@ local function word(number)
   )
 end
 
---- So many microseconds as nanoseconds in 8 bytes, the lowest first. No double holds so large a number
--- exactly: the lower and the upper 32 bits are multiplied each on their own.
+--- Microseconds as nanoseconds, in 8 bytes, the lowest first. A double cannot hold today's nanoseconds
+-- exactly, so the lower and the upper 32 bits are multiplied each on their own.
 local function nanoseconds(microseconds)
   local low = microseconds % 2 ^ 32 * 1000
   local high = floor(microseconds / 2 ^ 32) * 1000 + floor(low / 2 ^ 32)
@@ -152,7 +152,7 @@ function M.put_span(batch, span)
   batch:put(key(2, BYTES), length_of(#span), span)
 end
 
---- A request's body.
+--- The body of an export.
 -- @param resource texts by name, as a list of pairs
 -- @param scope the instrumentation scope's name
 -- @param batch a buffer of spans

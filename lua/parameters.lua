@@ -1,5 +1,5 @@
 --- Secrets whose name is followed by "=": parameters of URLs and forms, attributes, lines of settings.
--- The heads of parts of multipart bodies, too: their names are told by "=".
+-- Finds the parts of multipart bodies, too: the head of a part tells its name by "=" (name="password").
 
 local ends = require("ends")
 local markup = require("markup")
@@ -34,7 +34,8 @@ function M.is_harmless(text, at, _, _, facts)
   return facts.is_count and ends.is_number(text, at)
 end
 
---- Where the tag starts that `at` is in, or nil. Positions have to be asked in their order.
+--- Where the tag starts that `at` is in, or nil outside of tags. Positions must not go back from call to
+-- call, as the document remembers how far it was read.
 local function open_tag(document, at)
   local text, less, greater = document.text, document.less or 0, document.after or 0
   while less <= at do
@@ -47,7 +48,8 @@ local function open_tag(document, at)
   return document.tag > document.ended and document.tag or nil
 end
 
---- Whether a parameter starts at `at`: a name and "="; and up to where that was looked for.
+--- Whether a parameter starts at `at`, that is, a name and "=".
+-- @return whether it does; up to where the text was read for that
 local function starts_parameter(text, at)
   at = structure.after_blank(text, at)
   local stop = at
@@ -57,8 +59,8 @@ local function starts_parameter(text, at)
   return stop > at and byte(text, stop) == EQUALS, stop
 end
 
---- Where the parameter or attribute ends whose value starts at `at`. A separator may be a part of a secret:
--- what a name follows is none.
+--- Where the parameter or attribute ends whose value starts at `at`. A ";", "#", "?" or line break may be a
+-- part of the secret, so it ends the value only where another parameter starts after it.
 local function value_end(document, at, limit, is_tag)
   local text, is_markup = document.text, document.is_markup
   local is_next, looked = false, 0
@@ -88,8 +90,8 @@ function M.mask(document, at)
   return at + 1, to, quote .. ends.MASK .. quote
 end
 
---- <field name="password" value="...">...</field>: all attributes are masked, in whatever order, and the
--- content.
+--- Masks all attributes of a tag, as any of them may hold the value, and the element's content:
+-- <field name="password" value="...">...</field>
 local function mask_tag(document, state, less)
   local text, _, _, stop = document.text, markup.name_at(document, less)
   local greater = markup.tag_end(document, stop) or #text + 1
@@ -100,8 +102,8 @@ local function mask_tag(document, state, less)
   return to or greater
 end
 
---- What names say in tags and in heads of parts only.
--- @return where to go on, or nil
+--- Handles names that have a meaning only in tags, as in <field name="password">, and in heads of parts.
+-- @return where to go on; nil where the name is like any other
 function M.special(document, state, at, facts)
   local less = open_tag(document, at)
   local from, to, instead

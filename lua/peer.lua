@@ -1,5 +1,6 @@
 --- The client's address, as headers and the connection tell it.
--- What stands in a header is what somebody wrote: a port, brackets, quotes (RFC 7239, 6), "unknown", a name.
+-- In these headers, others write addresses as they like: with a port, brackets or quotes (RFC 7239, 6); or
+-- they write none, but "unknown" or a name.
 
 local config = require("config")
 
@@ -40,7 +41,7 @@ function M.address(text)
 end
 
 --- The entry of X-Forwarded-For that the trusted proxies wrote, as Envoy's `xff_num_trusted_hops` counts.
--- Envoy has added its own peer before, where it takes that for the client.
+-- Where Envoy takes its own peer for the client, the peer is the last entry: Envoy has added it by now.
 local function trusted(header_map)
   local entries = {}
   local text = header_map and header_map:get("x-forwarded-for") or ""
@@ -50,8 +51,9 @@ local function trusted(header_map)
   return M.address(entries[#entries - HOPS] or "")
 end
 
---- The guide's sources in the guide's order, then the address that Envoy takes for the client's; or, where
--- `trustedHops` is set, what these wrote, and then the connection.
+--- The address, or the name of the pod, from the first source that has one. Where `trustedHops` is set: what
+-- the trusted proxies wrote, then the connection. Else the guide's sources, in the guide's order, then the
+-- address that Envoy takes for the client's.
 -- @param values header values by name
 function M.claimed(values, header_map, stream)
   if HOPS then

@@ -1,16 +1,18 @@
 --- What leaves the proxy masked: bodies, URLs and header values. Fails closed.
--- The idea: three kinds of evidence say that something is secret. Its *name*: of a header, field,
--- parameter, element or part (names). Its *value*: a token, key or card number shows by itself (values).
--- Its *place*: Authorization, cookies, user information of URLs (below, user_information). Harmless text
--- has to be cheap, so no form visits each byte: it jumps from sign to sign by plain find (":" members, "="
--- parameters, "<" markup, "--" multipart), looks back for the name, and looks that up. Only where something
--- is secret does it find out about structure: where the value ends, in which string, tag or object it
--- stands (ends, structure, named_values). Forms change nothing: each returns a list of spans in order, and
--- the lists are merged and masked in one pass (spans). What only shows once a text is decoded is looked for
--- in the decoded text, four times at most, and the spans are carried back (escapes, fields). The time is
--- linear in the text, whatever its bytes are: positions only grow, so each walk reads a text once. Where a
--- secret's end cannot be told, the rest of its string, parameter or element goes; of the text only where
--- not even that can be told. If masking itself fails, all of the text goes.
+-- Three kinds of evidence say that something is secret:
+--   its name, as a header, field, parameter, element or part (names);
+--   its value, as tokens, keys and card numbers show by themselves (values);
+--   its place: Authorization and cookies (below), user:password@ in a host (below) or a URL (values).
+-- Harmless text has to be cheap, so no form of text is read byte by byte. The search jumps from sign to sign
+-- by plain find (":" for members, "=" for parameters, "<" for markup), reads the name at the sign, and looks
+-- it up. Only for a secret name does it find out about structure: where the value ends, and in which string,
+-- tag or object it stands (ends, structure, named_values).
+-- The search changes nothing. Each form returns a list of spans in order; the lists are merged, and masked in
+-- one pass (spans). Where a text has escapes, the decoded text is searched too, and what was found there is
+-- masked in the text as it stands (escapes, fields).
+-- The time is linear in the text, whatever its bytes are: positions only grow, so each walk reads it once.
+-- Where a secret's end cannot be told, the rest of its string, parameter or element is masked. If that cannot
+-- be told either, the rest of the text is masked. If masking itself fails, all of the text is.
 
 local config = require("config")
 local ends = require("ends")
@@ -22,7 +24,8 @@ local structure = require("structure")
 local words = structure.words
 local MASK = ends.MASK
 
--- IANA's registered schemes (RFC 9110) and common others; any other first word may be the secret itself.
+-- Schemes of Authorization, which are shown: those that IANA registers (RFC 9110), and common others. Any
+-- other first word may be the secret itself. Attributes of Set-Cookie, which are shown, too.
 local SCHEMES =
   words("basic bearer digest dpop gnap hawk hoba mutual negotiate ntlm oauth token apikey aws4-hmac-sha256")
 local ATTRIBUTES = words("expires max-age domain path secure httponly samesite partitioned priority")
@@ -58,7 +61,7 @@ local function mask_set_cookie(value)
   return mask_pair(cookie) .. attributes
 end
 
---- user:password@host
+--- Masks what stands before the host in user:password@host.
 local function mask_host(value)
   return (value:gsub("^.*@", MASK .. "@"))
 end
@@ -70,7 +73,7 @@ local BY_FORM = {
   ["set-cookie"] = mask_set_cookie,
 }
 
---- A mask that fails closed, and counts.
+--- Makes a mask safe: where it fails, all of the text is masked. Counts the texts that it changes.
 local function guarded(mask)
   mask = IS_ON and mask or tostring
   return function(text)
@@ -93,7 +96,8 @@ M.host = guarded(mask_host)
 
 local mask_value = guarded(fields.mask_header)
 
--- A UUID, such as Envoy's x-request-id, is another one in each request, and no secret by its form.
+-- A value that is a UUID passes unread, as no secret has that form. It saves a search in each request: that
+-- of x-request-id, which Envoy makes anew each time.
 local HEX = "%x%x%x%x"
 local UUID = "^"
   .. HEX

@@ -1,6 +1,6 @@
 --- Counters in Envoy's statistics, and warnings in its log.
 -- Counters are http.<prefix>.lua.astra_capture.<name>, where Envoy has the API (>= 1.38). They are written
--- when spans leave: a call of Envoy per counter and batch. Warnings: at most one a second per VM.
+-- when spans leave, so Envoy is called once per counter and batch. Warnings: at most one a second per VM.
 
 local config = require("config")
 

@@ -11,7 +11,7 @@ for host in config.collector.hosts:gmatch("[^\n]+") do
   COLLECTORS[host] = true
 end
 
--- By path, or by what a path begins with: a list of both.
+-- Paths that are not captured: whole ones, as a set; and beginnings of paths (`/static*`), as a list.
 local SKIPPED, SKIPPED_PREFIXES = {}, {}
 for path in config.skip_paths:gmatch("[^\n]+") do
   if path:sub(-1) == "*" then

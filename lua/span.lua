@@ -29,8 +29,9 @@ local out = require("string.buffer").new()
 
 local M = {}
 
---- The scheme: what the first proxy got, which a list begins with; or what is set; or the request's.
--- A request that Envoy refuses by itself has none but its connection's.
+--- The scheme. X-Forwarded-Proto comes first, if it says https; of a list, its first entry counts, which is
+-- what the first proxy saw. Then the setting; then the request. A request that Envoy itself refuses has none:
+-- then the connection tells.
 local function scheme(values, stream)
   local forwarded = (values["x-forwarded-proto"] or ""):match("^[%s,]*(%a*)"):lower()
   if forwarded == "https" then
@@ -41,7 +42,7 @@ local function scheme(values, stream)
   return values[":scheme"] or (stream:downstreamSslConnection() and "https" or "http")
 end
 
---- What a request says in its headers and its stream: the beginning of its span.
+--- The beginning of a span: what is known from the request's headers and its stream.
 -- @param identity its `trace` id, `span` id and, if there is one, `parent` id
 -- @param values header values by name
 local function head(identity, values, header_map, stream, now)
@@ -65,14 +66,14 @@ local function hop_of(stream, target)
   return stream:downstreamDirectRemoteAddress() .. " " .. target:sub(1, MAX_HOP)
 end
 
---- What tells an exchange from others: its connection and its path, which an internal redirect changes.
+--- What an exchange is found by after an internal redirect: its connection, and the path before the redirect.
 function M.hop(stream, path)
   local limit = config.max_path_bytes
   return hop_of(stream, redaction.text(#path > limit and bounds.cut(path, limit) or path))
 end
 
 --- Begins the record of an exchange.
--- @param header_map of the request, or nil where it never came to this filter
+-- @param header_map the request's; nil if the request never came to this filter and Envoy does not tell
 -- @param now microseconds
 function M.begin(header_map, stream, now)
   local values, shown, are_headers_cut, is_target_cut = {}, otlp.content("{}"), false, false
@@ -100,7 +101,7 @@ function M.begin(header_map, stream, now)
   }
 end
 
---- Puts that something was cut.
+--- Puts an attribute that says that something was cut: `http.target.truncated`.
 local function put_mark(key, is_cut)
   if is_cut and not GUIDE then
     otlp.put_true(out, key .. ".truncated")
@@ -108,7 +109,7 @@ local function put_mark(key, is_cut)
 end
 
 --- Puts what a span says of a body.
--- @param declared bytes of a body that was not read to its end, as far as they count
+-- @param declared the size to put where the body was not read to its end and less of it has passed
 local function put_body(handle, key, part, declared)
   local text, omitted, bytes = content.render(part)
   if bytes then
@@ -154,7 +155,8 @@ function M.render(handle, record, now)
   out:reset():put(record.head)
   otlp.put_text(out, "http.target", repair(record.target))
   local request_body = record.request_body
-  -- Of a broken upload what passed is the size; a denied one did not get the time to arrive.
+  -- If the client broke off an upload, the size is what passed. If the request was answered before its body
+  -- arrived, as one that is denied, the size is what it declared.
   local declared = record.is_aborted and request_body.total > 0 and 0 or request_body.declared
   put_body(handle, "http.request.body", request_body, declared)
   put_body(handle, "http.response.body", record.response_body, 0)

@@ -1,5 +1,5 @@
 --- Lists of what is to be masked in a text: {from, to, instead}, in order of `from`.
--- No list is an empty one.
+-- Where nothing is to be masked, the list is nil: a list is never empty.
 
 local sub = string.sub
 
@@ -7,9 +7,8 @@ local out = require("string.buffer").new()
 
 local M = {}
 
---- Adds what is masked to the end of a list. What starts after it does, and is in it already, becomes a
--- part of it.
--- @param to less than `from` where nothing stands there yet: `password=`
+--- Adds a span to the end of a list. Spans of the list that do not start before it become a part of it.
+-- @param to less than `from` where the value is empty, as in `password=`: the mask is inserted there
 -- @return the list
 function M.add(list, from, to, instead)
   list = list or {}
@@ -39,7 +38,7 @@ function M.merged(one, other)
   return all
 end
 
---- A text with its spans masked. What of a span lies in one before it is gone with that.
+--- A text with its spans masked. Of spans that overlap, only the first one's mask is put.
 function M.apply(text, list)
   if not list then
     return text

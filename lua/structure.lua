@@ -1,7 +1,6 @@
 --- Where a text has strings and objects, and where what starts in it ends.
--- Asked only where a name was secret.
--- Quotes may be escaped, as they are in JSON that is a string of other JSON: \"name\". Loops over bytes,
--- which LuaJIT compiles. Takes any bytes.
+-- Asked only where a name was secret. Quotes may be escaped, as they are in JSON that is a string of other
+-- JSON: \"name\". Loops over bytes, which LuaJIT compiles. Takes any bytes.
 
 local byte, find = string.byte, string.find
 
@@ -9,7 +8,7 @@ local QUOTE, APOSTROPHE, BACKSLASH, OPEN, CLOSE, LESS, BYTE_ORDER_MARK = byte("\
 
 local M = {}
 
---- The bytes of a text as a set: an array of all bytes, which is looked up faster than a hash.
+--- The set of the bytes of a text. It is an array over all bytes, as that is looked up faster than a hash.
 function M.set(characters)
   local members = {}
   for code = 0, 255 do
@@ -29,11 +28,11 @@ end
 
 M.LETTERS = M.set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 local WHITE, ESCAPED_WHITE, JSON_STARTS = M.set(" \t\r\n"), M.set("nrt"), M.set('{["')
--- What JSON has outside of its strings, as far as it matters to where they are.
+-- Bytes that JSON may have outside of its strings: with any other, a text is no JSON.
 local BETWEEN = M.set(" \t\r\n[]{},:+-.0123456789Eaeflnrstu")
 local DEPTH = { [byte("{")] = 1, [byte("[")] = 1, [byte("}")] = -1, [byte("]")] = -1 }
 
---- The first byte from `at` on that is none of a set.
+--- Where the first byte from `at` on stands that is not in a set.
 function M.skip(text, at, members)
   while members[byte(text, at)] do
     at = at + 1
@@ -50,8 +49,8 @@ local function escapes_before(text, at)
   return at - from
 end
 
---- Where the string that the quote at `at` opens closes, at most at `limit`: at a quote that is escaped no
--- more than that one. Or nil.
+--- Where the string closes that the quote at `at` opens, or nil if it does not up to `limit`. A quote that is
+-- escaped more often than the opening one is a part of the string.
 function M.closing_quote(text, at, limit)
   local sign, level = byte(text, at), escapes_before(text, at) + 1
   for stop = at + 1, limit do
@@ -61,7 +60,7 @@ function M.closing_quote(text, at, limit)
   end
 end
 
---- Where what the bracket at `at` opens closes, at most at `limit`, or nil.
+--- Where the bracket at `at` is closed, or nil if it is not up to `limit`.
 function M.closing_bracket(text, at, limit)
   local depth = 0
   while at <= limit do
@@ -76,7 +75,7 @@ function M.closing_bracket(text, at, limit)
   end
 end
 
---- The first byte from `at` on that is neither white space nor its escape, `\n`.
+--- Where the first byte from `at` on stands that is neither white space nor an escape of it, such as `\n`.
 function M.after_blank(text, at)
   while true do
     local stop = at
@@ -91,7 +90,8 @@ function M.after_blank(text, at)
   end
 end
 
---- A text with what is known of its form: that it is JSON or markup only as far as its first sign says so.
+--- A text with what is known of its form. Whether it is JSON or markup is a guess from its first sign.
+-- For `string_end`: the quotes of the last string (`opened`, `closed`), and how far was read (`checked`).
 function M.document(text)
   local sign = byte(text, M.skip(text, byte(text, 1) == BYTE_ORDER_MARK and 4 or 1, WHITE))
   return {
@@ -104,8 +104,8 @@ function M.document(text)
   }
 end
 
---- Where the JSON string that `at` is in ends, or nil. Positions have to be asked in their order.
--- Strings of what turns out to be no JSON say nothing.
+--- Where the JSON string that `at` is in ends, or nil. Positions must not go back from call to call.
+-- Once a byte shows that the text is no JSON, `is_json` becomes false, and all answers are nil.
 function M.string_end(document, at)
   local text, index = document.text, math.max(document.closed, document.checked) + 1
   while document.is_json and index < at do
@@ -119,12 +119,13 @@ function M.string_end(document, at)
   return document.is_json and document.opened < at and at <= document.closed and document.closed - 1 or nil
 end
 
---- Which object each of some positions is in: a number by position, 0 outside of all.
--- Objects inside of strings count, and end with their string.
+--- Which object each of some positions is in: the object's number by position, or 0 outside of all objects.
+-- Objects in the text of a string count, too; they end with their string.
 -- @param positions in order
 function M.objects_at(text, positions)
   local objects, depth, count, index, level = {}, 0, 0, 1, 0
-  local numbers, levels = { [0] = 0 }, { [0] = 0 } -- of the open objects: which, and in how many strings
+  -- Of the open objects, by depth: their numbers, and in how many strings they are.
+  local numbers, levels = { [0] = 0 }, { [0] = 0 }
   for at = 1, positions[#positions] do
     local code = byte(text, at)
     if at == positions[index] then

@@ -6,7 +6,8 @@ local REPLACEMENT = "\239\191\189" -- U+FFFD
 
 local scratch = require("string.buffer").new()
 
---- Length of the sequence that a byte >= 0x80 starts; 0 where there is none; nil where the text ends in it.
+--- The length of the sequence that a byte >= 0x80 starts; 0 if it starts none; nil if the text ends before
+-- the sequence does.
 -- The bounds of the second byte exclude overlong forms, surrogates and what is above U+10FFFF.
 local function sequence_length(text, at, lead)
   if lead < 0xC2 or lead > 0xF4 then
@@ -38,9 +39,9 @@ end
 
 local M = {}
 
---- A text in which each byte that belongs to no sequence is U+FFFD.
+--- A text with U+FFFD in place of each byte that belongs to no sequence.
 -- @param text any bytes
--- @param is_cut whether a sequence that the text ends in was cut off, and is left out
+-- @param is_cut whether the text's end was cut off: then a sequence that the text ends in is left out
 -- @return the text; how many bytes were replaced
 function M.repair(text, is_cut)
   local at = first_beyond_ascii(text)

@@ -1,7 +1,7 @@
 --- Secrets that show by themselves, under any name: tokens, private keys, payment cards, well-known keys.
--- None of them is looked for byte by byte. A token's second part starts with ".eyJ" (`{"` in base64), a
--- private key with "-----BEGIN": plain finds. A card number is met by looking at every seventh byte. Keys
--- with a prefix are looked for where a form has found a value to start. The mask says what it hides.
+-- No text is read byte by byte for them. Plain finds look for ".eyJ", by which a token's second part starts
+-- (`{"` in base64), and for "-----BEGIN" of private keys. Every seventh byte is looked at for card numbers.
+-- Keys with a well-known prefix are looked for only where values start. The mask says what it hides.
 
 local config = require("config")
 local spans = require("spans")
@@ -26,7 +26,8 @@ for kind in config.redaction.values:gmatch("%l+") do
   IS_ON[kind] = true
 end
 
--- First bytes, by which most values are done with; prefixes by their first two.
+-- The first bytes of prefixes: most values start with none of them, and cost no more. Prefixes by their first
+-- two bytes.
 local is_first, by_start = set(""), {}
 for key in (IS_ON.key and PREFIXES or ""):gmatch("[^ ]+") do
   local colon = find(key, ":", 1, true)
@@ -36,7 +37,7 @@ for key in (IS_ON.key and PREFIXES or ""):gmatch("[^ ]+") do
   table.insert(by_start[start], { prefix = prefix, least = tonumber(least) })
 end
 
-local DIGIT, DOUBLED = set(""), {} -- by byte; Luhn's doubled digit by digit
+local DIGIT, DOUBLED = set(""), {} -- a digit by its byte; by digit, what a doubled one adds to Luhn's sum
 for digit = 0, 9 do
   DIGIT[48 + digit], DOUBLED[digit] = digit, digit < 5 and 2 * digit or 2 * digit - 9
 end
@@ -58,7 +59,8 @@ local function key_end(text, at)
   end
 end
 
---- The same for the value whose sign is at `at`, with a space or quote before it; where it starts, too.
+--- Where the value of the sign at `at` stops and starts, if it is a well-known key; else nil comes first.
+-- A space and quotes may stand before the value.
 function M.key_after(text, at)
   local start = at + 1
   local code = byte(text, start)
@@ -75,14 +77,14 @@ function M.key_after(text, at)
   end
 end
 
---- Keys after each of a sign that values follow.
+--- The well-known keys that stand after a sign: "/" in paths, "[" in arrays.
 local function keys_after(text, sign)
   local list
   local at = find(text, sign, 1, true)
   while at do
     local stop, start = M.key_after(text, at + #sign - 1)
     list = stop and spans.add(list, start, stop, KEY) or list
-    -- The items of an array of strings follow its comma.
+    -- In an array of strings only the first item follows the "[": go on with the next item, after the comma.
     local is_string = sign == "[" and IN_FRONT[byte(text, at + 1)]
     local item = skip(text, at + 1, IN_FRONT)
     local close = is_string and find(text, sub(text, item - 1, item - 1), item, true)
@@ -116,11 +118,12 @@ local function json_web_tokens(text)
   return list
 end
 
---- Private keys, up to their end where there is no more than a key up to there, else up to their string's
--- end.
+--- Private keys. A key stops after its "-----END" line, if all before that can be bytes of a key. Else it
+-- stops with its string, or with the text.
 local function private_keys(text)
   local list
-  local ending, run, at = 0, 0, find(text, "-----BEGIN", 1, true) -- `run`: where bytes of keys stop
+  -- `ending`: where the next "-----END" stands; `run`: where bytes stop that a key can have.
+  local ending, run, at = 0, 0, find(text, "-----BEGIN", 1, true)
   while at do
     local stop = at + 9
     if find(sub(text, at, at + 64), "PRIVATE", 1, true) then
@@ -136,11 +139,12 @@ local function private_keys(text)
 end
 
 --- Where the longest card number stops that starts with the digit at `from`, or nil.
--- 13 to 19 digits, in groups of 3 to 7 with one kind of separator, or in none; Luhn's sum holds.
+-- A card number has 13 to 19 digits, and a valid Luhn sum. The digits stand together, or in groups of 3 to 7
+-- with the same separator between all of them.
 local function card_end(text, from)
   local found, separator
   local length, group, at = 0, 0, from
-  local sum, doubled = 0, 0 -- Luhn's: with the last digit as it is, and doubled
+  local sum, doubled = 0, 0 -- Luhn's sums of the digits so far: the last one counted once, and doubled
   while length <= 19 do
     local code = byte(text, at)
     local digit = DIGIT[code]
@@ -168,8 +172,8 @@ local function card_end(text, from)
   return found
 end
 
---- Whether a card number may start at `at`: not with 0 or 1, as times and ids do, nor in a word, a fraction
--- or after a telephone number's "+".
+--- Whether a card number may start at `at`. None starts with 0 or 1, as times and ids do; nor in a word or a
+-- fraction; nor after the "+" of a telephone number. The letter of an escape (`\n`) is no word.
 local function may_start(text, at)
   local code = byte(text, at)
   if not DIGIT[code] or code <= ONE then
@@ -180,8 +184,8 @@ local function may_start(text, at)
     or not (find(before, "%w$") or find(before, "^%d%.$") or find(before, "^[^%w]?%+$"))
 end
 
---- The quotes of the name before the number at `from`, if it is a member's value; where that starts, with
--- its sign.
+--- The quote of the name before the number at `from`, if that is a member's value: {"card": 4111...}
+-- @return the quote with its backslashes, or ""; where the number starts, with its minus if there is a quote
 local function quote_before(text, from)
   local start = byte(text, from - 1) == MINUS and from - 1 or from
   local at = start - 1
@@ -199,8 +203,9 @@ local function quote_before(text, from)
   return "", from
 end
 
---- Card numbers among the digits and separators around `at`, of which none is before `floor`.
--- @return the list, where they end
+--- Card numbers in the run of digits and separators around `at`.
+-- @param floor where the run starts at the earliest: what is before was read already
+-- @return the list; the first byte after the run
 local function cards_around(document, list, at, floor)
   local text, from, stop = document.text, at, skip(document.text, at, NUMBER)
   while from > floor and NUMBER[byte(text, from - 1)] do
@@ -209,7 +214,7 @@ local function cards_around(document, list, at, floor)
   while stop - from >= 13 do
     local card = may_start(text, from) and card_end(text, from)
     if card then
-      -- A number that is a value of JSON needs quotes, those of the name before it; its sign goes with it.
+      -- A mask instead of a number of JSON needs quotes, and a minus is masked with its number.
       local quote, start = quote_before(text, from)
       if quote == "" and document.is_json and not structure.string_end(document, from) then
         quote, start = '"', byte(text, from - 1) == MINUS and from - 1 or from
@@ -221,8 +226,8 @@ local function cards_around(document, list, at, floor)
   return list, stop
 end
 
---- A number of 13 digits and more meets every seventh byte, or the separator there is followed by a digit;
--- and six more of it stand on one side of that.
+--- Looks at every seventh byte, as a card number is longer. So one of these bytes is a digit of it, or a
+-- separator with a digit after it; and six more bytes of it stand on one side of that.
 local function cards(document)
   local text, list, floor = document.text, nil, 1
   local at, size = 7, #document.text
@@ -245,7 +250,7 @@ local function cards(document)
 end
 
 --- User information of URLs, which is a name and a password: https://user:password@host
--- @param slashes before an authority
+-- @param slashes what the authority follows: "//", or "/\/" where JSON escapes the slashes
 local function user_information(text, slashes)
   local list
   local at = find(text, slashes, 1, true)
@@ -259,7 +264,7 @@ local function user_information(text, slashes)
   return list
 end
 
---- What of a document is a secret by its own form or place.
+--- The secrets of a document that show by their own form, or by their place in a URL.
 function M.find(document)
   local text = document.text
   local list = IS_ON.jwt and json_web_tokens(text) or nil
@@ -268,8 +273,8 @@ function M.find(document)
   if find(text, "@", 1, true) then
     list = spans.merged(spans.merged(list, user_information(text, "//")), user_information(text, "/\\/"))
   end
-  -- Where a value starts that no form looks at: the text, the segments of paths, the items of arrays,
-  -- elements.
+  -- Well-known keys where no form finds a value to start: at the start of the text, of a path's segments, of
+  -- an array's items, of elements and of lines.
   local stop, start = M.key_after(text, byte(text) == BYTE_ORDER_MARK and 3 or 0)
   list = spans.merged(list, stop and spans.add(nil, start, stop, KEY) or nil)
   for _, sign in ipairs({ "/", "[", ">", "\n", "\\n" }) do

@@ -1,10 +1,12 @@
 """The capture script: the modules of ``lua/`` and a workload's settings as one Lua chunk.
 
-Lua text is never templated. Each module stands in the chunk as people wrote it, in a function that is called
-once; what it returns is a local of the chunk, which the ``require`` of the modules after it would give, so
-those lines are left out. The first line of a module's comment is its heading; other comments are left out,
-as each byte stays in each Lua VM. The settings become one generated module, ``config``, with a
-line each: a reviewer sees a changed setting as one changed line, and a changed script by its hash.
+Lua text is never templated. Each module stands in the chunk as people wrote it, with two exceptions. Comments
+are left out, but for the first line, which is the module's heading: each byte of the chunk stays in each Lua
+VM. And ``local json = require("json")`` is left out, as the chunk defines a local of that name: a module
+becomes ``local json = (function() ... end)()``, before the modules that use it.
+
+The settings become one generated module, ``config``, with a line each. So a reviewer sees a changed setting
+as one changed line, and changed code by its hash.
 """
 
 import hashlib
@@ -85,9 +87,9 @@ class Script:
 
     @property
     def inline_code(self) -> str:
-        """The same without headings and spaces that no token needs, with short names inside of functions.
+        """The script as a TrafficExtension holds it, which takes no more than `MAX_INLINE_CODE_BYTES`.
 
-        A TrafficExtension holds no more.
+        Without headings and without spaces that no token needs, and with short names inside of functions.
         """
         return _inline_code(self.settings)
 
@@ -99,7 +101,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         capture: the workload's settings, the stack's defaults merged in.
         sensor_id: the UUID that every span carries as ``sensor.id``.
         collector: where spans go; its ``cluster`` has to exist in the proxy.
-        direction: decides the span kind, and that an application's own posts to the collector are left out.
+        direction: decides the span kind. Outbound, an application's own posts to the collector are left out.
 
     Returns:
         The script, the same bytes for the same arguments.
@@ -147,12 +149,12 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
 
 
 def _added(items: list[str], extra: list[str]) -> list[str]:
-    """The items, then those of the extra ones that are none of them."""
+    """The items and then the extra ones, each once."""
     return list(dict.fromkeys([*items, *extra]))
 
 
 def _cased(phrases: list[str]) -> list[str]:
-    """Phrases with letters beyond ASCII in capitals, too: Lua knows the case of ASCII's letters only."""
+    """Phrases in lower case, and letters beyond ASCII in each case: Lua lowers ASCII's letters only."""
     ascii_lower = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
     return list(
         dict.fromkeys(
@@ -165,7 +167,7 @@ def _cased(phrases: list[str]) -> list[str]:
 
 @lru_cache(maxsize=256)
 def _assemble(config: str) -> Script:
-    """One text in memory for all workloads that share their settings."""
+    """The script with some settings. Cached, so that workloads with the same settings share one text."""
     return Script(
         text=_chunk(config, _code(is_compact=False)),
         code_sha256=hashlib.sha256((_loader() + _code(is_compact=False)).encode()).hexdigest(),

@@ -1,4 +1,4 @@
-"""Reads the patterns of Lua source, and says of each why it is fast, or that nothing says so.
+"""Reads the patterns of Lua source, and names the rule by which each is fast, if there is one.
 
 Lua's matcher backtracks: a repetition takes all it can and gives back byte by byte, and at each step what
 follows is tried anew; without ``^`` all of that happens again from each byte of the text. A pattern is fast
@@ -31,9 +31,9 @@ class Item:
     """What a pattern matches in one step, besides captures.
 
     Attributes:
-        members: the bytes it takes. Of ``%b``: its first; of ``%f``: those that have to follow.
+        members: the bytes it takes. Of ``%b``, which first byte; of ``%f``, which bytes may follow.
         repeat: one of ``*+-?``, or empty.
-        kind: ``single``; ``edge`` (``%f``), which takes none; ``long`` (``%b``, ``%1``), which takes many.
+        kind: ``single`` takes one byte; ``edge`` (``%f``) takes none; ``long`` (``%b``, ``%1``) takes many.
     """
 
     members: Bytes
@@ -264,11 +264,12 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 class UnreadableError(Exception):
-    """A pattern is no constant that this reader finds. The message says what it met."""
+    """A pattern is not a constant, or this reader does not find it. The message says what it met."""
 
 
 SETTINGS = None
-"""Stands for a text that is built of settings while the script loads: the tests look at it as it runs."""
+"""Stands for a pattern that the script builds from settings as it loads. It is not in the source, so
+test_patterns.py looks at it in a script that runs."""
 
 Values = set[str | None]
 Tokens = Sequence[Token]
@@ -283,8 +284,8 @@ class Use:
         line: of the call.
         function: find, match, gmatch or gsub.
         patterns: what the pattern may be.
-        reason: why they are not known, or empty.
-        is_plain: whether it is no pattern, as the call says.
+        reason: why `patterns` is not known, or empty.
+        is_plain: whether the call says that it is plain text: ``find(text, sign, 1, true)``.
     """
 
     file: str

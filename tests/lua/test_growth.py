@@ -1,8 +1,8 @@
 """What a hostile text costs: time that grows as its size does, and a few milliseconds for 64 KB in a cold VM.
 
-The whole script runs, on the fake Envoy: what a header, a path or a body costs is what an exchange with it
-costs, in CPU time of this thread, in a VM that has seen one plain exchange and compiled nothing else. A text
-is measured again until it is within the bounds, up to `ROUNDS` times: other processes only ever add.
+The whole script runs, on the fake Envoy. A text is put into a header, a path or a body; what it costs is the
+CPU time of an exchange with it, in this thread, in a VM that has seen one plain exchange and compiled nothing
+else. Other processes can only make it slower, so a text that costs too much is measured up to `ROUNDS` times.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""What is masked by its name and by its value, and what is kept: what leaked or was spoiled, and kin."""
+"""What is masked by its name and by its value, and what is kept: texts that once failed, and their kin."""
 
 import json
 import re

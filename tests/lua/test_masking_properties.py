@@ -1,8 +1,9 @@
 """Generated documents of every form: no secret planted in one leaves, and one without secrets is kept.
 
 A secret is known by its name (``{"password": "..."}``) or by itself (a JWT, a private key, a card number, a
-key with a well-known prefix). A document is built around it: a form holds it, other forms hold that one as
-they would, escaped; then it may be mangled, and cut. The whole script runs, on the fake Envoy.
+key with a well-known prefix). A document of some form is built around it. Documents of other forms may hold
+that one as a value, escaped as their form wants it. The outermost may be mangled, and cut. The whole script
+runs, on the fake Envoy.
 """
 
 import base64
@@ -41,8 +42,8 @@ class Secret:
 
     Attributes:
         text: as it is written.
-        parts: what of it is secret.
-        names: under which it is planted; empty: any name.
+        parts: the parts of the text that must not leave.
+        names: the names under which it is planted; empty where any name will do.
     """
 
     text: str
@@ -93,7 +94,7 @@ HARMLESS_NAMES = (
 
 
 def generated(alphabet: str, size: int, seed: int) -> str:
-    """Letters that nobody would write: with them, a part of a secret is not a word of a document."""
+    """Random letters, so that no part of a secret happens to be a word of the document."""
     source = random.Random(seed)  # noqa: S311
     return "".join(source.choice(alphabet) for _ in range(size))
 
@@ -371,7 +372,7 @@ def leaking(secret: Secret, texts: list[str]) -> list[str]:
 
 
 KINDS = {"named": named(), "jwt": jwts(), "private key": private_keys(), "card": cards(), "key": keys()}
-# A number or a key that is cut off is one no more: nothing tells it from others.
+# Not card numbers and keys: what is left of one that is cut off cannot be told from other text.
 CUT = {"named", "jwt", "private key"}
 
 
@@ -643,7 +644,7 @@ plain_documents = (
 
 
 def has_card(text: str) -> bool:
-    """Whether a text has a solid run of digits that may be a card's: nothing tells it from one."""
+    """Whether a text has digits in a row that could be a card's number, and so have to be masked."""
     return any(is_card(run) and run[0] in "2345689" for run in re.findall(r"(?<![.\w-])\d+(?![.\w-])", text))
 
 
