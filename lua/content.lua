@@ -100,7 +100,8 @@ function M.render(body)
   local is_encoded = encoding ~= "" and encoding ~= "identity"
   local text = text_of(bytes, body.content_type, is_encoded, is_cut) or parts_of(bytes, is_cut)
   if text then
-    return redaction.text(text)
+    -- A mask may end within a character.
+    return (utf8.repair(redaction.text(text)))
   elseif BYTES and redaction.text(bytes) == bytes then
     return "", nil, bytes
   end
