@@ -81,6 +81,16 @@ def test_up_declares_what_render_writes_and_a_second_preview_finds_no_change(ren
     assert steps.of == dict.fromkeys(RESOURCES, "same")
 
 
+def test_a_new_stack_adds_the_salt_of_its_passphrase_to_its_file_and_keeps_the_rest(
+    rendering: Project,
+) -> None:
+    before = yaml.safe_load(rendering.stack_file.read_text("utf-8"))
+    rendering.stack()
+    after = yaml.safe_load(rendering.stack_file.read_text("utf-8"))
+    assert after.pop("encryptionsalt")
+    assert after == before
+
+
 def test_a_refresh_needs_a_cluster_although_the_stack_only_renders(rendering: Project) -> None:
     stack = rendering.stack()
     stack.up()
