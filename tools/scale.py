@@ -4,6 +4,7 @@ A stack of a thousand workloads in fifty namespaces, once with a filter for each
 filter for each namespace.
 """
 
+import argparse
 import gzip
 import json
 import subprocess
@@ -109,6 +110,10 @@ def _megabytes(texts: Iterable[bytes]) -> str:
 
 def main() -> None:
     """Print the table."""
+    argparse.ArgumentParser(
+        prog="python -m tools.scale",
+        description="Measure what a stack of a thousand workloads costs to render.",
+    ).parse_args()
     each, whole = _column(A_FILTER_PER_WORKLOAD), _column(A_FILTER_PER_NAMESPACE)
     rows = [("", "a filter for each workload", "a filter for each namespace"), ("---",) * 3]
     rows += [(heading, each[heading], whole[heading]) for heading in each]
