@@ -38,7 +38,7 @@ end
 
 local function finish(handle, record, now)
   inflight.remove(record)
-  exporter.add(handle, now, span.render(handle, record, now))
+  exporter.add(handle, now, record, span.complete(handle, record, now))
 end
 
 local function abort(handle, record, now)

@@ -13,7 +13,7 @@ local redaction = require("redaction")
 local report = require("report")
 local utf8 = require("utf8")
 
-local repair = utf8.repair
+local put, repair = otlp.put, utf8.repair
 
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
@@ -22,8 +22,6 @@ local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 local MAX_HOP = 256 -- bytes, of a path
 local NO_BODY = body.new({})
 NO_BODY.is_complete = true
-
-local UNSET, ERROR = nil, 2 -- Status.StatusCode
 
 local out = require("string.buffer").new()
 
@@ -42,22 +40,20 @@ local function scheme(values, stream)
   return values[":scheme"] or (stream:downstreamSslConnection() and "https" or "http")
 end
 
---- The beginning of a span: what is known from the request's headers and its stream.
--- @param identity its `trace` id, `span` id and, if there is one, `parent` id
+--- The first attributes of a span: what is known from the request's headers and its stream.
+-- @param method valid UTF-8
 -- @param values header values by name
-local function head(identity, values, header_map, stream, now)
-  local method = repair(values[":method"] or "")
-  local name = GUIDE and "example-span" or method ~= "" and method or "HTTP"
-  otlp.put_start(out:reset(), identity, name, KIND, now, config.sensor_id)
-  otlp.put_text(out, "http.method", method)
-  otlp.put_text(out, "http.host", repair(redaction.host(values[":authority"] or "")))
-  otlp.put_text(out, "http.flavor", (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "")
-  otlp.put_text(out, "http.scheme", repair(scheme(values, stream)))
+local function head(method, values, header_map, stream)
+  put(out:reset(), "sensor.id", config.sensor_id)
+  put(out, "http.method", method)
+  put(out, "http.host", repair(redaction.host(values[":authority"] or "")))
+  put(out, "http.flavor", (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "")
+  put(out, "http.scheme", repair(scheme(values, stream)))
   local claimed = peer.claimed(values, header_map, stream) or ""
-  otlp.put_text(out, "net.sock.peer.addr", repair(claimed:sub(1, MAX_PEER)))
+  put(out, "net.sock.peer.addr", repair(claimed:sub(1, MAX_PEER)))
   if not GUIDE then
     -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
-    otlp.put_text(out, "network.peer.address", peer.address(stream:downstreamDirectRemoteAddress()) or "")
+    put(out, "network.peer.address", peer.address(stream:downstreamDirectRemoteAddress()) or "")
   end
   return out:get()
 end
@@ -76,19 +72,24 @@ end
 -- @param header_map the request's; nil if the request never came to this filter and Envoy does not tell
 -- @param now microseconds
 function M.begin(header_map, stream, now)
-  local values, shown, are_headers_cut, is_target_cut = {}, otlp.content("{}"), false, false
+  local values, shown, are_headers_cut, is_target_cut = {}, "{}", false, false
   if header_map then
     values, shown, are_headers_cut, is_target_cut = headers.read(header_map)
   end
   local id, trace_id, parent_id = ids.span_id(), ids.trace(values)
-  local identity = { trace = trace_id, span = id, parent = not GUIDE and parent_id or nil }
+  local method = repair(values[":method"] or "")
   local target = redaction.text(values[":path"] or "")
   return {
     id = id,
+    span = id,
+    trace = trace_id,
+    parent = not GUIDE and parent_id or nil,
+    name = GUIDE and "example-span" or method ~= "" and method or "HTTP",
+    kind = KIND,
     hop = hop_of(stream, target),
     method = values[":method"] or "",
     started = now,
-    head = head(identity, values, header_map, stream, now),
+    head = head(method, values, header_map, stream),
     target = target,
     is_target_cut = is_target_cut,
     request_headers = shown,
@@ -104,7 +105,7 @@ end
 --- Puts an attribute that says that something was cut: `http.target.truncated`.
 local function put_mark(key, is_cut)
   if is_cut and not GUIDE then
-    otlp.put_true(out, key .. ".truncated")
+    put(out, key .. ".truncated", true)
   end
 end
 
@@ -115,7 +116,7 @@ local function put_body(handle, key, part, declared)
   if bytes then
     otlp.put_bytes(out, key, bytes, handle)
   else
-    otlp.put_text(out, key, text)
+    put(out, key, text)
   end
   if GUIDE then
     return
@@ -126,51 +127,43 @@ local function put_body(handle, key, part, declared)
     omitted = omitted or part.total == 0 and not part.is_stream and "unread" or nil
   end
   if size > 0 then
-    otlp.put_integer(out, key .. ".size", size)
+    put(out, key .. ".size", size)
   end
   if omitted then
-    otlp.put_text(out, key .. ".omitted", omitted)
+    put(out, key .. ".omitted", omitted)
   elseif part.kept < part.total or (part.total > 0 and not part.is_complete) then
     report.count("truncated")
     put_mark(key, true)
   end
 end
 
---- The status of a span: a code, and a message or nil.
-local function status_of(record)
-  if GUIDE then
-    return UNSET
-  elseif record.is_aborted then
-    return ERROR, "aborted"
-  end
-  return record.status >= 500 and ERROR or UNSET
-end
-
---- One span.
+--- Completes a record as otlp.put_span takes it, and puts its attributes.
 -- @param handle of the stream at hand, for base64
 -- @param record as begun, with what its response added: status, response_headers, response_body, is_aborted
 -- @param now microseconds
--- @return a buffer, until the next call
-function M.render(handle, record, now)
+-- @return a buffer with the attributes, until the next call
+function M.complete(handle, record, now)
   out:reset():put(record.head)
-  otlp.put_text(out, "http.target", repair(record.target))
+  put(out, "http.target", repair(record.target))
   local request_body = record.request_body
   -- If the client broke off an upload, the size is what passed. If the request was answered before its body
   -- arrived, as one that is denied, the size is what it declared.
   local declared = record.is_aborted and request_body.total > 0 and 0 or request_body.declared
   put_body(handle, "http.request.body", request_body, declared)
   put_body(handle, "http.response.body", record.response_body, 0)
-  otlp.put_content(out, "http.request.headers", record.request_headers)
-  otlp.put_content(out, "http.response.headers", record.response_headers)
+  put(out, "http.request.headers", record.request_headers)
+  put(out, "http.response.headers", record.response_headers)
   put_mark("http.target", record.is_target_cut)
   put_mark("http.request.headers", record.are_request_headers_cut)
   put_mark("http.response.headers", record.are_response_headers_cut)
-  otlp.put_integer(out, "http.status_code", record.status)
+  put(out, "http.status_code", record.status)
   if record.is_aborted and not GUIDE then
-    otlp.put_text(out, "error.type", "aborted")
+    record.error = "aborted"
+    put(out, "error.type", record.error)
+  elseif record.status >= 500 and not GUIDE then
+    record.error = ""
   end
-  -- The clock is the wall's, and may have been set back.
-  otlp.put_end(out, math.max(now, record.started), status_of(record))
+  record.ended = math.max(now, record.started) -- The clock is the wall's, and may have been set back.
   return out
 end
 
