@@ -173,11 +173,15 @@ def test_each_setting_is_judged_by_whether_it_weakens_masking() -> None:
         "max_headers_bytes",
         "max_path_bytes",
         "max_spans_per_second",
+        "max_spans_per_endpoint",
         "redaction.extra_headers",  # more is masked
         "redaction.extra_fields",
         "extra_headers",
         "headers",  # what is recorded is masked by name and by value, whichever it is
-        "skip_paths",  # less is captured
+        "hosts",  # less is captured
+        "skip_methods",
+        "skip_paths",
+        "skip_content_types",
         "scheme",
         "trusted_hops",
         "scope_name",
