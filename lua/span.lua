@@ -2,11 +2,10 @@
 -- The attributes and their names are the guide's; `compatibility = "guide"` writes nothing beyond them.
 
 local config = require("config")
-local body = require("body")
-local bounds = require("bounds")
 local content = require("content")
 local headers = require("headers")
 local ids = require("ids")
+local message = require("message")
 local otlp = require("otlp")
 local peer = require("peer")
 local redaction = require("redaction")
@@ -17,25 +16,28 @@ local repair = utf8.repair
 
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
+local ERROR = 2 -- of Status.StatusCode
+local FLAVORS = { ["HTTP/1.0"] = "1.0", ["HTTP/1.1"] = "1.1", ["HTTP/2"] = "2", ["HTTP/3"] = "3" }
 local MAX_PEER = 256 -- bytes, of a pod's name or an address
-local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 local MAX_HOP = 256 -- bytes, of a path
-local NO_BODY = body.new({})
-NO_BODY.is_complete = true
-
-local UNSET, ERROR = nil, 2 -- Status.StatusCode
+local NO_RESPONSE = message.new({}, "{}")
+NO_RESPONSE.is_complete = true
 
 local out = require("string.buffer").new()
 
 local M = {}
 
+local function put(name, text)
+  otlp.put_text(out, name, repair(text))
+end
+
 --- The scheme. X-Forwarded-Proto comes first, if it says https; of a list, its first entry counts, which is
 -- what the first proxy saw. Then the setting; then the request. A request that Envoy itself refuses has none:
 -- then the connection tells.
 local function scheme(values, stream)
-  local forwarded = (values["x-forwarded-proto"] or ""):match("^[%s,]*(%a*)"):lower()
-  if forwarded == "https" then
-    return forwarded
+  local forwarded = values["x-forwarded-proto"]
+  if forwarded and forwarded:lower():find("^[%s,]*https%f[%A]") then
+    return "https"
   elseif config.scheme ~= "auto" then
     return config.scheme
   end
@@ -43,134 +45,119 @@ local function scheme(values, stream)
 end
 
 --- The beginning of a span: what is known from the request's headers and its stream.
--- @param identity its `trace` id, `span` id and, if there is one, `parent` id
+-- @param record with its `trace`, `span` and, if there is one, `parent`
 -- @param values header values by name
-local function head(identity, values, header_map, stream, now)
-  local method = repair(values[":method"] or "")
+-- @param address of the connection
+local function head(record, values, header_map, stream, address)
+  local method = repair(record.method)
   local name = GUIDE and "example-span" or method ~= "" and method or "HTTP"
-  otlp.put_start(out:reset(), identity, name, KIND, now, config.sensor_id)
-  otlp.put_text(out, "http.method", method)
-  otlp.put_text(out, "http.host", repair(redaction.host(values[":authority"] or "")))
-  otlp.put_text(out, "http.flavor", (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "")
-  otlp.put_text(out, "http.scheme", repair(scheme(values, stream)))
-  local claimed = peer.claimed(values, header_map, stream) or ""
-  otlp.put_text(out, "net.sock.peer.addr", repair(claimed:sub(1, MAX_PEER)))
+  otlp.put_start(out:reset(), record, name, KIND, record.started, config.sensor_id)
+  put("http.method", method)
+  put("http.host", redaction.host(values[":authority"] or ""))
+  put("http.flavor", FLAVORS[stream:protocol()] or "")
+  put("http.scheme", scheme(values, stream))
+  put("net.sock.peer.addr", (peer.claimed(values, header_map, stream) or ""):sub(1, MAX_PEER))
   if not GUIDE then
     -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
-    otlp.put_text(out, "network.peer.address", peer.address(stream:downstreamDirectRemoteAddress()) or "")
+    put("network.peer.address", peer.address(address) or "")
   end
   return out:get()
 end
 
-local function hop_of(stream, target)
-  return stream:downstreamDirectRemoteAddress() .. " " .. target:sub(1, MAX_HOP)
-end
-
---- What an exchange is found by after an internal redirect: its connection, and the path before the redirect.
-function M.hop(stream, path)
-  local limit = config.max_path_bytes
-  return hop_of(stream, redaction.text(#path > limit and bounds.cut(path, limit) or path))
+--- What an exchange is found by after an internal redirect: its connection, and its path.
+-- @param address of the connection
+-- @param values as `headers.read` returns them
+function M.hop(address, values)
+  return address .. " " .. (values[":path"] or ""):sub(1, MAX_HOP)
 end
 
 --- Begins the record of an exchange.
 -- @param header_map the request's; nil if the request never came to this filter and Envoy does not tell
 -- @param now microseconds
 function M.begin(header_map, stream, now)
-  local values, shown, are_headers_cut, is_target_cut = {}, otlp.content("{}"), false, false
-  if header_map then
-    values, shown, are_headers_cut, is_target_cut = headers.read(header_map)
-  end
-  local id, trace_id, parent_id = ids.span_id(), ids.trace(values)
-  local identity = { trace = trace_id, span = id, parent = not GUIDE and parent_id or nil }
-  local target = redaction.text(values[":path"] or "")
-  return {
-    id = id,
-    hop = hop_of(stream, target),
+  local values, shown, are_headers_cut, is_target_cut = headers.read(header_map or {})
+  local address = stream:downstreamDirectRemoteAddress()
+  local trace_id, parent_id = ids.trace(values)
+  local record = {
+    span = ids.span_id(),
+    trace = trace_id,
+    parent = not GUIDE and parent_id or nil,
+    hop = M.hop(address, values),
     method = values[":method"] or "",
     started = now,
-    head = head(identity, values, header_map, stream, now),
-    target = target,
-    is_target_cut = is_target_cut,
-    request_headers = shown,
-    are_request_headers_cut = are_headers_cut,
-    request_body = body.new(values),
     status = 0,
-    response_headers = "{}",
-    are_response_headers_cut = false,
-    response_body = NO_BODY,
+    target = redaction.text(values[":path"] or ""),
+    is_target_cut = is_target_cut,
+    request = message.new(values, shown, are_headers_cut),
   }
+  record.head = head(record, values, header_map, stream, address)
+  return record
 end
 
 --- Puts an attribute that says that something was cut: `http.target.truncated`.
-local function put_mark(key, is_cut)
+local function put_mark(name, is_cut)
   if is_cut and not GUIDE then
-    otlp.put_true(out, key .. ".truncated")
+    otlp.put_true(out, name .. ".truncated")
   end
 end
 
+local function put_headers(name, part)
+  otlp.put_content(out, name, part.headers)
+  put_mark(name, part.are_headers_cut)
+end
+
 --- Puts what a span says of a body.
--- @param declared the size to put where the body was not read to its end and less of it has passed
-local function put_body(handle, key, part, declared)
-  local text, omitted, bytes = content.render(part)
+-- @param part a message
+-- @param failure whether its exchange was aborted
+local function put_body(handle, name, part, failure)
+  local text, omitted, bytes = content.take(part)
   if bytes then
-    otlp.put_bytes(out, key, bytes, handle)
+    otlp.put_bytes(out, name, bytes, handle)
   else
-    otlp.put_text(out, key, text)
+    otlp.put_text(out, name, text)
   end
   if GUIDE then
     return
   end
   local size = part.total
-  if not part.is_complete then
-    size = math.max(size, math.min(declared, MAX_SIZE))
-    omitted = omitted or part.total == 0 and not part.is_stream and "unread" or nil
+  if not part.is_complete and not (failure and size > 0) then
+    -- The request was answered before its body arrived, as one that is denied: it declared a size. Where the
+    -- client broke off an upload, the size is what passed.
+    size = math.max(size, part.declared)
   end
   if size > 0 then
-    otlp.put_integer(out, key .. ".size", size)
+    otlp.put_integer(out, name .. ".size", size)
   end
   if omitted then
-    otlp.put_text(out, key .. ".omitted", omitted)
-  elseif part.kept < part.total or (part.total > 0 and not part.is_complete) then
+    put(name .. ".omitted", omitted)
+  elseif part.kept < part.total or not part.is_complete then
     report.count("truncated")
-    put_mark(key, true)
+    put_mark(name, true)
   end
-end
-
---- The status of a span: a code, and a message or nil.
-local function status_of(record)
-  if GUIDE then
-    return UNSET
-  elseif record.is_aborted then
-    return ERROR, "aborted"
-  end
-  return record.status >= 500 and ERROR or UNSET
 end
 
 --- One span.
 -- @param handle of the stream at hand, for base64
--- @param record as begun, with what its response added: status, response_headers, response_body, is_aborted
+-- @param record as begun, with what its response added: status and response
 -- @param now microseconds
+-- @param reason why the exchange has no end of its own, or nil
 -- @return a buffer, until the next call
-function M.render(handle, record, now)
+function M.render(handle, record, now, reason)
+  local response, failure = record.response or NO_RESPONSE, not GUIDE and reason or nil
   out:reset():put(record.head)
-  otlp.put_text(out, "http.target", repair(record.target))
-  local request_body = record.request_body
-  -- If the client broke off an upload, the size is what passed. If the request was answered before its body
-  -- arrived, as one that is denied, the size is what it declared.
-  local declared = record.is_aborted and request_body.total > 0 and 0 or request_body.declared
-  put_body(handle, "http.request.body", request_body, declared)
-  put_body(handle, "http.response.body", record.response_body, 0)
-  otlp.put_content(out, "http.request.headers", record.request_headers)
-  otlp.put_content(out, "http.response.headers", record.response_headers)
+  put("http.target", record.target)
   put_mark("http.target", record.is_target_cut)
-  put_mark("http.request.headers", record.are_request_headers_cut)
-  put_mark("http.response.headers", record.are_response_headers_cut)
+  put_headers("http.request.headers", record.request)
+  put_headers("http.response.headers", response)
+  put_body(handle, "http.request.body", record.request, failure)
+  put_body(handle, "http.response.body", response, failure)
   otlp.put_integer(out, "http.status_code", record.status)
-  if record.is_aborted and not GUIDE then
-    otlp.put_text(out, "error.type", "aborted")
+  if failure then
+    put("error.type", failure)
   end
+  local is_error = failure or (record.status >= 500 and not GUIDE)
   -- The clock is the wall's, and may have been set back.
-  otlp.put_end(out, math.max(now, record.started), status_of(record))
+  otlp.put_end(out, math.max(now, record.started), is_error and ERROR or nil, failure)
   return out
 end
 

@@ -57,7 +57,7 @@ MODULES = (
     "redaction",
     "headers",
     "inflight",
-    "body",
+    "message",
     "peer",
     "content",
     "span",

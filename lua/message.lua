@@ -1,0 +1,50 @@
+--- A request or a response: what its headers say, and a bounded copy of its body.
+-- The body is taken chunk by chunk as it passes: nothing is held back.
+
+local config = require("config")
+local inflight = require("inflight")
+
+local buffer = require("string.buffer")
+
+local LIMIT = config.max_body_bytes
+local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
+
+local M = {}
+
+--- A message of whose body nothing has passed yet.
+-- @param values header values by name
+-- @param shown its recorded headers, as JSON
+-- @param are_headers_cut whether these are not all
+function M.new(values, shown, are_headers_cut)
+  return {
+    headers = shown,
+    are_headers_cut = are_headers_cut,
+    content_type = (values["content-type"] or ""):lower(),
+    content_encoding = (values["content-encoding"] or ""):lower(),
+    declared = math.min(tonumber((values["content-length"] or ""):match("^%d+$")) or 0, MAX_SIZE),
+    kept = 0,
+    total = 0,
+  }
+end
+
+--- Copies what passes up to the limit, and counts the rest.
+-- Suspends between chunks. Stops once the record is `finished`: its span has gone.
+function M.read(handle, message, record)
+  for chunk in handle:bodyChunks() do
+    if record.finished then
+      return
+    end
+    local size = chunk:length()
+    message.total = message.total + size
+    local wanted = math.min(size, LIMIT - message.kept)
+    if wanted > 0 and not record.gave_way then
+      message.kept = message.kept + wanted
+      message.body = message.body or buffer.new()
+      message.body:put(chunk:getBytes(0, wanted))
+      inflight.hold(record, wanted)
+    end
+  end
+  message.is_complete = true
+end
+
+return M
