@@ -75,10 +75,10 @@ end
 
 local M = {}
 
---- What a span says of the body of a message, which it takes.
+--- What a span says of the body of a message.
 -- @return a text, valid UTF-8; why it was left out, or nil; bytes to send as they are, or nil
-function M.take(message)
-  local bytes = message.body and message.body:get() or ""
+function M.render(message)
+  local bytes = table.concat(message.pieces)
   if message.omitted or bytes == "" then
     local is_unread = message.total == 0 and not message.is_complete
     return "", message.omitted or (is_unread and "unread" or nil)

@@ -31,13 +31,16 @@ local last_sweep, is_swept = 0, true
 
 local M = {}
 
+--- Bytes that a piece of a body takes besides its own: a body may come byte by byte.
+M.PIECE = 48
+
 --- Releases a record's bodies; where the rest is more than `enough`, its headers and most of its path too.
 local function give_way(record, enough)
   local messages, size = { record.request, record.response }, record.size
   record.gave_way = true
   for _, message in ipairs(messages) do
-    size = size - message.kept
-    message.body, message.kept = nil, 0
+    size = size - message.kept - M.PIECE * #message.pieces
+    message.pieces, message.kept = {}, 0
   end
   if size > enough then
     for _, message in ipairs(messages) do

@@ -4,8 +4,6 @@
 local config = require("config")
 local inflight = require("inflight")
 
-local buffer = require("string.buffer")
-
 local LIMIT = config.max_body_bytes
 local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 
@@ -22,6 +20,7 @@ function M.new(values, shown, are_headers_cut)
     content_type = (values["content-type"] or ""):lower(),
     content_encoding = (values["content-encoding"] or ""):lower(),
     declared = math.min(tonumber((values["content-length"] or ""):match("^%d+$")) or 0, MAX_SIZE),
+    pieces = {},
     kept = 0,
     total = 0,
   }
@@ -39,9 +38,8 @@ function M.read(handle, message, record)
     local wanted = math.min(size, LIMIT - message.kept)
     if wanted > 0 and not record.gave_way then
       message.kept = message.kept + wanted
-      message.body = message.body or buffer.new()
-      message.body:put(chunk:getBytes(0, wanted))
-      inflight.hold(record, wanted)
+      message.pieces[#message.pieces + 1] = chunk:getBytes(0, wanted)
+      inflight.hold(record, wanted + inflight.PIECE)
     end
   end
   message.is_complete = true

@@ -110,7 +110,7 @@ end
 -- @param part a message
 -- @param failure whether its exchange was aborted
 local function put_body(handle, name, part, failure)
-  local text, omitted, bytes = content.take(part)
+  local text, omitted, bytes = content.render(part)
   if bytes then
     otlp.put_bytes(out, name, bytes, handle)
   else
