@@ -40,7 +40,7 @@ _NEXT = {
     "make demo-serve STACK={stack}": "keep this running, and look at requests of your own in a browser",
     "edit stacks/Pulumi.{stack}.yaml": "your sensor, collector and workloads, and what is captured of them",
     "make render STACK={stack}": "read the manifests that this deploys",
-    "pulumi preview --diff --stack {stack}": "and then `pulumi up`, with the Pulumi engine",
+    "pulumi preview --diff --stack {stack}": "with the Pulumi engine, after `pulumi stack init`",
 }
 
 _TRY = """\

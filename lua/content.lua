@@ -39,9 +39,10 @@ local function text_of(bytes, content_type, is_encoded, is_cut)
   local text, replaced = utf8.repair(bytes, is_cut)
   local start = match(text, "^[\239\187\191%s]*()")
   local is_marked = find(text, '^[{[]%s*["{%[%]}%d-]', start) or find(text, "^<[%a!?]", start)
-  if is_one_of(BINARY_TYPES, content_type) then
-    -- Nothing may stand before the JSON or markup, as a binary message may begin with bytes of white space.
-    return is_marked and start == 1 and text or nil
+  if is_marked and start == 1 then
+    return text
+  elseif is_one_of(BINARY_TYPES, content_type) then
+    return nil -- A binary message may begin with bytes of white space: then what follows them says nothing.
   end
   local is_text = is_marked
     or (replaced == 0 and not find(text, CONTROLS))

@@ -34,7 +34,7 @@ local function finish(handle, record, now, failure)
     report.count(failure)
   end
   inflight.remove(record)
-  exporter.add(handle, now, span.render(handle, record, now, failure))
+  exporter.add(handle, now, record, span.complete(handle, record, now, failure))
 end
 
 --- Does what is due. Called on events, as Envoy has no timer for Lua.
