@@ -79,9 +79,9 @@ local M = {}
 --- What a span says of the body of a message.
 -- @return a text, valid UTF-8; why it was left out, or nil; bytes to send as they are, or nil
 function M.render(message)
-  local bytes = table.concat(message.pieces)
+  local bytes = table.concat(message)
   if message.omitted or bytes == "" then
-    local is_unread = message.total == 0 and not message.is_complete
+    local is_unread = message.expected and message.total == 0
     return "", message.omitted or (is_unread and "unread" or nil)
   end
   local is_cut, encoding = message.kept < message.total, message.content_encoding

@@ -17,8 +17,7 @@ local OVERHEAD = 1024 -- bytes of the tables of a record
 local LEAST_TARGET = 256 -- bytes of the path that stay when all else gave way
 local EVENT_BYTES = 2 ^ 17 -- of aborted records that one event sends, as masking them takes time
 local MAX_GARBAGE = 6144 -- KiB that a VM grows by before everything is collected at once
-local LONG = 1e6 -- microseconds after which an exchange may have been aborted
-local PATIENCE = 5e6 -- microseconds between sweeps, each of which collects garbage
+local INTERVAL = 2e6 -- microseconds between sweeps
 
 local by_id = {}
 local handles = setmetatable({}, { __mode = "v" }) -- of the streams of records, by the records' ids
@@ -26,7 +25,7 @@ local handles = setmetatable({}, { __mode = "v" }) -- of the streams of records,
 local ends = { started = -1 }
 ends.prior, ends.next = ends, ends
 local count, bytes = 0, 0
-local ceiling = collectgarbage("count") + MAX_GARBAGE
+local ceiling = 0 -- KiB; above, garbage is collected: so it is at first, as loading the script leaves much
 local last_sweep, is_swept = 0, true
 
 local M = {}
@@ -39,8 +38,11 @@ local function give_way(record, enough)
   local messages, size = { record.request, record.response }, record.size
   record.gave_way = true
   for _, message in ipairs(messages) do
-    size = size - message.kept - M.PIECE * #message.pieces
-    message.pieces, message.kept = {}, 0
+    size = size - message.kept - M.PIECE * #message
+    message.kept = 0
+    for index = #message, 1, -1 do
+      message[index] = nil
+    end
   end
   if size > enough then
     for _, message in ipairs(messages) do
@@ -99,11 +101,10 @@ function M.follow(hop, next_hop, handle)
   end
 end
 
---- Takes a record out. `message.read`, if it still waits for chunks, sees `finished` and stops.
+--- Takes a record out, which has to be `ended` then: `message.read`, if it waits for chunks, stops.
 function M.remove(record)
   record.prior.next, record.next.prior = record.next, record.prior
   by_id[record.span], handles[record.span] = nil, nil
-  record.finished = true
   count, bytes = count - 1, bytes - record.size
 end
 
@@ -112,32 +113,24 @@ function M.active_since(since)
   return ends.prior.started > since
 end
 
---- Collects garbage where that is due. Lua alone would wait until memory has doubled. And only a collection
--- shows that a handle is gone, but on an idle worker nothing causes one.
-local function collect(now)
-  local lasts = count > 0 and now - ends.next.started > LONG
-  local is_sweep_due = lasts and math.abs(now - last_sweep) > PATIENCE
-  if is_sweep_due then
-    last_sweep, is_swept = now, false
-  end
-  if is_sweep_due or collectgarbage("count") > ceiling then
-    collectgarbage()
-    ceiling = collectgarbage("count") + MAX_GARBAGE
-  end
-end
-
 --- Ends the records that have to go: the oldest, where there are too many; and those whose stream is gone.
--- Where these are many, some wait for the next events, so that no event takes long.
+-- These are looked for now and then while the oldest exchange lasts. Only a garbage collection shows that a
+-- handle is gone, and on an idle worker nothing else causes one. Where they are many, some wait for the next
+-- events, so that no event takes long.
 -- @param finish a function that removes a record
 function M.sweep(finish, handle, now)
   while count > MAX_ENTRIES do
     finish(handle, ends.next, now)
   end
-  collect(now)
-  if is_swept then
-    return
+  local lasts = count > 0 and now - ends.next.started >= INTERVAL
+  if lasts and math.abs(now - last_sweep) >= INTERVAL then
+    last_sweep, is_swept, ceiling = now, false, 0
   end
-  local record, left = ends.next, EVENT_BYTES
+  if collectgarbage("count") > ceiling then
+    collectgarbage() -- Lua alone would wait until memory has doubled.
+    ceiling = collectgarbage("count") + MAX_GARBAGE
+  end
+  local record, left = is_swept and ends or ends.next, EVENT_BYTES
   while record ~= ends and left > 0 do
     local following = record.next
     if not handles[record.span] then

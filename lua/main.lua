@@ -95,22 +95,14 @@ local function capture_request(handle)
   local record = redirected(handle, stream) or begin(handle, stream, handle.headers)
   mark(metadata, record)
   -- Envoy redirects only requests that it has whole: their records have the body already.
-  if record and not record.request.is_complete then
+  if record and record.request.expected then
     message.read(handle, record.request, record)
   end
 end
 
---- Adds what a response says in its headers to a record.
--- A function of its own, so that its locals do not stay in memory while the hook waits for the body.
-local function read_response_headers(record, header_map)
-  local values, shown, are_cut = headers.read(header_map)
-  record.response, record.status = message.new(values, shown, are_cut), tonumber(values[":status"]) or 0
-  inflight.hold(record, #shown)
-end
-
 --- Whether a response may never end. Its span is made once its headers are there.
 local function is_stream(record)
-  local status, content_type = record.status, record.response.content_type
+  local status, content_type = record.response.status, record.response.content_type
   return status == 101
     or (record.method == "CONNECT" and status < 300)
     or content_type:find("^application/grpc")
@@ -119,17 +111,18 @@ end
 
 --- Takes a response, and ends its exchange.
 local function take_response(handle, record)
-  read_response_headers(record, handle:headers())
-  local request, response = record.request, record.response
+  local request, response = record.request, message.new(headers.read(handle:headers()))
+  record.response = response
+  inflight.hold(record, #response.headers)
   if not is_stream(record) then
     message.read(handle, response, record)
   else
-    response.omitted, response.declared = "stream", 0
-    if not request.is_complete and request.total + request.declared == 0 then
+    response.omitted = "stream"
+    if request.expected == 0 and request.total == 0 then
       request.omitted = "stream"
     end
   end
-  if not record.finished then
+  if not record.ended then
     local now = clock(handle)
     finish(handle, record, now)
     catch_up(handle, now)
@@ -147,8 +140,8 @@ local function capture_response(handle)
     -- The request never came to this filter: something before it answered.
     record = begin(handle, stream, handle.requestHeaders) -- Envoy >= 1.40
     mark(metadata, record)
-    if record then
-      record.request.is_complete = record.request.declared == 0
+    if record and record.request.expected == 0 then
+      record.request.expected = nil
     end
   end
   if record then

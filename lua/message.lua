@@ -9,28 +9,30 @@ local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 
 local M = {}
 
---- A message of whose body nothing has passed yet.
+--- A message of whose body nothing has passed yet: the body's pieces in order, and what is known of it.
+-- It has 8 fields at most, as otherwise its table takes twice the memory.
 -- @param values header values by name
 -- @param shown its recorded headers, as JSON
 -- @param are_headers_cut whether these are not all
 function M.new(values, shown, are_headers_cut)
   return {
+    status = tonumber(values[":status"]) or 0, -- of a response
     headers = shown,
     are_headers_cut = are_headers_cut,
     content_type = (values["content-type"] or ""):lower(),
     content_encoding = (values["content-encoding"] or ""):lower(),
-    declared = math.min(tonumber((values["content-length"] or ""):match("^%d+$")) or 0, MAX_SIZE),
-    pieces = {},
+    -- Bytes as declared; nil once the body has ended.
+    expected = math.min(tonumber((values["content-length"] or ""):match("^%d+$")) or 0, MAX_SIZE),
     kept = 0,
     total = 0,
   }
 end
 
 --- Copies what passes up to the limit, and counts the rest.
--- Suspends between chunks. Stops once the record is `finished`: its span has gone.
+-- Suspends between chunks. Stops once the record is `ended`: its span has gone.
 function M.read(handle, message, record)
   for chunk in handle:bodyChunks() do
-    if record.finished then
+    if record.ended then
       return
     end
     local size = chunk:length()
@@ -38,11 +40,11 @@ function M.read(handle, message, record)
     local wanted = math.min(size, LIMIT - message.kept)
     if wanted > 0 and not record.gave_way then
       message.kept = message.kept + wanted
-      message.pieces[#message.pieces + 1] = chunk:getBytes(0, wanted)
+      message[#message + 1] = chunk:getBytes(0, wanted)
       inflight.hold(record, wanted + inflight.PIECE)
     end
   end
-  message.is_complete = true
+  message.expected = nil
 end
 
 return M

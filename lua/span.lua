@@ -18,7 +18,7 @@ local FLAVORS = { ["HTTP/1.0"] = "1.0", ["HTTP/1.1"] = "1.1", ["HTTP/2"] = "2", 
 local MAX_PEER = 256 -- bytes, of a pod's name or an address
 local MAX_HOP = 256 -- bytes, of a path
 local NO_RESPONSE = message.new({}, "{}")
-NO_RESPONSE.is_complete = true
+NO_RESPONSE.expected = nil
 
 local out = require("string.buffer").new()
 
@@ -77,7 +77,8 @@ function M.hop(address, values)
   return address .. " " .. (values[":path"] or ""):sub(1, MAX_HOP)
 end
 
---- Begins the record of an exchange.
+--- Begins the record of an exchange. As a rule it has 16 fields at most, with those that others add to it:
+-- otherwise its table takes twice the memory.
 -- @param header_map the request's; nil if the request never came to this filter and Envoy does not tell
 -- @param now microseconds
 function M.begin(header_map, stream, now)
@@ -93,10 +94,9 @@ function M.begin(header_map, stream, now)
     method = values[":method"],
     hop = M.hop(address, values),
     started = now,
-    status = 0,
     head = head(values, header_map, stream, address),
     target = redaction.text(values[":path"] or ""),
-    is_target_cut = is_target_cut,
+    is_target_cut = is_target_cut or nil,
     request = message.new(values, shown, are_headers_cut),
   }
 end
@@ -115,17 +115,17 @@ local function put_body(handle, name, part, failure)
     return
   end
   local size = part.total
-  if not part.is_complete and not (failure and size > 0) then
+  if part.expected and not part.omitted and not (failure and size > 0) then
     -- The request was answered before its body arrived, as one that is denied: it declared a size. Where the
     -- client broke off an upload, the size is what passed.
-    size = math.max(size, part.declared)
+    size = math.max(size, part.expected)
   end
   if size > 0 then
     put(name .. ".size", size)
   end
   if omitted then
     put(name .. ".omitted", omitted)
-  elseif part.kept < part.total or not part.is_complete then
+  elseif part.kept < part.total or part.expected then
     report.count("truncated")
     put(name .. ".truncated", true)
   end
@@ -133,11 +133,12 @@ end
 
 --- Completes a record as otlp.put_span takes it, and puts its attributes.
 -- @param handle of the stream at hand, for base64
--- @param record as begun, with what its response added: status and response
+-- @param record as begun, with its response, if one came
 -- @param now microseconds
 -- @param failure why the exchange has no end of its own, or nil
 -- @return a buffer with the attributes, until the next call
 function M.complete(handle, record, now, failure)
+  record.ended = math.max(now, record.started) -- The clock is the wall's, and may have been set back.
   local request, response = record.request, record.response or NO_RESPONSE
   out:reset():put(record.head)
   put_bounded("http.target", utf8.repair(record.target), record.is_target_cut)
@@ -145,12 +146,11 @@ function M.complete(handle, record, now, failure)
   put_bounded("http.response.headers", response.headers, response.are_headers_cut)
   put_body(handle, "http.request.body", request, failure)
   put_body(handle, "http.response.body", response, failure)
-  put("http.status_code", record.status)
+  put("http.status_code", response.status)
   if failure and not GUIDE then
     put("error.type", failure)
   end
-  record.error = not GUIDE and (failure or (record.status >= 500 and "")) or nil
-  record.ended = math.max(now, record.started) -- The clock is the wall's, and may have been set back.
+  record.error = not GUIDE and (failure or (response.status >= 500 and "")) or nil
   return out
 end
 
