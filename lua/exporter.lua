@@ -53,9 +53,9 @@ end
 --- Sends the batch if it is due.
 -- @param now microseconds
 function M.flush_if_due(handle, now)
-  local full = spans >= LIMITS.max_batch_spans or #batch >= MAX_SPANS_BYTES
-  local aged = now - oldest >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
-  if spans > 0 and (full or aged) then
+  local is_full = spans >= LIMITS.max_batch_spans or #batch >= MAX_SPANS_BYTES
+  local is_old = now - oldest >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
+  if spans > 0 and (is_full or is_old) then
     flush(handle, now)
   end
 end
