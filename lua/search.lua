@@ -17,7 +17,7 @@ local spans = require("spans")
 local structure = require("structure")
 local values = require("values")
 
-local find, match = string.find, string.match
+local find = string.find
 
 local MAX_DEPTH = 8 -- of heads: names that names inside of their values may continue, as in card.number
 
@@ -59,8 +59,7 @@ local function visit(form, state, document, at, name, start, stop, facts)
   local may_continue = (head or facts.is_head) and #state.heads < MAX_DEPTH and #name < 128
   local to = may_continue and form.container_end(text, at, name)
   if to then
-    -- Without its "s", so that cards[0].number counts as card.number.
-    table.insert(state.heads, { name = match(name, "^(.*)s$") or name, to = to })
+    table.insert(state.heads, { name = name, to = to })
   end
   return at
 end

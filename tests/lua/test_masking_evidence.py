@@ -36,7 +36,7 @@ def target(proxy, path):
         *("appsecret", "usertoken", "corpsecret", "userpwd", "dbpasswd", "myapikey", "usertokens"),
         *("auth", "ticket", "creditCard", "card_num", "pan", "social-security-number", "recoveryCode"),
         *("backup_code", "verificationCode", "twoFactorCode", "mnemonic", "privkey", "privKey", "pw", "psw"),
-        *("consumer_key", "appKey", "hmac"),
+        *("consumer_key", "appKey", "hmac", "mypin", "smsotp", "dbPass", "userpass", "mycreds"),
         *("密码", "用户密码", "пароль", "Пароль", "ПАРОЛЬ", "senha", "Passwort", "contraseña", "CONTRASEÑA"),
         *("mot de passe", "motDePasse", "パスワード"),
     ],
@@ -69,6 +69,7 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
             '{"cards":[{"brand":"x","number":"***"}],"number":7}',
         ),
         ('{"api":{"key":"S"}}', '{"api":{"key":"***"}}'),
+        ('{"access":{"key":"S"}}', '{"access":{"key":"***"}}'),
         (
             "<card><number>S</number></card><number>7</number>",
             "<card><number>***</number></card><number>7</number>",
