@@ -15,7 +15,6 @@ local named_values = require("named_values")
 local names = require("names")
 local spans = require("spans")
 local structure = require("structure")
-local values = require("values")
 
 local find = string.find
 
@@ -81,10 +80,6 @@ return function(text, form)
       to = at
     elseif not to then
       to = (facts or state.heads[1]) and visit(form, state, document, at, name, start, stop, facts) or at
-    end
-    local key, from = values.key_after(text, at)
-    if key and to == at then
-      state.list, to = spans.add(state.list, from, key, values.KEY), key
     end
     at = find(text, form.sign, to + 1, true)
   end

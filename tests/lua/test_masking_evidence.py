@@ -15,6 +15,7 @@ from tests.lua.fake_envoy import COLLECTOR, GET, OK, SENSOR_ID, Proxy
 SECRET = "s3cr3t-Value"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx\nq83T5w==\n-----END RSA PRIVATE KEY-----"
+JWE = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..zWgYFf1dIXlKsZTC.QVU3QlF4Zk1ZV0F0.MZ2ZIDhkYmM0Zg"
 STRIPE = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"
 
 
@@ -120,6 +121,7 @@ def test_parameters_with_such_names_are_masked(proxy, path):
     ("value", "masked"),
     [
         (JWT, "***jwt***"),
+        (JWE, "***jwt***"),
         (PEM, "***key***"),
         ("4242424242424242", "***card***"),
         ("4242 4242 4242 4242", "***card***"),
@@ -156,6 +158,8 @@ def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
         ('{"n":4242424242424242,"m":-4242424242424242}', '{"n":"***card***","m":"***card***"}'),
         ("[4242424242424242]", '["***card***"]'),
         (f'{{"text":"see {JWT} there"}}', '{"text":"see ***jwt*** there"}'),
+        (f'{{"text":"use {STRIPE}, or:\\n{STRIPE}"}}', '{"text":"use ***key***, or:\\n***key***"}'),
+        ('{"a":"{\\"n\\":4242424242424242}"}', '{"a":"{\\"n\\":\\"***card***\\"}"}'),
     ],
 )
 def test_a_value_is_found_within_a_text(proxy, body, masked):
@@ -175,6 +179,9 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"n":"10 20 30 40 50 60 70 80","d":"2026-11-27 2026-11-28"}',
         '{"n":"4242424242424241","phone":"+4915112345678"}',
         '{"path":"/a/npm_registry","x":"ghp_short","y":"sk-SK"}',
+        "a-AKIAIOSFODNN7EXAMPLE",
+        "eyJvZmZzZXQiOjEwfQ. Next",
+        "/45317554-2f30-4496-1827-300014d825b8",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
     ],
 )
