@@ -4,7 +4,6 @@
 local config = require("config")
 local bounds = require("bounds")
 local json = require("json")
-local otlp = require("otlp")
 local redaction = require("redaction")
 local utf8 = require("utf8")
 
@@ -44,10 +43,10 @@ local cache, cached = {}, 0
 local values, shown, recorded, members = {}, {}, {}, {}
 local left, is_cut, is_path_cut
 
---- A header as a member of a JSON object, escaped for the attribute that holds this object as text.
+--- A header as a member of a JSON object.
 local function member(name, value)
   local key = name == ":authority" and "host" or name
-  local text = otlp.content(('"%s":"%s"'):format(escape(repair(key)), escape(repair(value))))
+  local text = ('"%s":"%s"'):format(escape(repair(key)), escape(repair(value)))
   if #value <= MAX_VALUE and name ~= "x-request-id" then
     if cached >= MAX_CACHED then
       cache, cached = {}, 0
@@ -101,7 +100,7 @@ local M = {}
 --- Reads a header map.
 -- @param headers Envoy's header map
 -- @return the values that the filter uses by name, not masked, until the next call
--- @return the allowlisted headers: a JSON object, escaped for the attribute that holds it (otlp.content)
+-- @return the allowlisted headers: a JSON object
 -- @return whether some of these were cut or left out, as one was too long, or all of them together
 -- @return whether the path was cut
 function M.read(headers)
