@@ -154,7 +154,8 @@ def _seconds(text: str) -> float:
 
 
 def _facts(options: argparse.Namespace) -> Facts:
-    _progress(f"rendering stack {options.stack}")
+    progress = _silent if options.output == "json" else _progress
+    progress(f"rendering stack {options.stack}")
     render.silence_abandoned_tasks()
     manifests = _declared(options.project, options.stack, options.provider)
     source = Source(
@@ -163,7 +164,7 @@ def _facts(options: argparse.Namespace) -> Facts:
         root_namespace=options.root_namespace,
         pods=options.pods,
         interval=options.interval,
-        progress=_progress,
+        progress=progress,
     )
 
     async def cancellable() -> Facts:
@@ -196,6 +197,11 @@ def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]
 
 def _progress(text: str) -> None:
     write(sys.stderr, f"{text} ...\n")
+    sys.stderr.flush()
+
+
+def _silent(text: str) -> None:
+    """Says nothing to a program that reads the report."""
 
 
 if __name__ == "__main__":
