@@ -15,6 +15,7 @@ from ..istio import read
 from ..istio.endpoint import MAX_PORT
 from ..istio.names import Manifest
 from ..output.escaping import write
+from ..settings.value_types import is_namespace
 from . import report, rights
 from .checks import findings
 from .facts import Facts
@@ -88,12 +89,16 @@ def _parser() -> argparse.ArgumentParser:
         help="the Kubernetes provider of the cluster, in a stack with several; '' is the default provider",
     )
     parser.add_argument(
-        "--context", metavar="NAME", help="context of the kubeconfig (default: the current one)"
+        "--context",
+        metavar="NAME",
+        type=_context,
+        help="context of the kubeconfig (default: the current one)",
     )
     parser.add_argument(
         "--root-namespace",
         default="istio-system",
         metavar="NAME",
+        type=_namespace,
         help="the mesh's root namespace (default: %(default)s)",
     )
     parser.add_argument(
@@ -126,6 +131,18 @@ def _parser() -> argparse.ArgumentParser:
         help="form of the report (default: %(default)s)",
     )
     return parser
+
+
+def _context(text: str) -> str:
+    if not text:  # as of a variable that is not set; kubectl would take the current context
+        raise argparse.ArgumentTypeError("got nothing, expected a context of the kubeconfig")
+    return text
+
+
+def _namespace(text: str) -> str:
+    if not is_namespace(text):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected the name of a namespace")
+    return text
 
 
 def _pods(text: str) -> int | None:
