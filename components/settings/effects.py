@@ -32,6 +32,13 @@ def _is_type_among(content_type: str, patterns: Collection[str]) -> bool:
     )
 
 
+def _is_host_among(host: str, patterns: Collection[str]) -> bool:
+    """Whether hosts match all that one of them matches: ``*`` is all, ``*.example.com`` all names below."""
+    return host in patterns or any(
+        pattern.startswith("*") and host.endswith(pattern[1:]) for pattern in patterns
+    )
+
+
 def _is_path_among(path: str, patterns: Collection[str]) -> bool:
     """Whether paths match all that one of them matches: ``*`` at an end stands for any rest."""
     return path in patterns or any(
@@ -101,8 +108,12 @@ JUDGEMENTS: Mapping[str, Judgement] = MappingProxyType(
         "maxHeadersBytes": _MORE_IS_CAPTURED,
         "maxPathBytes": _MORE_IS_CAPTURED,
         "maxSpansPerSecond": _MORE_IS_CAPTURED,
+        "maxSpansPerEndpoint": _MORE_IS_CAPTURED,
         "headers": _MORE_IS_CAPTURED,
+        "hosts": Judgement(Axis.CAPTURE, is_among=_is_host_among),
+        "skipMethods": Judgement(Axis.CAPTURE, raises=False),
         "skipPaths": Judgement(Axis.CAPTURE, raises=False, is_among=_is_path_among),
+        "skipContentTypes": Judgement(Axis.CAPTURE, raises=False, is_among=_is_type_among),
         # Which requests of which pods.
         "directions": _MORE_IS_CAPTURED,
         "labels": Judgement(Axis.CAPTURE, raises=False),
