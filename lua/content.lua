@@ -4,6 +4,7 @@
 -- multipart body is judged on its own.
 
 local config = require("config")
+local patterns = require("patterns")
 local redaction = require("redaction")
 local utf8 = require("utf8")
 
@@ -16,25 +17,7 @@ local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, car
 -- Bodies of these types may look like text by chance. Only those that begin as JSON or markup count as text.
 local BINARY_TYPES = { "protobuf", "grpc-web", "msgpack", "cbor", "avro" }
 
--- Textual media types, by what stands before and after their "*".
-local TEXTUAL = {}
-for media_type in config.content_types:gmatch("[^\n]+") do
-  local star = find(media_type, "*", 1, true)
-  local prefix, suffix = sub(media_type, 1, (star or 0) - 1), star and sub(media_type, star + 1) or ""
-  TEXTUAL[#TEXTUAL + 1] = { prefix = prefix, suffix = suffix, is_exact = not star }
-end
-
-local function is_textual(content_type)
-  local media_type = match(content_type, "^%s*([^;%s]*)")
-  for _, textual in ipairs(TEXTUAL) do
-    local is_like = sub(media_type, 1, #textual.prefix) == textual.prefix
-      and (textual.suffix == "" or sub(media_type, -#textual.suffix) == textual.suffix)
-    if is_like and (media_type == textual.prefix or not textual.is_exact) then
-      return true
-    end
-  end
-  return false
-end
+local is_textual = patterns.type_matcher(config.content_types)
 
 local function is_binary_type(content_type)
   for _, word in ipairs(BINARY_TYPES) do

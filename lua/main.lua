@@ -70,7 +70,7 @@ local function begin(handle, stream, metadata, request_headers)
   if chosen or exporter.is_pending() then
     local now = clock(handle)
     catch_up(handle, now)
-    if chosen and sampling.within_rate(now) then
+    if chosen and sampling.within_limits(header_map, now) then
       record = span.begin(header_map, stream, now)
       inflight.add(record, handle)
       report.count("captured")
@@ -142,7 +142,13 @@ local function capture_response(handle)
   if not record then
     return
   end
-  read_response_headers(record, handle:headers())
+  local header_map = handle:headers()
+  if sampling.excluded_by_response(header_map) then
+    report.count("skipped_content_type")
+    inflight.remove(record)
+    return catch_up(handle, clock(handle))
+  end
+  read_response_headers(record, header_map)
   local response_body = record.response_body
   if is_stream(record, response_body.content_type) then
     response_body.is_stream = true
