@@ -4,6 +4,7 @@
 -- multipart body is judged on its own.
 
 local config = require("config")
+local patterns = require("patterns")
 local redaction = require("redaction")
 local utf8 = require("utf8")
 
@@ -15,18 +16,13 @@ local MAX_PART_HEAD = 4096 -- bytes
 local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, carriage return
 
 -- Bodies of these types may look like text by chance. Only those that begin as JSON or markup count as text.
-local BINARY_TYPES = { "protobuf", "grpc%-web", "msgpack", "cbor", "avro" }
+local BINARY_TYPES = { "protobuf", "grpc-web", "msgpack", "cbor", "avro" }
 
--- Textual media types, as patterns: `application/*+json` is "^application/.*%+json$".
-local TEXTUAL_TYPES = {}
-for media_type in config.content_types:gmatch("[^\n]+") do
-  local pattern = media_type:gsub("%W", "%%%0"):gsub("%%%*", ".*")
-  TEXTUAL_TYPES[#TEXTUAL_TYPES + 1] = "^" .. pattern .. "$"
-end
+local is_textual = patterns.type_matcher(config.content_types)
 
-local function is_one_of(patterns, media_type)
-  for _, pattern in ipairs(patterns) do
-    if find(media_type, pattern) then
+local function is_binary_type(content_type)
+  for _, word in ipairs(BINARY_TYPES) do
+    if find(content_type, word, 1, true) then
       return true
     end
   end
@@ -41,12 +37,12 @@ local function text_of(bytes, content_type, is_encoded, is_cut)
   local is_marked = find(text, '^[{[]%s*["{%[%]}%d-]', start) or find(text, "^<[%a!?]", start)
   if is_marked and start == 1 then
     return text
-  elseif is_one_of(BINARY_TYPES, content_type) then
+  elseif is_binary_type(content_type) then
     return nil -- A binary message may begin with bytes of white space: then what follows them says nothing.
   end
   local is_text = is_marked
     or (replaced == 0 and not find(text, CONTROLS))
-    or (not is_encoded and is_one_of(TEXTUAL_TYPES, match(content_type, "^%s*([^;%s]*)")))
+    or (not is_encoded and is_textual(content_type))
   return is_text and text or nil
 end
 

@@ -64,7 +64,7 @@ local function begin(handle, stream, request_headers)
   end
   local now = clock(handle)
   catch_up(handle, now)
-  if chosen and sampling.within_rate(now) then
+  if chosen and sampling.within_limits(header_map, now) then
     local record = span.begin(header_map, stream, now)
     inflight.add(record, handle)
     report.count("captured")
@@ -111,7 +111,13 @@ end
 
 --- Takes a response, and ends its exchange.
 local function take_response(handle, record)
-  local request, response = record.request, message.new(headers.read(handle:headers()))
+  local header_map = handle:headers()
+  if sampling.excluded_by_response(header_map) then
+    report.count("skipped_content_type")
+    inflight.remove(record)
+    return catch_up(handle, clock(handle))
+  end
+  local request, response = record.request, message.new(headers.read(header_map))
   record.response = response
   inflight.hold(record, #response.headers)
   if not is_stream(record) then
