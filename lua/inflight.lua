@@ -101,8 +101,10 @@ function M.follow(hop, next_hop, handle)
   end
 end
 
---- Takes a record out, which has to be `ended` then: `message.read`, if it waits for chunks, stops.
-function M.remove(record)
+--- Takes a record out. `message.read`, if it still waits for chunks of this exchange, sees `ended` and stops.
+-- @param now microseconds
+function M.remove(record, now)
+  record.ended = math.max(now, record.started) -- The clock is the wall's, and may have been set back.
   record.prior.next, record.next.prior = record.next, record.prior
   by_id[record.span], handles[record.span] = nil, nil
   count, bytes = count - 1, bytes - record.size

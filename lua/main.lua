@@ -33,8 +33,8 @@ local function finish(handle, record, now, failure)
   if failure then
     report.count(failure)
   end
-  inflight.remove(record)
-  exporter.add(handle, now, record, span.complete(handle, record, now, failure))
+  inflight.remove(record, now)
+  exporter.add(handle, now, record, span.complete(handle, record, failure))
 end
 
 --- Does what is due. Called on events, as Envoy has no timer for Lua.
@@ -114,8 +114,9 @@ local function take_response(handle, record)
   local header_map = handle:headers()
   if sampling.excluded_by_response(header_map) then
     report.count("skipped_content_type")
-    inflight.remove(record)
-    return catch_up(handle, clock(handle))
+    local now = clock(handle)
+    inflight.remove(record, now)
+    return catch_up(handle, now)
   end
   local request, response = record.request, message.new(headers.read(header_map))
   record.response = response
