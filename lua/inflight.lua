@@ -8,6 +8,7 @@
 -- VM's next event.
 
 local bounds = require("bounds")
+local report = require("report")
 
 local NO_HEADERS = "{}"
 local MAX_ENTRIES = 4096
@@ -137,6 +138,7 @@ function M.sweep(finish, handle, now)
     local following = record.next
     if not handles[record.span] then
       left = left - record.size
+      report.count("aborted")
       finish(handle, record, now, "aborted")
     end
     record = following

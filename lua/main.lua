@@ -30,9 +30,6 @@ end
 --- Ends an exchange: its span goes into the batch.
 -- @param failure why it has no end of its own, or nil
 local function finish(handle, record, now, failure)
-  if failure then
-    report.count(failure)
-  end
   inflight.remove(record, now)
   exporter.add(handle, now, record, span.complete(handle, record, failure))
 end
