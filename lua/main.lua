@@ -40,10 +40,12 @@ local function catch_up(handle, now)
   exporter.flush_if_due(handle, now)
 end
 
---- This sensor's mark on a stream, or nil where none of its filters has seen the stream.
-local function mark_of(metadata)
+--- A stream, its metadata, and this sensor's mark on it: nil where none of its filters has seen the stream.
+local function open(handle)
+  local stream = handle:streamInfo()
+  local metadata = stream:dynamicMetadata()
   local marks = metadata:get(METADATA)
-  return marks and marks[SENSOR]
+  return stream, metadata, marks and marks[SENSOR]
 end
 
 local function mark(metadata, record)
@@ -84,9 +86,8 @@ local function redirected(handle, stream)
 end
 
 local function capture_request(handle)
-  local stream = handle:streamInfo()
-  local metadata = stream:dynamicMetadata()
-  if mark_of(metadata) then
+  local stream, metadata, id = open(handle)
+  if id then
     return
   end
   local record = redirected(handle, stream) or begin(handle, stream, handle.headers)
@@ -134,9 +135,7 @@ local function take_response(handle, record)
 end
 
 local function capture_response(handle)
-  local stream = handle:streamInfo()
-  local metadata = stream:dynamicMetadata()
-  local id = mark_of(metadata)
+  local stream, metadata, id = open(handle)
   -- There is a mark but no record where the request is not captured, where another filter (with a VM of its
   -- own) captures it, or where a sweep has ended the record.
   local record = id and inflight.find(id)
