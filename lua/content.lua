@@ -54,10 +54,9 @@ local function parts_of(bytes, is_cut)
   end
   local pieces, at, size = {}, 1, #bytes
   while at <= size and #pieces < 2 * MAX_PARTS do
-    local head = match(sub(bytes, at, at + MAX_PART_HEAD - 1), "^.-\r?\n\r?\n") or sub(bytes, at)
-    local start = at + #head
-    local stop = find(bytes, "\n" .. boundary, start - 1, true) or size
-    local part = sub(bytes, start, stop)
+    local stop = find(bytes, "\n" .. boundary, at, true) or size
+    local head = match(sub(bytes, at, math.min(stop, at + MAX_PART_HEAD)), "^.-\r?\n\r?\n") or ""
+    local part = sub(bytes, at + #head, stop)
     local media_type = match(head:lower(), "content%-type:[ \t]*([^;\r\n]*)") or "no declared type"
     pieces[#pieces + 1] = head
     pieces[#pieces + 1] = text_of(part, media_type, false, is_cut and stop == size)
