@@ -4,6 +4,7 @@
 -- multipart body is judged on its own.
 
 local config = require("config")
+local bounds = require("bounds")
 local patterns = require("patterns")
 local redaction = require("redaction")
 local utf8 = require("utf8")
@@ -83,6 +84,7 @@ function M.render(message)
   local is_encoded = encoding ~= "" and encoding ~= "identity"
   local text = text_of(bytes, message.content_type, is_encoded, is_cut) or parts_of(bytes, is_cut)
   if text then
+    text = is_cut and bounds.finished(text) or text
     local masked = redaction.text(text)
     -- A mask may end within a character.
     return masked == text and text or (utf8.repair(masked))
