@@ -173,7 +173,7 @@ local function analysed(name)
 end
 
 local function facts_of(name)
-  name = escapes.of_json(name):gsub("^\239\187\191", "") -- a byte order mark
+  name = escapes.decoded(name):gsub("^\239\187\191", "") -- a byte order mark
   local plain = lower(name)
   local role = plain:gsub("^.*[:%[.]", ""):gsub("%A+", "") -- `key` of <a:key>, `name` of items[0][name]
   local tells_name, holds_value, is_tail = TELLS_NAME[role] and role, HOLDS_VALUE[role], tails[plain]
@@ -221,11 +221,11 @@ function M.facts(name)
   return known[name]
 end
 
---- Whether text[from, to] is the name of something secret.
-function M.is_secret_between(text, from, to)
-  local name = escapes.of_json(sub(text, from, to))
+--- Whether a name is that of something secret.
+function M.is_secret(name)
+  name = escapes.decoded(name)
   local facts = may_match(name, 1, #name) and M.facts(name)
-  return facts and facts.is_secret
+  return facts and facts.is_secret or false
 end
 
 return M
