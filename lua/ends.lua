@@ -17,8 +17,7 @@ local AFTER_VALUE, AFTER_CLOSERS = set(")]}<>/?&;"), set(",;<\"'\\)]}")
 local CLOSERS, SURE_BREAKS = set(")]}"), set("&<")
 -- What an item of a list starts with, and a member whose name has quotes.
 local ITEM_STARTS = set("\"'{[\\")
-local NAME_AND_COLON, NAME_AND_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*:", "^[^&;?#\r\n%s\"'<>=]+="
-local NAME_AND_SIGN = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]"
+local NAME_AND_SIGN, NAME_AND_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+="
 -- What ends a value that may be a name, with and without quotes.
 local QUOTING, QUOTED_ENDS, BARE_ENDS = set("\\\"'"), set("\"'<>&\r\n"), set("\"'<>&= \t\r\n")
 local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
@@ -66,6 +65,7 @@ end
 function M.told_name(text, at)
   local value = M.value_start(text, at)
   local start = skip(text, value, QUOTING)
+  start = byte(text, start - 1) == BACKSLASH and start - 1 or start -- of an escaped letter
   local stop, told_ends = start, start > value and QUOTED_ENDS or BARE_ENDS
   while stop - start < MAX_TOLD and not told_ends[byte(text, stop) or NEWLINE] do
     stop = stop + 1
@@ -91,9 +91,9 @@ function M.is_harmless(text, at, name, stop, facts)
   return is_host and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1) ~= nil
 end
 
---- Whether a next member starts at `at`: a name and ":", or an item of a list.
+--- Whether a next member starts at `at`: a name and its sign, or an item of a list.
 local function starts_member(text, at)
-  return ITEM_STARTS[byte(text, at)] or find(text, NAME_AND_COLON, at) ~= nil
+  return ITEM_STARTS[byte(text, at)] or find(text, NAME_AND_SIGN, at) ~= nil
 end
 
 --- The quote at `at`, with the backslashes before it; or "".
@@ -147,18 +147,18 @@ end
 -- @param name_stop where the name stops
 -- @return the span: from, to, instead
 function M.mask(document, at, name_stop)
-  local text, is_member, start =
-    document.text, byte(document.text, at) == COLON, M.value_start(document.text, at)
+  local text = document.text
+  local start = M.value_start(text, at)
   local limit = structure.string_end(document, at)
     or (document.is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
   local quote, to = quote_at(text, start), limit
   if quote ~= "" or OPENERS[byte(text, start)] then
     to = closed_end(text, start, quote, limit)
-  elseif not is_member then
+  elseif byte(text, at) ~= COLON then
     to = bare_end(text, at + 1, limit, document.is_markup and "[&<]" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
   elseif byte(text, start) ~= SLASH then -- with which a comment starts
-    to = bare_end(text, start, limit, "[,)%]}\r\n]%s*", NAME_AND_COLON)
+    to = bare_end(text, start, limit, "[,)%]}\r\n]%s*", NAME_AND_SIGN)
   end
   quote = quote ~= "" and quote or quote_at(text, name_stop + 1)
   return at + 1, to, quote .. M.MASK .. quote

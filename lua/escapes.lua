@@ -26,10 +26,6 @@ local function utf8(digits)
   return char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
 end
 
-local function reference(digits)
-  return utf8(format("%x", digits))
-end
-
 --- Whether a text has escapes that may hide something: none of letters beyond ASCII (\u00e9).
 function M.may_hide(text)
   return find(text, "%", 1, true)
@@ -45,7 +41,9 @@ function M.decoded(text)
   if find(text, "&", 1, true) then
     text = gsub(text, "&(%a%a%a?%a?);", ENTITIES)
     text = gsub(text, "&#[xX]0*(%x%x?%x?%x?);", utf8)
-    text = gsub(text, "&#0*(%d%d?%d?%d?);", reference)
+    text = gsub(text, "&#0*(%d%d?%d?%d?);", function(decimal)
+      return utf8(format("%x", decimal))
+    end)
   end
   if find(text, "\\u", 1, true) or find(text, "%u", 1, true) then
     text = gsub(text, "[\\%%]u(%x%x%x%x)", utf8)

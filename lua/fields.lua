@@ -55,7 +55,7 @@ local function is_open(text)
   return behind and names.is_secret((ends.name_before(text, #text + 2 - behind)))
 end
 
---- Masks a run that hides a secret, all but the parameter's name that it may start with.
+--- Masks a run if it hides a secret, all but the parameter's name that it may start with.
 -- Where the secret may stand behind the run, that is left to the search of what is around it.
 local function masked_run(run)
   if not hides_secret(run) or is_open(decoded(run) or "") then
@@ -70,12 +70,13 @@ end
 -- @param run_of what makes a run, a pattern
 local function mask_runs(text, run_of)
   local count = 0
-  return (
-    gsub(text, run_of, function(run)
-      count = count + (escapes.may_hide(run) and 1 or 0)
-      return count > MAX_RUNS and escapes.may_hide(run) and MASK or masked_run(run)
-    end)
-  )
+  local function masked(run)
+    if escapes.may_hide(run) then
+      count = count + 1
+      return count > MAX_RUNS and MASK or masked_run(run)
+    end
+  end
+  return (gsub(text, run_of, masked))
 end
 
 --- Masks what escapes hide: in narrow runs if that is enough, else in wider ones, else all of the text.
@@ -87,11 +88,6 @@ local function mask_hidden(text)
     text = mask_runs(text, run_of)
   end
   return hides_secret(text) and MASK or text
-end
-
---- Masks the secrets of a header's value. A well-known key may be any of its tokens: `Key AKIA...`.
-function M.mask_header(text)
-  return mask_hidden(mask_shown(spans.apply(text, values.tokens(text))))
 end
 
 --- Masks the secrets of a text. If it has NULs, as UTF-16 does, it is searched without them, and one secret

@@ -3,23 +3,22 @@
 
 local structure = require("structure")
 
-local byte, find, match, skip, sub = string.byte, string.find, string.match, structure.skip, string.sub
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local SLASH = byte("/")
-local SPACES, WORD =
-  structure.set(" "), structure.set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_:.-\\")
-for code = 128, 255 do
-  WORD[code] = true
-end
+local SPACES, NAME_ENDS = structure.set(" "), structure.set(" \t\r\n/<>=\"'")
 local VOID = { input = true, meta = true, param = true } -- elements of HTML that have no end tag
 
 local M = { sign = "<" }
 
 --- The name of the element whose tag starts at `at`, and where it stops; "" for an end tag.
 function M.name_at(text, at)
-  local start = skip(text, at + 1, SPACES)
-  local stop = skip(text, start, WORD) - 1
-  return sub(text, start, stop), stop
+  local start = structure.skip(text, at + 1, SPACES)
+  local stop = start
+  while not NAME_ENDS[byte(text, stop) or SLASH] do
+    stop = stop + 1
+  end
+  return sub(text, start, stop - 1), stop - 1
 end
 
 --- Masks the content of an element; nothing where it has none.
@@ -35,7 +34,7 @@ function M.mask_content(text, name, greater)
   local content, inner = sub(text, greater, (close or 0) - 1), 0
   repeat
     inner = find(content, "<" .. name, inner + 1, true)
-  until not inner or not WORD[byte(content, inner + #name + 1)]
+  until not inner or NAME_ENDS[byte(content, inner + #name + 1) or SLASH]
   local is_plain = close and not (inner or find(content, "<!", 1, true))
   return greater + 1, is_plain and close - 1 or #text, "***"
 end
@@ -63,7 +62,7 @@ function M.mask_cut_tag(text)
   local less = structure.document(text).is_markup and match(text, "^.*()<")
   if less and not find(text, ">", less, true) then
     local name, stop = M.name_at(text, less)
-    return name ~= "" and sub(text, 1, stop) .. " ***" or text
+    return find(name, "^%a") and sub(text, 1, stop) .. " ***" or text
   end
   return text
 end

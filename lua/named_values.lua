@@ -48,21 +48,21 @@ local function choose_beside(notes, is_secret, row, chosen)
 end
 
 --- Which values belong to names of secrets: by index of their notes.
--- @param objects by position: the object that it is in, 0 outside of all
+-- @param objects by position: the object that it is in, nil outside of all
 local function chosen_values(notes, is_secret, objects)
   local chosen, is_named, rows = {}, {}, {}
   for index in pairs(is_secret) do
     local object = objects[notes[index]]
-    if object > 0 then
+    if object then
       is_named[object] = true
     else
       rows[notes.facts[index].tells_name] = {}
     end
   end
   for index, at in ipairs(notes) do
-    local word = notes.facts[index].tells_name
-    chosen[index] = not word and is_named[objects[at]]
-    for row_word, row in pairs(objects[at] == 0 and rows or {}) do
+    local word, object = notes.facts[index].tells_name, objects[at]
+    chosen[index] = object and not word and is_named[object]
+    for row_word, row in pairs(object and {} or rows) do
       row[#row + 1] = (word or row_word) == row_word and index or nil
     end
   end

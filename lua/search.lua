@@ -6,7 +6,7 @@
 --   mask(document, at, name_stop): the span that masks its value, as from, to, instead; or nothing;
 --   told_name(text, at): its value, which may be a name: {"name": "password"};
 --   contents_end(text, at, name), or not there: where its value ends, if that may hold names; else nil;
---   mask_role(search, at, name_stop, facts), or not there: masks what names of names and of values mean in this
+--   mask_role(search, at, name_stop, facts), or not there: masks what names of names and values mean in this
 --     form only; returns up to where the text is dealt with, or nil.
 
 local ends = require("ends")
@@ -14,9 +14,8 @@ local named_values = require("named_values")
 local names = require("names")
 local spans = require("spans")
 local structure = require("structure")
-local values = require("values")
 
-local find, gsub = string.find, string.gsub
+local find = string.find
 
 local MAX_DEPTH = 8 -- of names that names inside of their values may continue, as in card.number
 
@@ -54,16 +53,9 @@ local function walk(search, from, last, owner, depth)
         notes[#notes + 1], notes.facts[#notes + 1] = at, facts
       end
     end
-    done = masked_to or at
     local may_continue = (owner or (facts and facts.is_head)) and not masked_to and depth < MAX_DEPTH
     local contents_end = may_continue and form.contents_end and form.contents_end(text, at, name)
-    local key_stop, key_start = values.key_after(text, at)
-    if contents_end then
-      -- Without its "s", so that cards[0].number counts as card.number.
-      done = walk(search, at + 1, contents_end, gsub(name, "s$", ""), depth + 1)
-    elseif key_stop and done == at then
-      search.list, done = spans.add(search.list, key_start, key_stop, values.KEY), key_stop
-    end
+    done = contents_end and walk(search, at + 1, contents_end, name, depth + 1) or masked_to or at
     at = find(text, form.sign, done + 1, true)
   end
   return done

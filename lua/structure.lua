@@ -26,6 +26,7 @@ function M.words(list)
   return members
 end
 
+M.LETTERS = M.set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 local WHITE, BACKSLASHES, ESCAPED_WHITE = M.set(" \t\r\n"), M.set("\\"), M.set("nrt")
 local JSON_STARTS = M.set('{["')
 -- Bytes that JSON may have outside of its strings, and those of masks: with any other, a text is no JSON.
@@ -123,29 +124,25 @@ function M.next_sign(document, sign, at)
   return document[sign]
 end
 
---- Which object each of some positions is in: by position, where the object starts; 0 outside of all objects,
--- and everywhere if the braces do not match. Braces in strings count, too: a string may be JSON.
+--- Which object each of some positions is in: by position, where the object starts; nil outside of all
+-- objects, and everywhere if the braces do not match. Braces in strings count, too: a string may be JSON.
 -- @param positions in order
 function M.objects_at(text, positions)
-  local objects, open, index = {}, { 0 }, 1
+  local objects, open, index = {}, { false }, 1
   for at = 1, #text do
     local code = byte(text, at)
     if at == positions[index] then
-      objects[at], index = open[#open], index + 1
+      objects[at], index = open[#open] or nil, index + 1
     elseif code == OPEN then
       open[#open + 1] = at
     elseif code == CLOSE then
       open[#open] = nil
-    end
-    if not open[1] then
-      break
+      if #open == 0 then
+        return {}
+      end
     end
   end
-  local is_balanced = #open == 1
-  for _, at in ipairs(is_balanced and {} or positions) do
-    objects[at] = 0
-  end
-  return objects
+  return #open == 1 and objects or {}
 end
 
 return M

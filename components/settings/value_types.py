@@ -186,6 +186,15 @@ HeaderName = Annotated[
     BeforeValidator(_lower),
 ]
 HeaderNames = Annotated[list[HeaderName], Field(max_length=512), AfterValidator(_once_each)]
+HostPattern = Annotated[
+    str,
+    Rule(
+        "'*', a host name without a port, or '*.' and a domain",
+        lambda text: text == "*" or is_dns_name(text.removeprefix("*.")),
+    ),
+    BeforeValidator(_lower),
+]
+Method = Annotated[str, Rule("an HTTP method in upper case, such as OPTIONS", _matches("[A-Z][A-Z-]*", 32))]
 ContentType = Annotated[
     str,
     Rule(

@@ -50,10 +50,12 @@ def test_a_full_batch_leaves_while_requests_are_in_flight(start):
 
 @pytest.mark.parametrize("encoding", ["protobuf", "json"])
 def test_a_batch_stays_below_its_limit_of_bytes(start, encoding):
-    proxy = start(export={"max_batch_bytes": 8192, "encoding": encoding})
+    widest = {"scope_name": "\U0001f600" * 128}
+    proxy = start(export={"max_batch_bytes": 8192, "encoding": encoding}, **widest)
     in_flight = proxy.stream().request()
-    for _ in range(20):
-        proxy.exchange(answered=[b"x" * 1000])
+    request = [*GET[:2], (":method", "\x01" * 64), (":scheme", "http")]
+    for size in range(0, 2000, 20):
+        proxy.exchange(request, [(":status", "500")], answered=[b"x" * size])
     in_flight.destroy()
     assert len(proxy.calls) > 2
     assert all(len(call[b"body"]) <= 8192 for call in proxy.calls)

@@ -381,6 +381,31 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
             ),
         ],
     ),
+    "spans of an endpoint": (
+        capture(maxSpansPerEndpoint=0),
+        ["capture.maxSpansPerEndpoint: got 0, expected a whole number from 1 to 1000000"],
+    ),
+    "no host": (capture(hosts=[]), ["capture.hosts: got [], expected a list of 1 to 256 entries"]),
+    "host": (
+        capture(hosts=["*.*", "shop.example.com:80", "a.*.example.com"]),
+        [
+            f"capture.hosts[{index}]: got {host!r}, expected '*', a host name without a port, or '*.' and a "
+            "domain"
+            for index, host in enumerate(["*.*", "shop.example.com:80", "a.*.example.com"])
+        ],
+    ),
+    "method to skip": (
+        capture(skipMethods=["options", "*"]),
+        [
+            f"capture.skipMethods[{index}]: got {method!r}, expected an HTTP method in upper case, such as "
+            "OPTIONS"
+            for index, method in enumerate(["options", "*"])
+        ],
+    ),
+    "content type to skip": (
+        capture(skipContentTypes=["image"]),
+        ["capture.skipContentTypes[0]: got 'image', expected type/subtype, type/* or type/*+suffix"],
+    ),
     "scheme": (capture(scheme=""), ["capture.scheme: got '', expected one of auto, http, https"]),
     "timeout": (
         capture(export={"timeoutMs": 0}),

@@ -109,6 +109,11 @@ def test_an_environment_is_left_out_with_a_warning(tmp_path: Path) -> None:
     assert warning.startswith("environment: left out, only the Pulumi engine can open it. ")
 
 
+def test_what_the_engine_writes_to_encrypt_is_no_setting(tmp_path: Path) -> None:
+    found = stack(tmp_path, "encryptionsalt: v1:c2FsdA==:v1:MDEy\nconfig: {id: x}")
+    assert (found.values["acme:id"], found.problems, found.warnings) == ("x", {}, [])
+
+
 def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
     assert stack(tmp_path, "# nothing yet\n").problems == {"id": "id: missing, expected a string"}
 
