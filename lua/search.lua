@@ -17,7 +17,8 @@ local structure = require("structure")
 
 local find = string.find
 
-local MAX_DEPTH = 8 -- of names that names inside of their values may continue, as in card.number
+-- Of names that names inside of their values may continue, as in card.number: depth, and bytes.
+local MAX_DEPTH, MAX_OWNER = 8, 128
 
 --- The facts that make a name secret, or nil. They are those of its own words; or of the name after its
 -- owner's (card.number); or, where it has none, of the name after the words before it (Card Number).
@@ -53,8 +54,8 @@ local function walk(search, from, last, owner, depth)
         notes[#notes + 1], notes.facts[#notes + 1] = at, facts
       end
     end
-    local may_continue = (owner or (facts and facts.is_head)) and not masked_to and depth < MAX_DEPTH
-    local contents_end = may_continue and form.contents_end and form.contents_end(text, at, name)
+    local is_head = (owner or (facts and facts.is_head)) and depth < MAX_DEPTH and #name < MAX_OWNER
+    local contents_end = is_head and not masked_to and form.contents_end and form.contents_end(text, at, name)
     done = contents_end and walk(search, at + 1, contents_end, name, depth + 1) or masked_to or at
     at = find(text, form.sign, done + 1, true)
   end
