@@ -137,38 +137,39 @@ local function without_kept(words)
 end
 
 local function has_measure(words)
-  for at = 1, #words do
-    if MEASURES[words[at]] then
+  for _, word in ipairs(words) do
+    if MEASURES[word] then
       return true
     end
   end
   return false
 end
 
---- Whether a name says of itself that it tells a name, or holds a value, and by which word: `key` of <a:key>,
--- `name` of items[0][name].
-local function role_of(name, last)
-  return (TELLS_NAME[last] or HOLDS_VALUE[last]) and lower(name):gsub("^.*[:%[.]", ""):gsub("%A+", "")
+--- The word by which a name says that it tells a name, or holds a value: `key` of <a:key>, `name` of
+-- items[0][name]. Nil for most names.
+local function role_of(name, last_word)
+  local may_have_role = TELLS_NAME[last_word] or HOLDS_VALUE[last_word]
+  return may_have_role and lower(name):gsub("^.*[:%[.]", ""):gsub("%A+", "") or nil
 end
 
 local function facts_of(name)
-  name = escapes.decoded(name)
+  name = find(name, "[%%&\\]") and escapes.decoded(name) or name
   if byte(name) == BYTE_ORDER_MARK then
     name = name:gsub("^\239\187\191", "")
   end
   local words = split(name)
-  local last, before_last = words[#words] or "", words[#words - 1]
+  local last, before_last = words[#words] or "", words[#words - 1] or ""
   local role = role_of(name, last)
   local facts = {
     is_secret = is_secret(words) and is_secret(without_kept(words)),
-    is_head = heads[last] or (before_last and heads[before_last .. last]),
+    is_count = has_measure(words),
+    is_head = heads[last] or heads[before_last .. last],
     is_tail = tails[lower(name)],
     tells_name = TELLS_NAME[role] and role,
     holds_value = HOLDS_VALUE[role],
   }
-  facts.is_role = not (facts.is_secret or facts.is_head or facts.is_tail)
-  facts.is_count = facts.is_secret and has_measure(words)
-  return (not facts.is_role or facts.tells_name or facts.holds_value) and facts or false
+  local says_more = facts.is_head or facts.is_tail or facts.tells_name or facts.holds_value
+  return (facts.is_secret or says_more) and facts or false
 end
 
 local known, known_count = {}, 0
@@ -181,8 +182,7 @@ local M = {}
 --   is_head: names inside of its value may complete a phrase with it (card.number);
 --   is_tail: words before it may complete a phrase with it (Card Number);
 --   tells_name: its value is a name; here stands by which word it says so, such as "key";
---   holds_value: its value is that of a name told elsewhere;
---   is_role: it tells a name or holds a value, and says nothing more
+--   holds_value: its value is that of a name told elsewhere
 function M.facts(name)
   local facts = known[name]
   if facts ~= nil then
