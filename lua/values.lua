@@ -39,7 +39,6 @@ for least, prefixes in pairs(PREFIXES) do
   end
 end
 
-local BASE64URL = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 local KEY_BYTES = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
 local SEPARATORS, NUMBER = set(" -+"), set("0123456789 -+")
 local DIGITS, DOUBLED = set(""), {} -- a digit by its byte; by digit, what a doubled one adds to Luhn's sum
@@ -79,13 +78,12 @@ local function tokens(text)
   local list
   local at = find(text, "yJ", 2, true) -- "y" is rarer than "e"
   while at do
-    local start = at - 1
-    local header = skip(text, at, BASE64URL)
-    local stop = match(text, "^%.[%w_-]*%.[%w_-]*%.?[%w_-]*%.?[%w_-]*()", header)
-      or match(text, "^%.eyJ[%w_-]*()", header)
-    local is_token = stop and sub(text, start, at) == "ey"
-    list = is_token and spans.add(list, start, stop - 1, TOKEN) or list
-    at = find(text, "yJ", is_token and stop or header, true)
+    local header_end = match(text, "^[%w_-]*()", at)
+    local stop = match(text, "^%.[%w_-]*%.[%w_-]*%.?[%w_-]*%.?[%w_-]*()", header_end)
+      or match(text, "^%.eyJ[%w_-]*()", header_end)
+    local is_token = stop and sub(text, at - 1, at) == "ey"
+    list = is_token and spans.add(list, at - 1, stop - 1, TOKEN) or list
+    at = find(text, "yJ", is_token and stop or header_end, true)
   end
   return list
 end

@@ -387,6 +387,21 @@ def test_no_secret_of_a_body_leaves(kind: str) -> None:
     check()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_masked_body_is_masked_no_further(kind: str) -> None:
+    # The forms of a text are masked one after the other.
+    @EXAMPLES
+    @given(documents(KINDS[kind]))
+    def check(document: tuple[Secret, str, list[str]]) -> None:
+        proxy = Proxy(SCRIPT)
+        proxy.exchange(sent=[document[1].encode("utf-8", "surrogateescape")])
+        masked = proxy.span["http.request.body"]
+        proxy.exchange(sent=[masked.encode()])
+        assert proxy.spans[-1]["http.request.body"] == masked
+
+    check()
+
+
 def squeezed(text: str) -> str:
     return re.sub(r"\s", "", text)
 
