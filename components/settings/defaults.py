@@ -72,7 +72,7 @@ KEPT_FIELDS = [
     "continuation token",
     "allow credentials", "auth type", "auth method", "auth mode", "auth provider", "auth time", "ticket id",
     "ticket number", "ticket status", "ticket type", "ticket price", "session duration", "password policy",
-    "signature algorithm", "possession", "obsession",
+    "password required", "cookie policy", "cookie consent", "signature algorithm", "possession", "obsession",
 ]
 
 # What `http.*.body` may hold as a string, whatever its bytes are.

@@ -172,6 +172,8 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"usage":{"prompt_tokens":5,"max_completion_tokens":7}}',
         '{"nextPageToken":"abc"}',
         '{"token_type":"bearer"}',
+        '{"password_required":true}',
+        "cookie_policy=accepted",
         "https://token.example.com:8443/x",
         "a<b and c",
         '{"at":1700000000000,"us":1700000000000000,"ns":1700000000000000000}',
