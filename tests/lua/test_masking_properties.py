@@ -311,7 +311,7 @@ MANGLES: dict[str, Callable[[str], str]] = {
     "after white space": lambda text: " \r\n\t" + text,
     "with other quotes": quoted_otherwise,
     "with more space": lambda text: re.sub(r'(?<=["\w])([:=])(?=["\d])', r" \1 ", text),
-    "twice": lambda text: text + text,
+    "twice": lambda text: f"{text}\n{text}" if text[-1:].isdigit() else text + text,
     "in brackets": lambda text: f"[[{text}]]",
     "after open braces": lambda text: "{{{" + text,
     "after a form": lambda text: "a=1&b=2&" + text,
