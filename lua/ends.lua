@@ -103,7 +103,8 @@ end
 
 --- Where the value stops that starts at `start` with a quote or bracket: where that is closed, if what
 -- follows shows the value to be over; else at the limit.
-local function closed_end(text, start, quote, limit)
+-- @param next_name a pattern: what may follow after a space
+local function closed_end(text, start, quote, limit, next_name)
   local close = quote == "" and structure.closing_bracket(text, start, limit)
     or structure.closing_quote(text, start + math.max(#quote, 1) - 1)
   if not close or close > limit then
@@ -115,7 +116,7 @@ local function closed_end(text, start, quote, limit)
     at = after_blank(text, at + 1)
     is_over = at > limit or starts_member(text, at)
   elseif at > close + 1 then
-    is_over = is_over or find(text, NAME_AND_SIGN, at)
+    is_over = is_over or find(text, next_name, at)
   end
   return is_over and close or limit
 end
@@ -152,10 +153,10 @@ function M.mask(document, at, name_stop)
   local limit = structure.string_end(document, at)
     or (document.is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
-  local quote, to = quote_at(text, start), limit
+  local is_member, quote, to = byte(text, at) == COLON, quote_at(text, start), limit
   if quote ~= "" or OPENERS[byte(text, start)] then
-    to = closed_end(text, start, quote, limit)
-  elseif byte(text, at) ~= COLON then
+    to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
+  elseif not is_member then
     to = bare_end(text, at + 1, limit, document.is_markup and "[&<]" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
   elseif byte(text, start) ~= SLASH then -- with which a comment starts
     to = bare_end(text, start, limit, "[,)%]}\r\n]%s*", NAME_AND_SIGN)
