@@ -79,8 +79,8 @@ local function masked(name, value)
   return mask and not is_known and mask(value) or value
 end
 
---- Takes one line of a header. Lines of one name are joined by ",", as `headers:get()` does. Each is masked on
--- its own, and they are bounded together.
+--- Takes one line of a header. Lines of one name are joined by ",", as `headers:get()` does. Each is masked
+-- on its own, and they are bounded together.
 local function take(name, line)
   local before = values[name]
   local value = bounded(name, line, before and #before + 1 or 0)
