@@ -14,7 +14,7 @@ local GAP, NAME_ENDS = set(" \t\r\n\\\"'])*/"), set(" \t\r\n\\\"'`,;&?#{}()<>=:|
 local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("\"'"), set(":=>"), set("{["), set("nrt")
 -- What follows a value in quotes or brackets; what follows the brackets that close around another one.
 local AFTER_VALUE, AFTER_CLOSERS = set(")]}<>/?&;"), set(",;<\"'\\)]}")
-local CLOSERS, SURE_BREAKS = set(")]}"), set("&<")
+local CLOSERS, SURE_BREAKS, UNICODE = set(")]}"), set("&<"), set("u\\")
 -- What an item of a list starts with, and a member whose name has quotes.
 local ITEM_STARTS = set("\"'{[\\")
 local NAME_AND_SIGN, NAME_AND_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+="
@@ -34,9 +34,11 @@ function M.name_before(text, at)
     code = byte(text, stop)
   end
   local start = stop + 1
-  while start > 1 and code ~= quote and (quote or not NAME_ENDS[code] or match(text, "^\\+u", start - 1)) do
+  local is_escape = false -- of a letter: \u0070
+  while start > 1 and code ~= quote and (quote or is_escape or not NAME_ENDS[code]) do
     start = start - 1
     code = byte(text, start - 1)
+    is_escape = code == BACKSLASH and UNICODE[byte(text, start)]
   end
   if code == BACKSLASH and ESCAPED_WHITE[byte(text, start)] then
     start = start + 1 -- the `n` is no part of the name: "\npin: 1"
@@ -105,8 +107,12 @@ end
 -- follows shows the value to be over; else at the limit.
 -- @param next_name a pattern: what may follow after a space
 local function closed_end(text, start, quote, limit, next_name)
-  local close = quote == "" and structure.closing_bracket(text, start, limit)
-    or structure.closing_quote(text, start + math.max(#quote, 1) - 1)
+  local close
+  if quote == "" then
+    close = structure.closing_bracket(text, start, limit)
+  else
+    close = structure.closing_quote(text, start + #quote - 1)
+  end
   if not close or close > limit then
     return limit
   end

@@ -457,6 +457,8 @@ def test_hostile_bodies_are_read_in_linear_time(start, unit):
         "<p>password&#61;<b>S</b></p>",
         'x = {"password\\u0022: "S"}',
         # Values that only look as if they had ended.
+        '{"secret":{"a":{},"b":"S"',
+        '{"secret":["[","S"',
         "password: ab)cS",
         'password = "a" + "S"',
         '"user: jane\napp_key: "S"\n',
