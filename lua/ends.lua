@@ -141,6 +141,8 @@ local function bare_end(text, at, limit, breaks, next_name)
       is_end = starts_member(text, to + 1)
     elseif CLOSERS[code] then
       is_end = to > from or AFTER_CLOSERS[byte(text, to + 1) or COMMA]
+    elseif QUOTES[code] then -- of an attribute
+      is_end = find(text, "^/?[<>]", to + 1)
     end
     if is_end or SURE_BREAKS[code] or find(text, next_name, to + 1) then
       return from - 1
@@ -154,18 +156,19 @@ end
 -- @param name_stop where the name stops
 -- @return the span: from, to, instead
 function M.mask(document, at, name_stop)
-  local text = document.text
+  local text, is_markup = document.text, document.is_markup
   local start = M.value_start(text, at)
   local limit = structure.string_end(document, at)
-    or (document.is_markup and structure.next_sign(document, "</", at) - 1)
+    or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
   local is_member, quote, to = byte(text, at) == COLON, quote_at(text, start), limit
   if quote ~= "" or OPENERS[byte(text, start)] then
     to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
   elseif not is_member then
-    to = bare_end(text, at + 1, limit, document.is_markup and "[&<]" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
+    to = bare_end(text, at + 1, limit, is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
   elseif byte(text, start) ~= SLASH then -- with which a comment starts
-    to = bare_end(text, start, limit, "[,)%]}\r\n]%s*", NAME_AND_SIGN)
+    local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
+    to = bare_end(text, start, limit, breaks, NAME_AND_SIGN)
   end
   quote = quote ~= "" and quote or quote_at(text, name_stop + 1)
   return at + 1, to, quote .. M.MASK .. quote
