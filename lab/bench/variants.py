@@ -14,6 +14,7 @@ COLLECTOR_CLUSTER = "outbound|4318||astra-traffic-collector.astra-collector"
 NO_FILTER = "no filter"
 EMPTY = "empty Lua handlers"
 UNSAMPLED = "ours, unsampled"
+OVER_BUDGET = "ours, over budget"
 TRACER = "Envoy's OTel tracer"
 OURS = "ours"
 UNMASKED = "ours, no redaction"
@@ -59,7 +60,7 @@ class Variant:
 
     Attributes:
         name: in every table and plot.
-        exports: whether it sends spans, one for each request.
+        exports: whether it sends spans.
         manifests: decide its clusters and its capture filter.
         filters: more HTTP filters.
         connection_manager: more settings of its HTTP connection manager.
@@ -100,6 +101,8 @@ def compared() -> list[Variant]:
         Variant(NO_FILTER, exports=False, manifests=egress),
         Variant(EMPTY, exports=False, manifests=egress, filters=[_lua(_EMPTY_SCRIPT)]),
         Variant(UNSAMPLED, exports=False, manifests=_manifests(samplingRatio=0)),
+        # The bodies' sizes in the paths look like ids, so all requests of a minute are one endpoint's.
+        Variant(OVER_BUDGET, exports=True, manifests=_manifests(maxSpansPerEndpoint=1)),
         Variant(TRACER, exports=True, manifests=egress, connection_manager={"tracing": _TRACING}),
         Variant(OURS, exports=True, manifests=ours),
         Variant(UNMASKED, exports=True, manifests=_manifests(redaction={"mode": "none"})),
