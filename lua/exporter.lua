@@ -27,9 +27,10 @@ local OPTIONS =
 local batch = require("string.buffer").new()
 local spans, oldest = 0, 0
 
--- The limit, less what an export and its last span have besides attributes: the scope's name takes up to 512
--- bytes, the span's up to 384, and the rest less than 1024.
-local MAX_BATCH_BYTES = LIMITS.max_batch_bytes - 2048
+-- The limit without what an empty export has, and without the up to 4 bytes by which each of its two lengths
+-- may grow in protobuf.
+local MAX_SPANS_BYTES = LIMITS.max_batch_bytes - #otlp.request(batch) - 8
+local BESIDE_ATTRIBUTES = 1024 -- bytes; more than a span has besides them: its name takes up to 384
 
 local M = {}
 
@@ -52,9 +53,9 @@ end
 --- Sends the batch if it is due.
 -- @param now microseconds
 function M.flush_if_due(handle, now)
-  local full = spans >= LIMITS.max_batch_spans or #batch >= MAX_BATCH_BYTES
-  local aged = now - oldest >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
-  if spans > 0 and (full or aged) then
+  local is_full = spans >= LIMITS.max_batch_spans or #batch >= MAX_SPANS_BYTES
+  local is_old = now - oldest >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
+  if spans > 0 and (is_full or is_old) then
     flush(handle, now)
   end
 end
@@ -62,7 +63,7 @@ end
 --- Adds a span to the batch.
 -- @param span as otlp.put_span takes it, with its attributes
 function M.add(handle, now, span, attributes)
-  if spans > 0 and #batch + #attributes > MAX_BATCH_BYTES then
+  if spans > 0 and #batch + #attributes + BESIDE_ATTRIBUTES > MAX_SPANS_BYTES then
     flush(handle, now)
   end
   if spans == 0 then

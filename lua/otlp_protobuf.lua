@@ -100,10 +100,14 @@ local RESOURCE = "\10\75"
   .. "\10\26\10\15service.version\18\7\10\0051.0.0"
 local SCOPE = field("\10", field("\10", config.scope_name))
 
+local export = require("string.buffer").new()
+
 --- The body of an export: all spans of a batch, which is empty then.
 function M.request(batch)
   local scope_spans = "\18" .. varint(#SCOPE + #batch) .. SCOPE
-  return "\10" .. varint(#RESOURCE + #scope_spans + #batch) .. RESOURCE .. scope_spans .. batch:get()
+  export:put("\10", varint(#RESOURCE + #scope_spans + #batch), RESOURCE, scope_spans, batch)
+  batch:reset()
+  return export:get()
 end
 
 return M

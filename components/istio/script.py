@@ -59,7 +59,7 @@ MODULES = (
     "redaction",
     "headers",
     "inflight",
-    "body",
+    "message",
     "peer",
     "content",
     "span",

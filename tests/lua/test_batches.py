@@ -54,8 +54,8 @@ def test_a_batch_stays_below_its_limit_of_bytes(start, encoding):
     proxy = start(export={"max_batch_bytes": 8192, "encoding": encoding}, **widest)
     in_flight = proxy.stream().request()
     request = [*GET[:2], (":method", "\x01" * 64), (":scheme", "http")]
-    for _ in range(20):
-        proxy.exchange(request, [(":status", "500")], answered=[b"x" * 1000])
+    for size in range(0, 2000, 20):
+        proxy.exchange(request, [(":status", "500")], answered=[b"x" * size])
     in_flight.destroy()
     assert len(proxy.calls) > 2
     assert all(len(call[b"body"]) <= 8192 for call in proxy.calls)
