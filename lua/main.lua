@@ -114,8 +114,9 @@ local function take_response(handle, record)
   local header_map = handle:headers()
   if sampling.excluded_by_response(header_map) then
     report.count("skipped_content_type")
+    record.ended = clock(handle)
     inflight.remove(record)
-    return catch_up(handle, clock(handle))
+    return catch_up(handle, record.ended)
   end
   local request, response = record.request, message.new(headers.read(header_map))
   record.response = response
