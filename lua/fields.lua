@@ -85,9 +85,9 @@ local function secrets_of(text, round, is_new)
   return spans.merged(list, hidden and as_raw(text, map, hidden))
 end
 
---- Masks the secrets of a header's value. A well-known key may be any of its tokens: `Key AKIA...`.
+--- Masks the secrets of a header's value.
 function M.mask_header(text)
-  return spans.apply(text, spans.merged(values.tokens(text), secrets_of(text, 1, true)))
+  return spans.apply(text, secrets_of(text, 1, true))
 end
 
 --- Masks the secrets of a text. If it has NULs, as UTF-16 does, it is searched without them, and one secret

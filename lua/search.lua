@@ -15,9 +15,8 @@ local named_values = require("named_values")
 local names = require("names")
 local spans = require("spans")
 local structure = require("structure")
-local values = require("values")
 
-local find, match = string.find, string.match
+local find = string.find
 
 local MAX_DEPTH = 8 -- of heads: names that names inside of their values may continue, as in card.number
 
@@ -59,8 +58,7 @@ local function visit(form, state, document, at, name, start, stop, facts)
   local may_continue = (head or facts.is_head) and #state.heads < MAX_DEPTH and #name < 128
   local to = may_continue and form.container_end(text, at, name)
   if to then
-    -- Without its "s", so that cards[0].number counts as card.number.
-    table.insert(state.heads, { name = match(name, "^(.*)s$") or name, to = to })
+    table.insert(state.heads, { name = name, to = to })
   end
   return at
 end
@@ -82,10 +80,6 @@ return function(text, form)
       to = at
     elseif not to then
       to = (facts or state.heads[1]) and visit(form, state, document, at, name, start, stop, facts) or at
-    end
-    local key, from = values.key_after(text, at)
-    if key and to == at then
-      state.list, to = spans.add(state.list, from, key, values.KEY), key
     end
     at = find(text, form.sign, to + 1, true)
   end

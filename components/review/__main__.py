@@ -179,6 +179,14 @@ def _check_out(out: Path | None) -> None:
         raise ReviewError(f"{out}: is no file of its own. Next: say another OUT")
 
 
+def _write_report(out: Path, text: str) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        safe_file.replace(out, printable(text))
+    except OSError as error:
+        raise ReviewError(f"{out}: {error.strerror}. Next: say another OUT") from None
+
+
 @contextmanager
 def _stopped_cleanly() -> Iterator[None]:
     """SIGTERM ends the command as ctrl-C does: what was written for it is removed."""
@@ -224,8 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.out is None:
             write(sys.stdout, text)
         else:
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            safe_file.replace(options.out, printable(text))
+            _write_report(options.out, text)
     except (ReviewError, revisions.RevisionError) as error:
         write(sys.stderr, f"review: {error}\n")
         return _FAILED

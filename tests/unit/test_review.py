@@ -469,6 +469,13 @@ def test_a_review_is_not_written_through_a_link(
     assert (tmp_path / "victim").read_text("utf-8") == "mine"
 
 
+def test_a_folder_that_cannot_be_written_to_is_told_by_the_file_that_was_asked_for(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused(project, capsys, "--out", "/proc/self/review.md")
+    assert told == ["review: /proc/self/review.md: No such file or directory. Next: say another OUT"]
+
+
 def test_nothing_is_left_behind(project: Path, temporary: Path) -> None:
     def records() -> list[str]:
         return [git(project, *command.split()) for command in ("status -s", "worktree list", "stash list")]
