@@ -4,6 +4,7 @@
 -- multipart body is judged on its own.
 
 local config = require("config")
+local bounds = require("bounds")
 local inflate = require("inflate")
 local patterns = require("patterns")
 local redaction = require("redaction")
@@ -56,10 +57,9 @@ local function parts_of(bytes, is_cut)
   end
   local pieces, at, size = {}, 1, #bytes
   while at <= size and #pieces < 2 * MAX_PARTS do
-    local head = match(sub(bytes, at, at + MAX_PART_HEAD - 1), "^.-\r?\n\r?\n") or sub(bytes, at)
-    local start = at + #head
-    local stop = find(bytes, "\n" .. boundary, start - 1, true) or size
-    local part = sub(bytes, start, stop)
+    local stop = find(bytes, "\n" .. boundary, at, true) or size
+    local head = match(sub(bytes, at, math.min(stop, at + MAX_PART_HEAD)), "^.-\r?\n\r?\n") or ""
+    local part = sub(bytes, at + #head, stop)
     local media_type = match(head:lower(), "content%-type:[ \t]*([^;\r\n]*)") or "no declared type"
     pieces[#pieces + 1] = head
     pieces[#pieces + 1] = text_of(part, media_type, false, is_cut and stop == size)
@@ -94,6 +94,7 @@ function M.render(message)
   end
   local text = text_of(bytes, content_type, is_encoded, is_cut) or parts_of(bytes, is_cut)
   if text then
+    text = is_cut and bounds.finished(text) or text
     local masked = redaction.text(text)
     -- A mask may end within a character.
     return masked == text and text or (utf8.repair(masked)), nil, nil, is_cut

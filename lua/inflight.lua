@@ -8,6 +8,7 @@
 -- VM's next event.
 
 local bounds = require("bounds")
+local report = require("report")
 
 local NO_HEADERS = "{}"
 local MAX_ENTRIES = 4096
@@ -101,8 +102,10 @@ function M.follow(hop, next_hop, handle)
   end
 end
 
---- Takes a record out, which has to be `ended` then: `message.read`, if it waits for chunks, stops.
-function M.remove(record)
+--- Takes a record out. `message.read`, if it still waits for chunks of this exchange, sees `ended` and stops.
+-- @param now microseconds
+function M.remove(record, now)
+  record.ended = math.max(now, record.started) -- The clock is the wall's, and may have been set back.
   record.prior.next, record.next.prior = record.next, record.prior
   by_id[record.span], handles[record.span] = nil, nil
   count, bytes = count - 1, bytes - record.size
@@ -135,6 +138,7 @@ function M.sweep(finish, handle, now)
     local following = record.next
     if not handles[record.span] then
       left = left - record.size
+      report.count("aborted")
       finish(handle, record, now, "aborted")
     end
     record = following

@@ -30,11 +30,8 @@ end
 --- Ends an exchange: its span goes into the batch.
 -- @param failure why it has no end of its own, or nil
 local function finish(handle, record, now, failure)
-  if failure then
-    report.count(failure)
-  end
-  inflight.remove(record)
-  exporter.add(handle, now, record, span.complete(handle, record, now, failure))
+  inflight.remove(record, now)
+  exporter.add(handle, now, record, span.complete(handle, record, failure))
 end
 
 --- Does what is due. Called on events, as Envoy has no timer for Lua.
@@ -43,10 +40,12 @@ local function catch_up(handle, now)
   exporter.flush_if_due(handle, now)
 end
 
---- This sensor's mark on a stream, or nil where none of its filters has seen the stream.
-local function mark_of(metadata)
+--- A stream, its metadata, and this sensor's mark on it: nil where none of its filters has seen the stream.
+local function open(handle)
+  local stream = handle:streamInfo()
+  local metadata = stream:dynamicMetadata()
   local marks = metadata:get(METADATA)
-  return marks and marks[SENSOR]
+  return stream, metadata, marks and marks[SENSOR]
 end
 
 local function mark(metadata, record)
@@ -87,9 +86,8 @@ local function redirected(handle, stream)
 end
 
 local function capture_request(handle)
-  local stream = handle:streamInfo()
-  local metadata = stream:dynamicMetadata()
-  if mark_of(metadata) then
+  local stream, metadata, id = open(handle)
+  if id then
     return
   end
   local record = redirected(handle, stream) or begin(handle, stream, handle.headers)
@@ -114,9 +112,9 @@ local function take_response(handle, record)
   local header_map = handle:headers()
   if sampling.excluded_by_response(header_map) then
     report.count("skipped_content_type")
-    record.ended = clock(handle)
-    inflight.remove(record)
-    return catch_up(handle, record.ended)
+    local now = clock(handle)
+    inflight.remove(record, now)
+    return catch_up(handle, now)
   end
   local request, response = record.request, message.new(headers.read(header_map))
   record.response = response
@@ -137,9 +135,7 @@ local function take_response(handle, record)
 end
 
 local function capture_response(handle)
-  local stream = handle:streamInfo()
-  local metadata = stream:dynamicMetadata()
-  local id = mark_of(metadata)
+  local stream, metadata, id = open(handle)
   -- There is a mark but no record where the request is not captured, where another filter (with a VM of its
   -- own) captures it, or where a sweep has ended the record.
   local record = id and inflight.find(id)

@@ -152,7 +152,7 @@ local function role_of(name, last)
 end
 
 local function facts_of(name)
-  name = escapes.of_json(name)
+  name = escapes.decoded(name)
   if byte(name) == BYTE_ORDER_MARK then
     name = name:gsub("^\239\187\191", "")
   end
@@ -197,9 +197,9 @@ function M.facts(name)
   return known[name]
 end
 
---- Whether text[from, to] is the name of something secret.
-function M.is_secret_between(text, from, to)
-  local facts = M.facts(sub(text, from, to))
+--- Whether a name is that of something secret.
+function M.is_secret(name)
+  local facts = M.facts(name)
   return facts and facts.is_secret
 end
 

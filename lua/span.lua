@@ -134,11 +134,9 @@ end
 --- Completes a record as otlp.put_span takes it, and puts its attributes.
 -- @param handle of the stream at hand, for base64
 -- @param record as begun, with its response, if one came
--- @param now microseconds
 -- @param failure why the exchange has no end of its own, or nil
 -- @return a buffer with the attributes, until the next call
-function M.complete(handle, record, now, failure)
-  record.ended = math.max(now, record.started) -- The clock is the wall's, and may have been set back.
+function M.complete(handle, record, failure)
   local request, response = record.request, record.response or NO_RESPONSE
   out:reset():put(record.head)
   put_bounded("http.target", utf8.repair(record.target), record.is_target_cut)

@@ -31,16 +31,14 @@ local function sequence_length(text, at)
   return length
 end
 
---- How many bytes at the start of a text are ASCII. Most texts are nothing else, so it looks at four at once.
-local function ascii_length(text)
-  local words, length = cast("const int32_t *", text), 0
-  while length + 4 <= #text and band(words[length / 4], 0x80808080) == 0 do
-    length = length + 4
+--- Where to start looking for bytes that are not ASCII: up to there, all are. Most texts are nothing else, so
+-- it looks at four bytes at once.
+local function after_ascii(text)
+  local words, at = cast("const int32_t *", text), 0
+  while at + 4 <= #text and band(words[at / 4], 0x80808080) == 0 do
+    at = at + 4
   end
-  while length < #text and byte(text, length + 1) < 0x80 do
-    length = length + 1
-  end
-  return length
+  return at + 1
 end
 
 local M = {}
@@ -50,10 +48,7 @@ local M = {}
 -- @param is_cut whether the text's end was cut off: then a sequence that the text ends in is left out
 -- @return the text; how many bytes were replaced
 function M.repair(text, is_cut)
-  local kept_from, at, size, replaced = 1, ascii_length(text) + 1, #text, 0
-  if at > size then
-    return text, 0
-  end
+  local kept_from, at, size, replaced = 1, after_ascii(text), #text, 0
   while at <= size do
     local length = sequence_length(text, at)
     if not length and is_cut then
@@ -64,7 +59,8 @@ function M.repair(text, is_cut)
     end
     at = at + (length or 1)
   end
-  return scratch:put(sub(text, kept_from, size)):get(), replaced
+  text = sub(text, kept_from, size)
+  return replaced > 0 and scratch:put(text):get() or text, replaced
 end
 
 return M

@@ -13,13 +13,17 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 local BACKSLASH, DOT, PLUS, MINUS, ONE = byte("\\.+-1", 1, 5)
 local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
 
--- Prefixes of keys, after the least length of such keys: AWS, Slack; GitLab, Stripe, Google; Google, Docker,
--- Hugging Face, Vault, Stripe; Google, GitHub, Grafana, npm, Shopify; OpenAI, Anthropic; DigitalOcean,
--- GitHub, PyPI, SendGrid.
-local PREFIXES = "20 AKIA ASIA xapp- xox 24 gldt- glpat- glrt- rk_live_ sk_live_ ya29. "
-  .. "28 GOCSPX- dckr_pat_ hf_ hvs. whsec_ 36 AIza gho_ ghp_ ghr_ ghs_ ghu_ glsa_ npm_ shpat_ "
-  .. "43 sk- 50 dop_v1_ github_pat_ pypi- SG."
+-- Prefixes of keys, by the least length of such keys.
+local PREFIXES = {
+  [20] = "AKIA ASIA xapp- xox", -- AWS, Slack
+  [24] = "gldt- glpat- glrt- rk_live_ sk_live_ ya29.", -- GitLab, Stripe, Google
+  [28] = "GOCSPX- dckr_pat_ hf_ hvs. whsec_", -- Google, Docker, Hugging Face, Vault, Stripe
+  [36] = "AIza gho_ ghp_ ghr_ ghs_ ghu_ glsa_ npm_ shpat_", -- Google, GitHub, Grafana, npm, Shopify
+  [43] = "sk-", -- OpenAI, Anthropic
+  [50] = "SG. dop_v1_ github_pat_ pypi-", -- SendGrid, DigitalOcean, GitHub, PyPI
+}
 local KEY_STEP, CARD_STEP = 20, 13 -- bytes; no key and no card number has less
+local MAX_CARD = 24 -- bytes, with separators
 
 local IS_ON = { jwt = false, pem = false, card = false, key = false }
 for kind in config.redaction.values:gmatch("%l+") do
@@ -29,11 +33,10 @@ end
 -- By the first three bytes of a key: its prefix, and its least length. The first bytes of all, as most words
 -- start with none of them, and cost no more.
 local KEYS, IS_FIRST = {}, set("")
-local least
-for word in PREFIXES:gmatch("%S+") do
-  least = tonumber(word) or least
-  KEYS[sub(word, 1, 3)] = { prefix = word, least = least }
-  IS_FIRST[byte(word)] = true
+for least, prefixes in pairs(PREFIXES) do
+  for prefix in prefixes:gmatch("%S+") do
+    KEYS[sub(prefix, 1, 3)], IS_FIRST[byte(prefix)] = { prefix = prefix, least = least }, true
+  end
 end
 
 local BASE64URL = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -109,7 +112,7 @@ end
 --- Whether the digits of text[from, to] may be those of a card: 13 to 19, with a valid Luhn sum.
 local function is_card(text, from, to)
   local sum, count, is_doubled = 0, 0, false
-  for at = to, math.max(from, to - 24), -1 do
+  for at = to, math.max(from, to - MAX_CARD), -1 do
     local digit = DIGITS[byte(text, at)]
     if digit then
       sum = sum + (is_doubled and DOUBLED[digit] or digit)
@@ -123,7 +126,7 @@ end
 -- of 3 to 7 with the same separator between all of them.
 local function card_end(text, from)
   local start, separator, card = from, nil, nil
-  while start - from < 24 do
+  while start - from < MAX_CARD do
     local stop = skip(text, start, DIGITS)
     local size, following = stop - start, byte(text, stop)
     local may_stop = not separator or (size > 0 and size <= 7 and not structure.LETTERS[following])
@@ -219,6 +222,28 @@ function M.find(document)
     list = spans.merged(spans.merged(list, user_information(text, "//")), user_information(text, "/\\/"))
   end
   return list
+end
+
+--- Where a text that was cut off ends without the beginning of a key, token or card number. The first six
+-- digits of a card number stay: they tell who issued it.
+function M.last_whole(text)
+  local word, number = #text, #text
+  while KEY_BYTES[byte(text, word)] do
+    word = word - 1
+  end
+  while NUMBER[byte(text, number)] and number > #text - MAX_CARD do
+    number = number - 1
+  end
+  local start = sub(text, word + 1, word + 3)
+  if start == "eyJ" or KEYS[start] then
+    return word
+  end
+  for at = number + 1, #text - 6 do
+    if may_start(text, at) then
+      return at - 1
+    end
+  end
+  return #text
 end
 
 return M

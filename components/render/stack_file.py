@@ -64,20 +64,23 @@ def load(folder: Path, stack: str) -> Configuration:
         StackFileError: a file is missing or malformed.
     """
     project, path = find(folder, stack)
+    if not isinstance(project.get("name"), str):
+        raise StackFileError(f"{folder / 'Pulumi.yaml'}: no name, expected `name: PROJECT`")
     content = _read(path)
     for key in content:
         if key != "config" and difflib.get_close_matches(key, ["config"]):
             raise StackFileError(f"{path}: unknown key {key!r}, did you mean config?")
-        if key.startswith(f"{project.get('name')}:"):
+        if key.startswith(f"{project['name']}:"):
             raise StackFileError(f"{path}: got {key} at the top, expected it below `config:`")
-    configuration = Configuration(project=str(project.get("name")), main=str(project.get("main", ".")))
+    configuration = Configuration(project=project["name"], main=str(project.get("main", ".")))
     if "environment" in content:
         configuration.warnings.append(
             "environment: left out, only the Pulumi engine can open it. `pulumi preview` and `pulumi up` "
             "take keys from it; without the engine, only keys below `config:` count, which also override it"
         )
     given = _by_namespace(configuration.project, content.get("config"), path)
-    _complete(configuration, given, _by_namespace(configuration.project, project.get("config"), path))
+    declared = _by_namespace(configuration.project, project.get("config"), folder / "Pulumi.yaml")
+    _complete(configuration, given, declared)
     for key, value in given.items():
         _add(configuration, key, value)
     return configuration

@@ -148,7 +148,7 @@ def _meant(setting: "_Type", value: object, spelling: Spelling) -> str:
     if isinstance(value, str):
         return placeholder(value) or _meant_by_text(setting, value, spelling)
     if isinstance(value, list) and setting.base is dict:
-        return _such_as(_merged(value), spelling)
+        return _such_as(_merged(value, setting), spelling)
     if isinstance(value, dict) and setting.base is list:
         return _such_as([value], spelling)
     return ""
@@ -175,15 +175,18 @@ def _meant_by_text(setting: "_Type", text: str, spelling: Spelling) -> str:
     return ""
 
 
-def _merged(items: list[Any]) -> dict[Any, Any]:
-    """The mapping that a list may stand for, by its items' names or their only keys; else an empty one."""
+def _merged(items: list[Any], setting: "_Type") -> dict[Any, Any]:
+    """The mapping that a list may stand for; an empty one if for none.
+
+    Of settings by name, each item has its name, as in Kubernetes' lists; else each has one key.
+    """
     if not all(isinstance(item, dict) for item in items):
         return {}
-    if all(isinstance(item.get("name"), str) for item in items):
-        return {item["name"]: {key: of for key, of in item.items() if key != "name"} for item in items}
-    if all(len(item) == 1 for item in items):
-        return {key: of for item in items for key, of in item.items()}
-    return {}
+    if setting.item("").is_mapping:
+        named = all(isinstance(item.get("name"), str) for item in items)
+        return {item.pop("name"): item for item in map(dict, items)} if named else {}
+    have_one_key = all(len(item) == 1 for item in items)
+    return {key: of for item in items for key, of in item.items()} if have_one_key else {}
 
 
 def _such_as(meant: list[Any] | dict[Any, Any], spelling: Spelling) -> str:

@@ -140,20 +140,21 @@ def _positive(text: str) -> int:
 async def _measure(console: Console, plan: Plan) -> Results:
     if task := asyncio.current_task():  # ctrl-C does this by itself
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    results = Results()
-    async with AsyncExitStack() as stack:
-        if plan.scenarios:
-            beside, left_out = await _processor(stack)
-            if left_out:
-                console.print(f"The external processor is left out: {left_out}.")
-            variants = compared(beside)
-            idle_mb = await _idle_mb(console, variants)
-            samples = await _samples(console, plan, plan.scenarios, variants)
-            results = Results(samples, idle_mb, left_out)
-    if plan.ablated:
-        ablated = await _samples(console, plan, plan.ablated, ablation.variants())
-        results = replace(results, ablation=ablated)
+    ablated = ablation.variants() if plan.ablated else []  # an edit that does not fit is told at once
+    results = await _comparison(console, plan) if plan.scenarios else Results()
+    if ablated:
+        results = replace(results, ablation=await _samples(console, plan, plan.ablated, ablated))
     return results
+
+
+async def _comparison(console: Console, plan: Plan) -> Results:
+    async with AsyncExitStack() as stack:
+        beside, left_out = await _processor(stack)
+        if left_out:
+            console.print(f"The external processor is left out: {left_out}.")
+        variants = compared(beside)
+        idle_mb = await _idle_mb(console, variants)
+        return Results(await _samples(console, plan, plan.scenarios, variants), idle_mb, left_out)
 
 
 async def _processor(stack: AsyncExitStack) -> tuple[Processor | None, str | None]:

@@ -325,6 +325,18 @@ def test_who_holds_just_a_fair_share_leaves_others_no_less(start):
     assert len(waiting) == 500
 
 
+def test_an_upload_that_goes_on_after_a_skipped_response_takes_no_room(start):
+    proxy = start(skip_content_types=["image/*"], **AT_ONCE)
+    body = b"x" * 64 * KIB
+    for _ in range(300):
+        upload = proxy.stream().request(GET, ended=False).response([*OK, ("content-type", "image/png")])
+        upload.request_data(body, ended=True)
+    waiting = [proxy.stream().request(GET, ended=False) for _ in range(400)]
+    proxy.exchange(SLOW, sent=[body])
+    assert [len(span["http.request.body"]) for span in by_agent(proxy, "slow")] == [len(body)]
+    assert len(waiting) == 400
+
+
 def test_a_body_that_comes_byte_by_byte_is_kept_as_it_came(proxy):
     body = bytes(ord("a") + number % 26 for number in range(5000))
     proxy.exchange(sent=[bytes([byte]) for byte in body])

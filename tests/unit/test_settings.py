@@ -144,8 +144,8 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
         ["workloads: got 'productpage', expected a mapping with at least 1 entry"],
     ),
     "workloads: a list": (
-        config(workloads=["n"]),
-        ["workloads: got ['n'], expected a mapping with at least 1 entry"],
+        config(workloads=[{"namespace": "n"}]),
+        ["workloads: got [{'namespace': 'n'}], expected a mapping with at least 1 entry"],
     ),
     "workloads: a list of what has names": (
         config(workloads=[{"name": "cart", "namespace": "shop"}]),

@@ -229,6 +229,19 @@ def test_where_there_are_no_stack_files_the_one_to_make_is_told(tmp_path: Path, 
     assert str(refusal.value) == told
 
 
+@pytest.mark.parametrize(
+    ("project", "complaint"),
+    [
+        ("stackConfigDir: envs", "no name, expected `name: PROJECT`"),
+        ("name: a\nstackConfigDir: envs\nconfig: [b]", "got config ['b'], expected a mapping"),
+    ],
+)
+def test_a_malformed_project_is_told_by_its_own_file(tmp_path: Path, project: str, complaint: str) -> None:
+    with pytest.raises(StackFileError) as refusal:
+        stack(tmp_path, "config: {}", project)
+    assert str(refusal.value).startswith(f"{tmp_path / 'Pulumi.yaml'}: {complaint}")
+
+
 def test_a_folder_without_a_project_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StackFileError, match=r"Pulumi\.yaml: No such file or directory$"):
         load(tmp_path, "dev")
