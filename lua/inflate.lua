@@ -9,23 +9,23 @@ local config = require("config")
 local bit = require("bit")
 local ffi = require("ffi")
 
-local band, lshift, rshift = bit.band, bit.lshift, bit.rshift
+local band, bor, lshift, rshift = bit.band, bit.bor, bit.lshift, bit.rshift
 
 local MAX_BYTES, MAX_CODES = config.max_body_bytes, 64
 local GZIP, DEFLATE = 0x8B1F, 8 -- the first two bytes, and the only method
 local END = 256 -- the symbol that ends a block: those before it are bytes, those after it lengths
 
--- The input with some zeros after its end; its length in bits, and how many were read.
-local input, input_bits, position
+-- The input with some zeros after its end, and its bytes; its length in bits, and how many were read.
+local padded, input, input_bits, position
 -- What was inflated; where the window of matches begins; how many codes may still come.
 local output, size, window, codes_left
 local fixed_literals, fixed_distances
 
 --- Up to 16 bits that come next, the first one lowest.
 local function peek(count)
-  local at = rshift(position, 3) + 1
-  local low, middle, high = input:byte(at, at + 2)
-  return band(rshift(low + middle * 256 + high * 65536, band(position, 7)), lshift(1, count) - 1)
+  local at = rshift(position, 3)
+  local bits = bor(input[at], lshift(input[at + 1], 8), lshift(input[at + 2], 16))
+  return band(rshift(bits, band(position, 7)), lshift(1, count) - 1)
 end
 
 local function drop(count)
@@ -189,7 +189,9 @@ local M = {}
 -- @return what was inflated; whether that is all. nil if it is neither, or nothing was
 function M.inflate(text, encoding)
   output = output or ffi.new("uint8_t[?]", MAX_BYTES)
-  input, input_bits, position, size, codes_left = text .. "\0\0\0", #text * 8, 0, 0, MAX_CODES
+  padded = text .. "\0\0\0"
+  input, input_bits, position = ffi.cast("const uint8_t *", padded), #text * 8, 0
+  size, codes_left = 0, MAX_CODES
   local start = peek(16)
   local is_gzip = start == GZIP
   -- zlib's header, for a stream without a dictionary. Some send deflate without a header.
@@ -199,7 +201,7 @@ function M.inflate(text, encoding)
   end
   position = is_zlib and 16 or 0
   local is_whole = pcall(is_gzip and put_members or put_blocks)
-  input = nil
+  padded, input = nil, nil
   -- Any text may begin like deflate without a header.
   if is_whole or (size > 0 and (is_gzip or is_zlib)) then
     return ffi.string(output, size), is_whole
