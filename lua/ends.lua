@@ -14,7 +14,7 @@ local GAP, NAME_ENDS = set(" \t\r\n\\\"'])*/"), set(" \t\r\n\\\"'`,;&?#{}()<>=:|
 local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("\"'"), set(":=>"), set("{["), set("nrt")
 -- What follows a value in quotes or brackets; what follows the brackets that close around another one.
 local AFTER_VALUE, AFTER_CLOSERS = set(")]}<>/?&;"), set(",;<\"'\\)]}")
-local CLOSERS, SURE_BREAKS = set(")]}"), set("&<")
+local CLOSERS, SURE_BREAKS, UNICODE = set(")]}"), set("&<"), set("u\\")
 -- What an item of a list starts with, and a member whose name has quotes.
 local ITEM_STARTS = set("\"'{[\\")
 local NAME_AND_SIGN, NAME_AND_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+="
@@ -34,9 +34,11 @@ function M.name_before(text, at)
     code = byte(text, stop)
   end
   local start = stop + 1
-  while start > 1 and code ~= quote and (quote or not NAME_ENDS[code] or match(text, "^\\+u", start - 1)) do
+  local is_escape = false -- of a letter: \u0070
+  while start > 1 and code ~= quote and (quote or is_escape or not NAME_ENDS[code]) do
     start = start - 1
     code = byte(text, start - 1)
+    is_escape = code == BACKSLASH and UNICODE[byte(text, start)]
   end
   if code == BACKSLASH and ESCAPED_WHITE[byte(text, start)] then
     start = start + 1 -- the `n` is no part of the name: "\npin: 1"
@@ -103,9 +105,14 @@ end
 
 --- Where the value stops that starts at `start` with a quote or bracket: where that is closed, if what
 -- follows shows the value to be over; else at the limit.
-local function closed_end(text, start, quote, limit)
-  local close = quote == "" and structure.closing_bracket(text, start, limit)
-    or structure.closing_quote(text, start + math.max(#quote, 1) - 1)
+-- @param next_name a pattern: what may follow after a space
+local function closed_end(text, start, quote, limit, next_name)
+  local close
+  if quote == "" then
+    close = structure.closing_bracket(text, start, limit)
+  else
+    close = structure.closing_quote(text, start + #quote - 1)
+  end
   if not close or close > limit then
     return limit
   end
@@ -115,7 +122,7 @@ local function closed_end(text, start, quote, limit)
     at = after_blank(text, at + 1)
     is_over = at > limit or starts_member(text, at)
   elseif at > close + 1 then
-    is_over = is_over or find(text, NAME_AND_SIGN, at)
+    is_over = is_over or find(text, next_name, at)
   end
   return is_over and close or limit
 end
@@ -134,6 +141,8 @@ local function bare_end(text, at, limit, breaks, next_name)
       is_end = starts_member(text, to + 1)
     elseif CLOSERS[code] then
       is_end = to > from or AFTER_CLOSERS[byte(text, to + 1) or COMMA]
+    elseif QUOTES[code] then -- of an attribute
+      is_end = find(text, "^/?[<>]", to + 1)
     end
     if is_end or SURE_BREAKS[code] or find(text, next_name, to + 1) then
       return from - 1
@@ -147,18 +156,19 @@ end
 -- @param name_stop where the name stops
 -- @return the span: from, to, instead
 function M.mask(document, at, name_stop)
-  local text = document.text
+  local text, is_markup = document.text, document.is_markup
   local start = M.value_start(text, at)
   local limit = structure.string_end(document, at)
-    or (document.is_markup and structure.next_sign(document, "</", at) - 1)
+    or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
-  local quote, to = quote_at(text, start), limit
+  local is_member, quote, to = byte(text, at) == COLON, quote_at(text, start), limit
   if quote ~= "" or OPENERS[byte(text, start)] then
-    to = closed_end(text, start, quote, limit)
-  elseif byte(text, at) ~= COLON then
-    to = bare_end(text, at + 1, limit, document.is_markup and "[&<]" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
+    to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
+  elseif not is_member then
+    to = bare_end(text, at + 1, limit, is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
   elseif byte(text, start) ~= SLASH then -- with which a comment starts
-    to = bare_end(text, start, limit, "[,)%]}\r\n]%s*", NAME_AND_SIGN)
+    local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
+    to = bare_end(text, start, limit, breaks, NAME_AND_SIGN)
   end
   quote = quote ~= "" and quote or quote_at(text, name_stop + 1)
   return at + 1, to, quote .. M.MASK .. quote

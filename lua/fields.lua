@@ -18,7 +18,7 @@ local values = require("values")
 
 local find, gsub, match = string.find, string.gsub, string.match
 
-local MASK = "***"
+local MASK = ends.MASK
 local ROUNDS = 3 -- of decoding: what changes in the last one is escaped too often, and counts as secret
 local MAX_RUNS = 256 -- that are decoded one by one; all further ones with escapes are masked
 -- The runs of a text: parameters; what stands between quotes and tags.

@@ -43,7 +43,8 @@ end
 function M.mask(document, at, name_stop)
   local greater = structure.next_sign(document, ">", name_stop)
   if greater <= #document.text then
-    return M.mask_content(document.text, M.name_at(document.text, at), greater)
+    local name = M.name_at(document.text, at)
+    return M.mask_content(document.text, name, greater)
   end
 end
 

@@ -7,9 +7,9 @@
 -- by plain find (":" for members, "=" for parameters, "<" for markup), reads the name at the sign, and looks
 -- it up. Only for a secret name does it find out about structure: where the value ends, and in which string,
 -- tag or object it stands (ends, structure, named_values).
--- The search changes nothing. Each form returns a list of spans in order; the lists are merged, and masked in
--- one pass (spans). Where a text has escapes, the decoded text is searched too, and what was found there is
--- masked in the text as it stands (escapes, fields).
+-- One form is masked after the other: each collects spans in order, which are masked in one pass (spans), and
+-- the next one searches the masked text. Where a text has escapes, it is searched decoded, too. If that shows
+-- a secret, each run that hides one is masked whole (escapes, fields).
 -- The time is linear in the text, whatever its bytes are: positions only grow, so each walk reads it once.
 -- Where a secret's end cannot be told, the rest of its string, parameter or element is masked. If that cannot
 -- be told either, the rest of the text is masked. If masking itself fails, all of the text is.

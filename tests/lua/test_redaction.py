@@ -227,8 +227,12 @@ def test_user_information_of_urls_is_masked_in_headers_and_bodies(proxy, url, ma
         ('<a password="S', "<a ***"),
         ('<field name="pin" value="S"/>', "<field ***/>"),
         ('<field value="S" name="pin">S</field>', "<field ***>***</field>"),
-        ("<login password=S user='x'/>", "<login password=***"),
+        ("<login password=S user='x'/>", "<login password=***'/>"),
         ("<token/><b>1</b>", "<token/><b>1</b>"),
+        ('<p><a href="/?token=S" id="1">x</a></p>', '<p><a href="/?token=***" id="1">x</a></p>'),
+        ("<p><a href='/?a=1&amp;token=S'>x</a></p>", "<p><a href='/?a=1&amp;token=***'>x</a></p>"),
+        ('<a alt="pin: 1S" id="1">x</a>', '<a alt="pin:***" id="1">x</a>'),
+        ('<p>token=a"S</p><b>x</b>', "<p>token=***</p><b>x</b>"),
         ("<key>password</key><string>S</string><a>1</a>", "<key>password</key><string>***</string><a>1</a>"),
         ("<name> pin </name><value><i4>S</i4></value>", "<name> pin </name><value>***</value>"),
         ("<name>jane</name><value>kept</value>", "<name>jane</name><value>kept</value>"),
@@ -447,6 +451,22 @@ def test_hostile_bodies_are_read_in_linear_time(start, unit):
         '{"dsn":"redis://u:pa,S@h"}',
         "redis://u:pa'S@h",
         'x="https:\\/\\/u:S@h"',
+        "p%u0061ssword=S",
+        '{"query":"mutation{login(\\u043f\\u0430\\u0440\\u043e\\u043b\\u044c: \\"S\\")}"}',
+        '{"note":"<r contrase\\u00f1a=\\"S\\"><contrase\\u00f1a>S</contrase\\u00f1a></r>"}',
+        "<note>data=%7B%22value%22%3A+%22S%22%2C+%22key%22%3A+%22password%22%7D&amp;z=2</note>",
+        # What escapes hide, and a value that stands behind it.
+        'password%3D"S"',
+        'a=1&b=password%3D"S"&c=2',
+        "<p>password&#61;<b>S</b></p>",
+        'x = {"password\\u0022: "S"}',
+        # Values that only look as if they had ended.
+        '{"secret":{"a":{},"b":"S"',
+        '{"secret":["[","S"',
+        "password: ab)cS",
+        'password = "a" + "S"',
+        '"user: jane\napp_key: "S"\n',
+        '{"name":"password","note":"}","value":"S"}',
         # Heads of parts.
         MULTIPART.replace('name="password"', 'name="a"\r\nx: y; name="password"'),
         MULTIPART.replace('name="password"', 'name=\r\n "password"'),
@@ -464,6 +484,8 @@ def test_no_form_hides_a_secret(proxy, body):
         "a=b=c=d=e=f",
         '<form><input type="password"><p>welcome</p></form>x=1',
         '{"path":"C:\\\\","user":"x"}',
+        '[{"value":1,"name":"a"},{"name":"b","value":"{"}]',
+        '<option value="1" selected>a%20b</option>',
     ],
 )
 def test_what_only_looks_like_a_secret_is_kept(proxy, body):
@@ -500,6 +522,27 @@ def test_user_information_of_hosts_is_masked(proxy, name):
 def test_no_form_of_a_url_hides_a_secret(proxy, target):
     proxy.exchange([*GET[:1], (":path", target.replace("S", SECRET)), *GET[2:]])
     assert SECRET not in proxy.span["http.target"]
+
+
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        ('{"a":"x%3D1&b=token%3DS&c=%20","note":"a%20b"}', '{"a":"x%3D1&b=***&c=%20","note":"a%20b"}'),
+        ("<a>token&#61;S</a><b>x &lt; y</b>", "<a>***</a><b>x &lt; y</b>"),
+        ('{"a":"pin\\u003dS\\u0026b","b":"\\u003c"}', '{"a":"***","b":"\\u003c"}'),
+        ("a=%26&next=%2Fx%3Ftoken%3DS%3D%3D&page=1", "a=%26&next=***&page=1"),
+    ],
+)
+def test_of_escaped_text_the_run_goes_that_hides_a_secret(proxy, body, masked):
+    assert shown(proxy, body.replace("S", SECRET)) == masked
+
+
+def test_of_many_escaped_runs_no_secret_leaves(proxy):
+    runs = [f"a{number}=%20" for number in range(1000)]
+    text = "&".join([*runs, f"b=token%3D{SECRET}", "c=shown"])
+    assert SECRET not in shown(proxy, text)
+    assert shown(proxy, text).startswith("a0=%20&a1=%20&")
+    assert shown(proxy, text).endswith("&c=shown")
 
 
 def test_an_escaped_letter_of_broken_json_is_left_alone(proxy):
