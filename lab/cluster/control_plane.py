@@ -150,6 +150,7 @@ class Mesh:
             proxy.running(
                 self.istiod.xds,
                 sds,
+                domain=self.istiod.domain,
                 kind=kind,
                 namespace=namespace,
                 pod=pod,
