@@ -36,7 +36,7 @@ RUN = set -f; $(BIN)/python -m
 .PHONY: help demo demo-serve screenshots test test-all test-mesh bench fuzz render verify lint format lock clean docs review wheel
 
 help: ## Print this list
-	@echo "Usage: make TARGET [STACK=dev] [PROJECT=DIR] [OUT=DIR] [ARGS='...']"
+	@echo "Usage: make TARGET [STACK=dev] [PROJECT=DIR] [OUT=DIR] [BASE=REVISION] [ARGS='...']"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s%s\n", $$1, $$2}'
 
 demo: $(VENV)/.test ## Capture real traffic through a real Envoy and show the spans

@@ -142,6 +142,9 @@ class CaptureArgs(TypedDict):
     max_spans_per_second: NotRequired[int | None]
     """Most spans per second from one Lua VM, 1 to 1000000. A proxy has a VM for each filter chain and worker
     thread. Default: no limit."""
+    max_spans_per_endpoint: NotRequired[int | None]
+    """Most spans per minute of one endpoint from one Lua VM, 1 to 1000000. An endpoint is a method, a host
+    and a path, in which '*' stands for what looks like an id. Default: no limit."""
     content_types: NotRequired[list[str]]
     """Content types whose bodies are text, whatever their bytes: type/subtype, type/* or type/*+suffix."""
     binary_bodies: NotRequired[BinaryBodies]
@@ -153,8 +156,16 @@ class CaptureArgs(TypedDict):
     """Names of more headers that are recorded, besides headers. Default: none."""
     redaction: NotRequired[RedactionArgs]
     """What is masked before it leaves the proxy."""
+    hosts: NotRequired[list[str]]
+    """Hosts whose requests are captured, by the Host header without its port: a name, or '*.' and a domain
+    for all names below it. A client can write this header. Default: '*', which is all."""
+    skip_methods: NotRequired[list[str]]
+    """Methods whose requests are not captured, such as OPTIONS. Default: none."""
     skip_paths: NotRequired[list[str]]
     """Paths whose requests are not captured. '*' at the end matches any rest."""
+    skip_content_types: NotRequired[list[str]]
+    """Content types of responses whose exchanges are not captured: type/subtype, type/* or type/*+suffix.
+    Default: none."""
     scheme: NotRequired[Scheme]
     """Value of http.scheme in spans: http, https, or auto (the default), which takes it from the request."""
     trusted_hops: NotRequired[int | None]

@@ -4,19 +4,19 @@ Each rule takes what a component was given (its inputs in Pulumi's state, in Pyt
 is wrong, a line each. ``policy/`` makes a Pulumi policy pack of them; so may an organisation's own pack.
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping
+from functools import reduce
 from typing import Any
 
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_snake
 
 from .istio import endpoint
 from .istio.endpoint import Registry
 from .istio.read import script_hash, settings_of, texts
 from .resources import COMPONENTS
 from .rules.check import check
+from .settings import effects
 from .settings.models import (
-    BinaryBodies,
     Capture,
     CollectorEgressSettings,
     Location,
@@ -61,40 +61,32 @@ def redaction(inputs: Inputs, reasons: Collection[str]) -> Iterator[str]:
 
 
 def _weaker(capture: Capture) -> Iterator[str]:
-    """Each setting that lets out what is masked or omitted by default.
-
-    A test asks for a decision about every new setting; one that weakens masking is told here.
-    """
-    redaction, usual = capture.redaction, Capture()
-    if redaction.mode is RedactionMode.NONE:
+    """Each setting that lets out what is masked or omitted by default."""
+    if capture.redaction.mode is RedactionMode.NONE:
         yield "redaction.mode is none"
         return
-    given = dict(redaction)
-    for name, defaults in dict(usual.redaction).items():
-        # By their names: `extra...` only adds to another list, and `keep...` says what is not secret.
-        if not isinstance(defaults, list) or name.startswith("extra_"):
+    for setting, judgement in effects.JUDGEMENTS.items():
+        if judgement.axis is not effects.Axis.MASKING:
             continue
-        ours = [*given[name], *given.get(f"extra_{name}", [])]
-        missing = [value for value in defaults if value not in ours]
-        more = [value for value in ours if value not in defaults]
-        if name.startswith("keep_") and more:
-            yield f"redaction.{to_camel(name)} has {', '.join(more)}"
-        elif not name.startswith("keep_") and missing:
-            yield f"redaction.{to_camel(name)} lacks {', '.join(missing)}"
-    if capture.binary_bodies is BinaryBodies.BYTES:
-        yield "binaryBodies is bytes, which nothing masks"
-    # A type matters for bodies that are no UTF-8 only: sent as text, names in them may not be found.
-    more = [name for name in capture.content_types if not _is_covered(name, usual.content_types)]
-    if more:
-        yield f"contentTypes has {', '.join(more)}, which masking may not read"
+        usual, given = _in_force(Capture(), setting), _in_force(capture, setting)
+        effect = effects.effect(setting, usual, given)
+        if effect is None or not effect.less:
+            continue
+        if not isinstance(given, list):
+            told = f"is {given}"
+        elif judgement.raises:
+            told = f"lacks {', '.join(effects.added(setting, given, usual))}"
+        else:
+            told = f"has {', '.join(effects.added(setting, usual, given))}"
+        yield f"{setting} {told}" + (f", {judgement.why}" if judgement.why else "")
 
 
-def _is_covered(content_type: str, patterns: Collection[str]) -> bool:
-    """Whether content types match all that one of them matches."""
-    return any(
-        re.fullmatch(re.escape(pattern).replace(r"\*", ".+"), content_type.replace("*", "-"))
-        for pattern in patterns
-    )
+def _in_force(capture: Capture, setting: str) -> Any:
+    """A setting's value, with what its ``extra...`` adds, by its path in a stack's configuration."""
+    *groups, name = to_snake(setting).split(".")
+    holder = reduce(getattr, groups, capture)
+    value = getattr(holder, name)
+    return [*value, *getattr(holder, f"extra_{name}", [])] if isinstance(value, list) else value
 
 
 def limits(inputs: Inputs, max_sampling_ratio: float, max_body_bytes: float) -> Iterator[str]:

@@ -40,7 +40,7 @@ _NEXT = {
     "make demo-serve STACK={stack}": "keep this running, and look at requests of your own in a browser",
     "edit stacks/Pulumi.{stack}.yaml": "your sensor, collector and workloads, and what is captured of them",
     "make render STACK={stack}": "read the manifests that this deploys",
-    "pulumi preview --diff --stack {stack}": "and then `pulumi up`, with the Pulumi engine",
+    "pulumi preview --diff --stack {stack}": "with the Pulumi engine, after `pulumi stack init`",
 }
 
 _TRY = """\
@@ -142,15 +142,19 @@ def _with_every_request(console: Console, stack_name: str) -> Sequence[bootstrap
     manifests = render.manifests(stack.PROJECT, stack_name)
     scripts = [settings for capture in captures(manifests) for settings in capture.settings]
     if all(
-        settings["enabled"] and settings["sampling_ratio"] == 1 and not settings["max_spans_per_second"]
+        settings["enabled"]
+        and settings["sampling_ratio"] == 1
+        and not settings["max_spans_per_second"]
+        and not settings["max_spans_per_endpoint"]
+        and settings["hosts"] == ["*"]  # the lab has others
         for settings in scripts
     ):
         return manifests
     _say(
         console,
         "sampling",
-        f"{stack_name} captures a share of the requests (enabled, samplingRatio, maxSpansPerSecond); "
-        "here every one is captured",
+        f"{stack_name} captures a share of the requests (enabled, samplingRatio, maxSpansPerSecond, "
+        "maxSpansPerEndpoint, hosts); here every one is captured",
     )
     return stack.unsampled(stack_name)
 
@@ -209,10 +213,12 @@ async def _demo(console: Console, shown: _Shown) -> None:
     async with _running(console, shown) as (lab, listener, calls):
         console.print(f"Sending {len(SAMPLES)} requests ...", "", sep="\n")
         sent = {secrets.token_hex(16): sample for sample in SAMPLES}
-        expected = {trace_id for trace_id, sample in sent.items() if not left_out(shown.settings, sample)}
+        reasons = {}
         async with _sender(lab, listener) as send:
             for trace_id, sample in sent.items():
-                await send(sample, {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"})
+                answer = await send(sample, {"traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01"})
+                reasons[trace_id] = left_out(shown.settings, sample, answer)
+        expected = {trace_id for trace_id, reason in reasons.items() if not reason}
         with suppress(TimeoutError):  # what is missing is told below
             await lab.collector.spans(len(expected), _TIMEOUT_SECONDS)
         numbers = [calls.add_span(span) for span in await lab.collector.spans(0)]
@@ -220,7 +226,7 @@ async def _demo(console: Console, shown: _Shown) -> None:
         captured = {call.span.trace_id: call for call in map(calls.get, numbers) if call}
         console.print(rows.heading(console.width))
         for trace_id, sample in sent.items():
-            for line in _outcome(console, shown, sample, captured.get(trace_id)):
+            for line in _outcome(console, sample, captured.get(trace_id), reasons[trace_id]):
                 console.print(line, soft_wrap=True)
         _check(sent, expected, captured, lab.collector.refused)
     console.print("", f"All {len(expected)} expected spans arrived, and nothing else did.", "", sep="\n")
@@ -231,26 +237,31 @@ async def _demo(console: Console, shown: _Shown) -> None:
             console.print(f"  {name if index == 0 else '':<38}  {words}", soft_wrap=True)
 
 
-def _outcome(console: Console, shown: _Shown, sample: Sample, call: Call | None) -> list[Line]:
+def _outcome(console: Console, sample: Sample, call: Call | None, reason: str) -> list[Line]:
     if call:
         return rows.row(call, console.width)
-    if reason := left_out(shown.settings, sample):
+    if reason:
         return rows.not_captured(str(sample), f"not captured: {reason}", console.width, "dim")
     return rows.not_captured(str(sample), "MISSING", console.width, "bold red")
 
 
-def left_out(settings: Mapping[str, Any], sample: Sample) -> str:
+def left_out(settings: Mapping[str, Any], sample: Sample, answer: str) -> str:
     """The setting by which a script leaves a request out; empty if it does not.
 
     Args:
         settings: the script's, as ``settings_of`` reads them.
         sample: a request whose path is nothing that a server might resolve to another path.
+        answer: the media type of its response, without parameters; empty if it had none.
     """
-    path = sample.target.partition("?")[0]
-    for pattern in settings.get("skip_paths", []):
-        is_prefix = pattern.endswith("*")
-        if path.startswith(pattern[:-1]) if is_prefix else path == pattern:
-            return f"skipPaths has {pattern}"
+    for setting, name, value in (
+        ("skip_paths", "skipPaths", sample.target.partition("?")[0]),
+        ("skip_methods", "skipMethods", sample.method),
+        ("skip_content_types", "skipContentTypes", answer),
+    ):
+        for pattern in settings.get(setting, []):
+            start, star, end = pattern.partition("*")
+            if value.startswith(start) and value.endswith(end) if star else value == pattern:
+                return f"{name} has {pattern}"
     return ""
 
 
@@ -301,17 +312,19 @@ async def _serve(console: Console, shown: _Shown, serving: Serving) -> None:
 
 
 @asynccontextmanager
-async def _sender(lab: Lab, listener: str) -> AsyncIterator[Callable[..., Awaitable[None]]]:
-    """A function that sends a sample, with more headers if they are given."""
+async def _sender(lab: Lab, listener: str) -> AsyncIterator[Callable[..., Awaitable[str]]]:
+    """A function that sends a sample, with more headers if they are given. It returns the response's type."""
     async with lab.client(listener) as http1, lab.client(listener, http2=True) as http2:
 
-        async def send(sample: Sample, headers: Mapping[str, str] | None = None) -> None:
+        async def send(sample: Sample, headers: Mapping[str, str] | None = None) -> str:
             client = http2 if sample.http2 else http1
             request = {**sample.request, "headers": {**sample.request.get("headers", {}), **(headers or {})}}
             async with client.stream(sample.method, sample.target, **request) as response:
                 async for _ in response.aiter_raw():
                     pass  # nobody reads it: 50 MB need not be kept
             client.cookies.clear()  # each sample is what it says, whatever came before
+            content_type: str = response.headers.get("content-type", "")
+            return content_type.partition(";")[0].strip().lower()
 
         yield send
 

@@ -52,7 +52,13 @@ def unsampled(stack_name: str) -> list[Json]:
         stack_name: a stack that can be rendered.
     """
     stack = _read(stack_name)
-    every = {"enabled": True, "samplingRatio": 1, "maxSpansPerSecond": None}
+    every = {
+        "enabled": True,
+        "samplingRatio": 1,
+        "maxSpansPerSecond": None,
+        "maxSpansPerEndpoint": None,
+        "hosts": ["*"],
+    }
     for workload in stack["config"][_full("workloads")].values():
         workload["capture"] = {**workload.get("capture", {}), **every}
     with tempfile.TemporaryDirectory(prefix="lab-stack-") as name:

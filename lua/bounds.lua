@@ -1,44 +1,36 @@
 --- Cuts what is too long where it comes in, before anything looks at it.
 
-local byte, sub = string.byte, string.sub
+local structure = require("structure")
+local values = require("values")
+
+local byte, find, sub = string.byte, string.find, string.sub
 
 local SLASH, PERCENT = byte("/%", 1, 2)
--- What ends the host of a URL, or the URL.
-local ENDS = {}
-for _, code in ipairs({ byte("/?# \t&;,\"'<>", 1, -1) }) do
-  ENDS[code] = true
-end
+local HOST_ENDS = structure.set("/?# \t\r\n&;,\"'<>") -- what ends the host of a URL, or the URL
 
 local M = {}
 
---- Where to cut a text that is longer than `limit` bytes: there, or before the UTF-8 sequence at the limit.
-local function boundary(text, limit)
-  for stop = limit, math.max(0, limit - 3), -1 do
-    local following = byte(text, stop + 1)
-    if following < 0x80 or following > 0xBF then
-      return stop
+--- A text whose end was cut off, without what may be the beginning of a secret there. It goes if what was cut
+-- off may have shown what it is: the "@" behind user information (https://user:password@host), so nothing of
+-- a host stays; the end of a card number, key or token.
+function M.finished(text)
+  local at = #text
+  while at > 0 and not HOST_ENDS[byte(text, at)] do
+    if byte(text, at) == PERCENT and sub(text, at + 1, at + 2):lower() == "2f" then
+      return sub(text, 1, at + 2)
     end
+    at = at - 1
   end
-  return limit -- no UTF-8 has so many continuation bytes
+  local is_host = byte(text, at) == SLASH and byte(text, at - 1) == SLASH
+  return sub(text, 1, is_host and at or values.last_whole(text))
 end
 
---- The beginning of a text that is longer than `limit` bytes.
--- The "@" by which a mask knows user information (https://user:password@host) may be in what was cut off. So
--- a text that would end in the host of a URL, percent-encoded or not, ends before that host.
+--- The beginning of a text that is longer than `limit` bytes: no character or secret is cut in two.
 function M.cut(text, limit)
-  text = sub(text, 1, boundary(text, limit))
-  for at = #text, 2, -1 do
-    local code = byte(text, at)
-    if
-      (code == SLASH and byte(text, at - 1) == SLASH)
-      or (code == PERCENT and sub(text, at - 2, at - 1):lower() == "2f")
-    then
-      return sub(text, 1, at)
-    elseif ENDS[code] then
-      return text
-    end
+  while limit > 0 and find(text, "^[\128-\191]", limit + 1) do
+    limit = limit - 1
   end
-  return text
+  return M.finished(sub(text, 1, limit))
 end
 
 return M

@@ -4,6 +4,8 @@
 -- multipart body is judged on its own.
 
 local config = require("config")
+local bounds = require("bounds")
+local patterns = require("patterns")
 local redaction = require("redaction")
 local utf8 = require("utf8")
 
@@ -11,30 +13,13 @@ local find, match, sub = string.find, string.match, string.sub
 
 local BYTES = config.binary_bodies == "bytes"
 local MAX_PARTS = 256
+local MAX_PART_HEAD = 4096 -- bytes
 local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, carriage return
 
 -- Bodies of these types may look like text by chance. Only those that begin as JSON or markup count as text.
 local BINARY_TYPES = { "protobuf", "grpc-web", "msgpack", "cbor", "avro" }
 
--- Textual media types, by what stands before and after their "*".
-local TEXTUAL = {}
-for media_type in config.content_types:gmatch("[^\n]+") do
-  local star = find(media_type, "*", 1, true)
-  local prefix, suffix = sub(media_type, 1, (star or 0) - 1), star and sub(media_type, star + 1) or ""
-  TEXTUAL[#TEXTUAL + 1] = { prefix = prefix, suffix = suffix, is_exact = not star }
-end
-
-local function is_textual(content_type)
-  local media_type = match(content_type, "^%s*([^;%s]*)")
-  for _, textual in ipairs(TEXTUAL) do
-    local is_like = sub(media_type, 1, #textual.prefix) == textual.prefix
-      and (textual.suffix == "" or sub(media_type, -#textual.suffix) == textual.suffix)
-    if is_like and (media_type == textual.prefix or not textual.is_exact) then
-      return true
-    end
-  end
-  return false
-end
+local is_textual = patterns.type_matcher(config.content_types)
 
 local function is_binary_type(content_type)
   for _, word in ipairs(BINARY_TYPES) do
@@ -51,12 +36,15 @@ local function text_of(bytes, content_type, is_encoded, is_cut)
   local text, replaced = utf8.repair(bytes, is_cut)
   local start = match(text, "^[\239\187\191%s]*()")
   local is_marked = find(text, '^[{[]%s*["{%[%]}%d-]', start) or find(text, "^<[%a!?]", start)
-  if is_binary_type(content_type) then
-    -- Nothing may stand before the JSON or markup, as a binary message may begin with bytes of white space.
-    return is_marked and start == 1 and text or nil
+  if is_marked and start == 1 then
+    return text
+  elseif is_binary_type(content_type) then
+    return nil -- A binary message may begin with bytes of white space: then what follows them says nothing.
   end
-  local is_text = is_marked or (replaced == 0 and not find(text, CONTROLS))
-  return (is_text or (is_textual(content_type) and not is_encoded)) and text or nil
+  local is_text = is_marked
+    or (replaced == 0 and not find(text, CONTROLS))
+    or (not is_encoded and is_textual(content_type))
+  return is_text and text or nil
 end
 
 --- A multipart body as text, with a note in place of each part that is not text; nil for any other body.
@@ -65,43 +53,41 @@ local function parts_of(bytes, is_cut)
   if not boundary then
     return nil
   end
-  local pieces, at = {}, 1
-  for _ = 1, MAX_PARTS do
-    local head_end = match(sub(bytes, at, at + 4095), "\r?\n\r?\n()")
-    local content = head_end and at + head_end - 1 or #bytes + 1
-    local line_break = find(bytes, "\n" .. boundary, content - 1, true)
-    local next_part = line_break and line_break + 1 or #bytes + 1
-    local head, part = sub(bytes, at, content - 1), sub(bytes, content, next_part - 1)
+  local pieces, at, size = {}, 1, #bytes
+  while at <= size and #pieces < 2 * MAX_PARTS do
+    local stop = find(bytes, "\n" .. boundary, at, true) or size
+    local head = match(sub(bytes, at, math.min(stop, at + MAX_PART_HEAD)), "^.-\r?\n\r?\n") or ""
+    local part = sub(bytes, at + #head, stop)
     local media_type = match(head:lower(), "content%-type:[ \t]*([^;\r\n]*)") or "no declared type"
-    local text = text_of(part, media_type, false, is_cut and next_part > #bytes)
-    pieces[#pieces + 1] = utf8.repair(head)
-    pieces[#pieces + 1] = text or ("[binary: %d bytes of %s]\r\n"):format(#part, utf8.repair(media_type))
-    at = next_part
-    if at > #bytes then
-      break
-    end
+    pieces[#pieces + 1] = head
+    pieces[#pieces + 1] = text_of(part, media_type, false, is_cut and stop == size)
+      or ("[binary: %d bytes of %s]\r\n"):format(#part, media_type)
+    at = stop + 1
   end
-  if at <= #bytes then
-    pieces[#pieces + 1] = ("[binary: %d bytes of more parts]"):format(#bytes - at + 1)
+  if at <= size then
+    pieces[#pieces + 1] = ("[binary: %d bytes of more parts]"):format(size - at + 1)
   end
-  return table.concat(pieces)
+  return utf8.repair(table.concat(pieces))
 end
 
 local M = {}
 
---- What a span says of a body.
+--- What a span says of the body of a message.
 -- @return a text, valid UTF-8; why it was left out, or nil; bytes to send as they are, or nil
-function M.render(body)
-  local bytes = table.concat(body)
-  if body.is_stream or bytes == "" then
-    return "", body.is_stream and "stream" or nil
+function M.render(message)
+  local bytes = table.concat(message)
+  if message.omitted or bytes == "" then
+    local is_unread = message.expected and message.total == 0
+    return "", message.omitted or (is_unread and "unread" or nil)
   end
-  local is_cut, encoding = body.kept < body.total, body.content_encoding
+  local is_cut, encoding = message.kept < message.total, message.content_encoding
   local is_encoded = encoding ~= "" and encoding ~= "identity"
-  local text = text_of(bytes, body.content_type, is_encoded, is_cut) or parts_of(bytes, is_cut)
+  local text = text_of(bytes, message.content_type, is_encoded, is_cut) or parts_of(bytes, is_cut)
   if text then
+    text = is_cut and bounds.finished(text) or text
+    local masked = redaction.text(text)
     -- A mask may end within a character.
-    return (utf8.repair(redaction.text(text)))
+    return masked == text and text or (utf8.repair(masked))
   elseif BYTES and redaction.text(bytes) == bytes then
     return "", nil, bytes
   end

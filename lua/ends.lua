@@ -1,153 +1,167 @@
---- Where a secret's name starts and its value ends, whatever the form. Fails closed.
--- What follows a value shows whether it ends there. Where that is not clear, the rest of its JSON string or
--- element is masked, and in other texts all that follows. Loops over bytes; a value is read twice.
+--- Where a secret's name starts and its value ends, with ":" or "=" between them. Fails closed.
+-- A value ends where what follows shows it: a next name, a closing bracket, the end of its string or element.
+-- Where nothing does, the rest of its JSON string is masked, and in other texts all that follows.
 
+local names = require("names")
 local structure = require("structure")
 
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local BACKSLASH, COLON, EQUALS, COMMA, GREATER, SPACE, NEWLINE = byte("\\:=,> \n", 1, 7)
-local MAX_NAME = 128 -- bytes of a value that may be a name, as in {"name": "password"}; no name is longer
-
+local BACKSLASH, COLON, COMMA, SLASH, SPACE, NEWLINE = byte("\\:,/ \n", 1, 6)
 -- What may stand between a name and its sign; what ends a name that has no quotes.
 local GAP, NAME_ENDS = set(" \t\r\n\\\"'])*/"), set(" \t\r\n\\\"'`,;&?#{}()<>=:|/")
-local BACKSLASHES, QUOTES, DIGITS, OPENERS = set("\\"), set("\"'"), set("0123456789"), set("{[")
-local CLOSERS, MEMBER_STARTS, ESCAPED_WHITE, VALUE_ENDS =
-  set(")]}"), set("\"'{[\\"), set("nrt"), set("\"'\\<>&\r\n")
-local BARE_ENDS = set("\"'\\<>&= \t\r\n") -- of a value without quotes
-local WORD = set("._+-$!") -- with letters and digits: bytes of words without quotes, as a value or a name
-for code = 0, 255 do
-  WORD[code] = WORD[code] or structure.LETTERS[code]
-end
+local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("\"'"), set(":=>"), set("{["), set("nrt")
+-- What follows a value in quotes or brackets; what follows the brackets that close around another one.
+local AFTER_VALUE, AFTER_CLOSERS = set(")]}<>/?&;"), set(",;<\"'\\)]}")
+local CLOSERS, SURE_BREAKS = set(")]}"), set("&<")
+-- What an item of a list starts with, and a member whose name has quotes.
+local ITEM_STARTS = set("\"'{[\\")
+local NAME_AND_SIGN, NAME_AND_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+="
+-- What ends a value that may be a name, with and without quotes.
+local QUOTING, QUOTED_ENDS, BARE_ENDS = set("\\\"'"), set("\"'<>&\r\n"), set("\"'<>&= \t\r\n")
+local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
 
-local M = { MASK = "***", GAP = GAP }
+local M = { MASK = "***" }
 
---- The name before the sign at `at`, without quotes; where it starts and stops.
+--- The name before the sign at `at`, without quotes, and where it stops.
 function M.name_before(text, at)
   local stop, quote = at - 1, nil
   local code = byte(text, stop)
-  while GAP[code] or (ESCAPED_WHITE[code] and byte(text, stop - 1) == BACKSLASH) do
+  while GAP[code] do
     quote = QUOTES[code] and code or quote
     stop = stop - 1
     code = byte(text, stop)
   end
   local start = stop + 1
-  while start > 1 and code ~= quote and (quote or not NAME_ENDS[code]) do
+  while start > 1 and code ~= quote and (quote or not NAME_ENDS[code] or match(text, "^\\+u", start - 1)) do
     start = start - 1
     code = byte(text, start - 1)
   end
-  if byte(text, start - 1) == BACKSLASH and ESCAPED_WHITE[byte(text, start)] then
+  if code == BACKSLASH and ESCAPED_WHITE[byte(text, start)] then
     start = start + 1 -- the `n` is no part of the name: "\npin: 1"
   end
-  return sub(text, start, stop), start, stop
+  return sub(text, start, stop), stop
 end
 
---- A name with up to two words before it, where single spaces stand between them: `Card Number`. A name in
--- quotes stays as it is.
-function M.with_words_before(text, start, stop)
-  for _ = 1, GAP[byte(text, stop + 1)] and byte(text, stop + 1) ~= SPACE and 0 or 2 do
-    local word = start - 2
-    while byte(text, start - 1) == SPACE and WORD[byte(text, word)] do
-      word = word - 1
-    end
-    start = word < start - 2 and word + 1 or start
+--- A name with up to two words before it, where single spaces stand between them: `Card Number`.
+function M.with_words_before(text, name, stop)
+  local start = stop - #name + 1
+  if byte(text, start - 1) ~= SPACE then
+    return name
   end
-  return sub(text, start, stop)
+  return sub(text, math.max(start - 50, 1), stop):reverse():match("^%w* ?%w* ?%w*"):reverse()
 end
 
---- Where the value of the sign at `at` starts.
+--- Where the value of the sign at `at` starts: after `:`, `=`, `:=`, `=>`.
 function M.value_start(text, at)
   repeat
     at = after_blank(text, at + 1)
-    local code = byte(text, at)
-  until code ~= COLON and code ~= EQUALS and code ~= GREATER
+  until not SIGNS[byte(text, at)]
   return at
 end
 
---- The quote at `at`, with the backslashes before it; or nothing.
-function M.quote_at(text, at)
-  local quote = skip(text, at, BACKSLASHES)
-  return QUOTES[byte(text, quote)] and sub(text, at, quote) or ""
-end
-
---- Whether what stands at `at` is the name of a next member: a quote or bracket, or a word and ":".
-local function starts_member(text, at)
-  local stop = skip(text, at, WORD)
-  return MEMBER_STARTS[byte(text, at)] or (stop > at and byte(text, after_blank(text, stop)) == COLON)
-end
-
---- Where the value stops that starts at `at` with a quote or bracket.
--- @return nil where that is not closed up to `limit`; false where the value starts with neither
-function M.closing(text, at, limit)
-  local open = skip(text, at, BACKSLASHES)
-  local code = byte(text, open)
-  if QUOTES[code] then
-    return structure.closing_quote(text, open, limit)
+--- The value of the sign at `at`, if that may be a name: without quotes; of a long one, the beginning.
+function M.told_name(text, at)
+  local value = M.value_start(text, at)
+  local start = skip(text, value, QUOTING)
+  start = byte(text, start - 1) == BACKSLASH and start - 1 or start -- of an escaped letter
+  local stop, told_ends = start, start > value and QUOTED_ENDS or BARE_ENDS
+  while stop - start < MAX_TOLD and not told_ends[byte(text, stop) or NEWLINE] do
+    stop = stop + 1
   end
-  return OPENERS[code] and structure.closing_bracket(text, open, limit)
-end
-
---- Whether what follows `stop` shows that a value ends there: nothing, a closing bracket, or the next member.
--- @param is_closed whether the value stops with a quote or bracket
-function M.is_over(text, stop, limit, is_closed)
-  local at = after_blank(text, stop + 1)
-  local code = byte(text, at)
-  if at > limit or CLOSERS[code] then
-    return true
-  elseif code ~= COMMA then
-    return is_closed and at > stop + 1 and not MEMBER_STARTS[code] and starts_member(text, at)
-  end
-  at = after_blank(text, at + 1)
-  local is_word_next = (is_closed or DIGITS[byte(text, stop)]) and starts_member(text, at)
-  return at > limit or is_word_next or MEMBER_STARTS[byte(text, at)]
-end
-
---- Where a sign stands first from `at` on, or nil. Positions must not go back from call to call, as the
--- document remembers where the sign was found. So each byte is read once.
-function M.next_sign(document, sign, at)
-  if (document[sign] or 0) < at then
-    document[sign] = find(document.text, sign, at, true) or math.huge
-  end
-  return document[sign] < math.huge and document[sign] or nil
-end
-
---- Where the line's value stops, as in `password: S`; nil unless a member or the end of the text follows.
-function M.line_end(document, at)
-  local text, newline = document.text, M.next_sign(document, "\n", at)
-  local following = newline and after_blank(text, newline)
-  return following and (following > #text or starts_member(text, following)) and newline - 1 or nil
-end
-
---- Where a word stops that starts at `at`.
-function M.word_end(text, at)
-  return skip(text, at, WORD) - 1
-end
-
---- Whether the value of the sign at `at` is a whole number.
-function M.is_number(text, at)
-  return match(text, "^%d+%f[^%w._+-]", M.value_start(text, at)) ~= nil
+  return sub(text, start, stop - 1)
 end
 
 --- Where the object or array stops that is the value of the sign at `at`; nil where the value is neither.
-function M.object_end(text, at)
+function M.contents_end(text, at)
   local start = M.value_start(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text) or nil
 end
 
---- Where the value of the sign at `at` starts and stops, without quotes; of a long one, the beginning.
-function M.name_value(text, at)
-  local start = M.value_start(text, at)
-  local quote = M.quote_at(text, start)
-  start = start + #quote
-  local stop = start
-  local value_ends = quote == "" and BARE_ENDS or VALUE_ENDS
-  while
-    stop - start < MAX_NAME and (not value_ends[byte(text, stop) or NEWLINE] or find(text, "^\\+u%x", stop))
-  do
-    stop = stop + 1
+--- Whether the value of a secret name is harmless: a count (`tokens: 12`), or a port, where the "name" is a
+-- host (https://token.example.com:8443).
+function M.is_harmless(text, at, name, stop, facts)
+  if facts.is_count then
+    return find(text, "^%d+%f[^%w._+-]", M.value_start(text, at)) ~= nil
   end
-  return start, stop - 1
+  -- Without "://", a host has to end as a domain does: token.example.com:8443, but not user.pin:1234.
+  local domain = match(name, "%.(%l%l%l?)$")
+  local is_host = sub(text, stop - #name - 2, stop - #name) == "://" or (domain and not names.facts(domain))
+  return is_host and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1) ~= nil
+end
+
+--- Whether a next member starts at `at`: a name and its sign, or an item of a list.
+local function starts_member(text, at)
+  return ITEM_STARTS[byte(text, at)] or find(text, NAME_AND_SIGN, at) ~= nil
+end
+
+--- The quote at `at`, with the backslashes before it; or "".
+local function quote_at(text, at)
+  return match(text, "^\\*[\"']", at) or ""
+end
+
+--- Where the value stops that starts at `start` with a quote or bracket: where that is closed, if what
+-- follows shows the value to be over; else at the limit.
+local function closed_end(text, start, quote, limit)
+  local close = quote == "" and structure.closing_bracket(text, start, limit)
+    or structure.closing_quote(text, start + math.max(#quote, 1) - 1)
+  if not close or close > limit then
+    return limit
+  end
+  local at = after_blank(text, close + 1)
+  local is_over = at > limit or AFTER_VALUE[byte(text, at)]
+  if byte(text, at) == COMMA then
+    at = after_blank(text, at + 1)
+    is_over = at > limit or starts_member(text, at)
+  elseif at > close + 1 then
+    is_over = is_over or find(text, NAME_AND_SIGN, at)
+  end
+  return is_over and close or limit
+end
+
+--- Where a value without quotes and brackets stops that starts at `at`.
+-- @param breaks a pattern: what may end it, with the white space after that
+-- @param next_name a pattern: what has to follow most breaks
+local function bare_end(text, at, limit, breaks, next_name)
+  while true do
+    local from, to = find(text, breaks, at)
+    if not from or from > limit then
+      return limit
+    end
+    local code, is_end = byte(text, from), nil
+    if code == COMMA then
+      is_end = starts_member(text, to + 1)
+    elseif CLOSERS[code] then
+      is_end = to > from or AFTER_CLOSERS[byte(text, to + 1) or COMMA]
+    end
+    if is_end or SURE_BREAKS[code] or find(text, next_name, to + 1) then
+      return from - 1
+    end
+    at = to + 1
+  end
+end
+
+--- Masks the value of the sign at `at`, with its quotes. Where it has none, the mask gets those of the name:
+-- {"pin": 1234} becomes {"pin": "***"}.
+-- @param name_stop where the name stops
+-- @return the span: from, to, instead
+function M.mask(document, at, name_stop)
+  local text = document.text
+  local start = M.value_start(text, at)
+  local limit = structure.string_end(document, at)
+    or (document.is_markup and structure.next_sign(document, "</", at) - 1)
+    or #text
+  local quote, to = quote_at(text, start), limit
+  if quote ~= "" or OPENERS[byte(text, start)] then
+    to = closed_end(text, start, quote, limit)
+  elseif byte(text, at) ~= COLON then
+    to = bare_end(text, at + 1, limit, document.is_markup and "[&<]" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
+  elseif byte(text, start) ~= SLASH then -- with which a comment starts
+    to = bare_end(text, start, limit, "[,)%]}\r\n]%s*", NAME_AND_SIGN)
+  end
+  quote = quote ~= "" and quote or quote_at(text, name_stop + 1)
+  return at + 1, to, quote .. M.MASK .. quote
 end
 
 return M

@@ -24,19 +24,18 @@ local HEADERS = {
 local OPTIONS =
   { asynchronous = true, timeout_ms = LIMITS.timeout_ms, trace_sampled = false, send_xff = false }
 
-local RESOURCE = { { "service.name", "astra-istio-instrumentation" }, { "service.version", "1.0.0" } }
-
 local batch = require("string.buffer").new()
 local spans, oldest = 0, 0
 
 -- The limit without what an empty export has, and without the up to 4 bytes by which each of its two lengths
 -- may grow in protobuf.
-local MAX_SPANS_BYTES = LIMITS.max_batch_bytes - #otlp.request(RESOURCE, config.scope_name, batch) - 8
+local MAX_SPANS_BYTES = LIMITS.max_batch_bytes - #otlp.request(batch) - 8
+local BESIDE_ATTRIBUTES = 1024 -- bytes; more than a span has besides them: its name takes up to 384
 
 local M = {}
 
 local function flush(handle, now)
-  local payload = otlp.request(RESOURCE, config.scope_name, batch)
+  local payload = otlp.request(batch)
   local sent, reason = pcall(handle.httpCall, handle, CLUSTER, HEADERS, payload, OPTIONS)
   report.count(sent and "exported" or "dropped_no_cluster", spans)
   report.write_counts(handle)
@@ -54,22 +53,23 @@ end
 --- Sends the batch if it is due.
 -- @param now microseconds
 function M.flush_if_due(handle, now)
-  local full = spans >= LIMITS.max_batch_spans or #batch >= MAX_SPANS_BYTES
-  local aged = now - oldest >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
-  if spans > 0 and (full or aged) then
+  local is_full = spans >= LIMITS.max_batch_spans or #batch >= MAX_SPANS_BYTES
+  local is_old = now - oldest >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
+  if spans > 0 and (is_full or is_old) then
     flush(handle, now)
   end
 end
 
---- Adds a complete span, a buffer, to the batch.
-function M.add(handle, now, span)
-  if spans > 0 and #batch + #span + otlp.MAX_SPAN_PREFIX > MAX_SPANS_BYTES then
+--- Adds a span to the batch.
+-- @param span as otlp.put_span takes it, with its attributes
+function M.add(handle, now, span, attributes)
+  if spans > 0 and #batch + #attributes + BESIDE_ATTRIBUTES > MAX_SPANS_BYTES then
     flush(handle, now)
   end
   if spans == 0 then
     oldest = now
   end
-  otlp.put_span(batch, span)
+  otlp.put_span(batch, span, attributes)
   spans = spans + 1
 end
 

@@ -4,7 +4,6 @@
 local config = require("config")
 local bounds = require("bounds")
 local json = require("json")
-local otlp = require("otlp")
 local redaction = require("redaction")
 local utf8 = require("utf8")
 
@@ -39,14 +38,15 @@ local HOSTS = { [":authority"] = true, ["x-forwarded-host"] = true }
 -- has passed its mask, so no secret is remembered.
 local cache, cached = {}, 0
 
--- What a walk has found: values by name; the names of recorded ones in order, and their masked values.
-local values, members, masked = {}, {}, {}
-local count, left, is_cut, is_path_cut
+-- What a walk has found. By name: values, and what is shown of recorded ones. In order: the names of recorded
+-- headers, and their JSON text.
+local values, shown, recorded, members = {}, {}, {}, {}
+local left, is_cut, is_path_cut
 
---- A header as a member of a JSON object, escaped for the attribute that holds this object as text.
+--- A header as a member of a JSON object.
 local function member(name, value)
   local key = name == ":authority" and "host" or name
-  local text = otlp.content(('"%s":"%s"'):format(escape(repair(key)), escape(repair(value))))
+  local text = ('"%s":"%s"'):format(escape(repair(key)), escape(repair(value)))
   if #value <= MAX_VALUE and name ~= "x-request-id" then
     if cached >= MAX_CACHED then
       cache, cached = {}, 0
@@ -57,74 +57,66 @@ local function member(name, value)
   return text
 end
 
---- What fits of a value into the bounds, or nil where not even an empty one fits.
--- @param before what was taken of the same header so far, if it is repeated
-local function bounded(name, value, before)
-  local room = LIMITS[name]
+--- What fits of a value, or nil where not even an empty one does.
+-- @param taken bytes of the same header so far, if it is repeated
+local function bounded(name, value, taken)
   local is_recorded = MASKS[name] ~= nil
-  if before then
-    room = room - #before - 1 -- and a ","
-  end
-  if is_recorded and room > left then
-    room = left
-  end
+  local room = math.min(LIMITS[name] - taken, is_recorded and left or math.huge)
   if #value <= room then
     return value
   end
   is_cut = is_cut or is_recorded
   is_path_cut = is_path_cut or name == ":path"
-  if room < 0 then
-    return nil
+  if room >= 0 then
+    return room > 0 and not HOSTS[name] and cut(value, room) or ""
   end
-  return room > 0 and not HOSTS[name] and cut(value, room) or ""
 end
 
---- Adds a value to the recorded ones.
-local function record(name, value, before)
-  left = left - #value - 1
-  if not before then
-    count = count + 1
-    members[count] = name
-  end
+--- A value as it is shown. One that was shown before passes as it is: it has left the proxy already.
+local function masked(name, value)
   local mask = MASKS[name]
-  local is_shown_as_it_is = cache[name] and cache[name][value] -- its mask would change nothing
-  if mask and not (is_shown_as_it_is and not before) then
-    masked[name] = (before and (masked[name] or before) .. "," or "") .. mask(value)
+  local is_known = cache[name] and cache[name][value]
+  return mask and not is_known and mask(value) or value
+end
+
+--- Takes one line of a header. Lines of one name are joined by ",", as `headers:get()` does. Each is masked
+-- on its own, and they are bounded together.
+local function take(name, line)
+  local before = values[name]
+  local value = bounded(name, line, before and #before + 1 or 0)
+  if not value then
+    return
+  end
+  values[name] = before and before .. "," .. value or value
+  if MASKS[name] ~= nil then
+    left = left - #value - 1
+    recorded[#recorded + 1] = not before and name or nil
+    shown[name] = (before and shown[name] .. "," or "") .. masked(name, value)
   end
 end
 
 local M = {}
 
 --- Reads a header map.
--- A repeated header's values are joined by ",", as `headers:get()` does, and bounded together; each is masked
--- on its own.
 -- @param headers Envoy's header map
 -- @return the values that the filter uses by name, not masked, until the next call
--- @return the allowlisted headers: a JSON object, escaped for the attribute that holds it (otlp.content)
+-- @return the allowlisted headers: a JSON object
 -- @return whether some of these were cut or left out, as one was too long, or all of them together
 -- @return whether the path was cut
 function M.read(headers)
-  count, left, is_cut, is_path_cut = 0, config.max_headers_bytes, false, false
+  left, is_cut, is_path_cut = config.max_headers_bytes, false, false
   clear(values)
-  clear(masked)
-  for name, value in pairs(headers) do
+  clear(recorded)
+  for name, line in pairs(headers) do
     if LIMITS[name] then
-      local before = values[name]
-      value = bounded(name, value, before)
-      if value then
-        values[name] = before and before .. "," .. value or value
-        if MASKS[name] ~= nil then
-          record(name, value, before)
-        end
-      end
+      take(name, line)
     end
   end
-  for index = 1, count do
-    local name = members[index]
-    local value = masked[name] or values[name]
+  for index, name in ipairs(recorded) do
+    local value = shown[name]
     members[index] = cache[name] and cache[name][value] or member(name, value)
   end
-  return values, "{" .. table.concat(members, ",", 1, count) .. "}", is_cut, is_path_cut
+  return values, "{" .. table.concat(members, ",", 1, #recorded) .. "}", is_cut, is_path_cut
 end
 
 -- Compiled, a loop that calls Envoy for each header takes three times as long.

@@ -1,6 +1,6 @@
 --- JSON string content: what may stand between the quotes of a JSON string (RFC 8259).
 
-local byte, find, sub = string.byte, string.find, string.sub
+local byte, sub = string.byte, string.sub
 
 local ESCAPES = {}
 for code = 0, 31 do
@@ -18,13 +18,8 @@ local M = {}
 -- A loop over bytes, as LuaJIT compiles it and does not compile patterns (lab/encoding).
 -- @param text valid UTF-8
 function M.escape(text)
-  local first = find(text, '[%z\1-\31"\\]')
-  if not first then
-    return text
-  end
   local kept_from = 1
-  scratch:reset()
-  for at = first, #text do
+  for at = 1, #text do
     local instead = ESCAPES[byte(text, at)]
     if instead then
       scratch:put(sub(text, kept_from, at - 1), instead)

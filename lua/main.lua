@@ -5,10 +5,10 @@
 -- request: each hook runs in a pcall (from inside of which LuaJIT can yield).
 
 local config = require("config")
-local body = require("body")
 local exporter = require("exporter")
 local headers = require("headers")
 local inflight = require("inflight")
+local message = require("message")
 local report = require("report")
 local sampling = require("sampling")
 local span = require("span")
@@ -27,57 +27,48 @@ local function clock(handle)
   return tonumber(handle:timestampString(EnvoyTimestampResolution.MICROSECOND))
 end
 
---- Whether a response may never end. Its span is made once its headers are there.
-local function is_stream(record, content_type)
-  local status = record.status
-  return status == 101
-    or (record.method == "CONNECT" and status >= 200 and status < 300)
-    or content_type:find("^application/grpc")
-    or content_type:find("^text/event%-stream")
-end
-
-local function finish(handle, record, now)
-  inflight.remove(record)
-  exporter.add(handle, now, span.render(handle, record, now))
-end
-
-local function abort(handle, record, now)
-  record.is_aborted = true
-  report.count("aborted")
-  finish(handle, record, now)
+--- Ends an exchange: its span goes into the batch.
+-- @param failure why it has no end of its own, or nil
+local function finish(handle, record, now, failure)
+  inflight.remove(record, now)
+  exporter.add(handle, now, record, span.complete(handle, record, failure))
 end
 
 --- Does what is due. Called on events, as Envoy has no timer for Lua.
 local function catch_up(handle, now)
-  inflight.sweep(abort, finish, handle, now)
+  inflight.sweep(finish, handle, now)
   exporter.flush_if_due(handle, now)
 end
 
---- This sensor's mark on a stream, or nil where none of its filters has seen the stream.
-local function mark_of(metadata)
+--- A stream, its metadata, and this sensor's mark on it: nil where none of its filters has seen the stream.
+local function open(handle)
+  local stream = handle:streamInfo()
+  local metadata = stream:dynamicMetadata()
   local marks = metadata:get(METADATA)
-  return marks and marks[SENSOR]
+  return stream, metadata, marks and marks[SENSOR]
 end
 
---- Decides whether a stream is captured, and marks it.
+local function mark(metadata, record)
+  metadata:set(METADATA, SENSOR, record and record.span or "")
+end
+
+--- Begins the record of a stream, or returns nil where the stream is not captured.
 -- @param request_headers the handle's method that returns the request's headers; nil if Envoy lacks it
--- @return the stream's record, or nil where it is not captured
-local function begin(handle, stream, metadata, request_headers)
+local function begin(handle, stream, request_headers)
   local chosen = config.enabled and sampling.chosen()
   local header_map = chosen and request_headers and request_headers(handle)
   chosen = chosen and not (header_map and sampling.excluded(header_map))
-  local record
-  if chosen or exporter.is_pending() then
-    local now = clock(handle)
-    catch_up(handle, now)
-    if chosen and sampling.within_rate(now) then
-      record = span.begin(header_map, stream, now)
-      inflight.add(record, handle)
-      report.count("captured")
-    end
+  if not chosen and not exporter.is_pending() then
+    return nil
   end
-  metadata:set(METADATA, SENSOR, record and record.id or "")
-  return record
+  local now = clock(handle)
+  catch_up(handle, now)
+  if chosen and sampling.within_limits(header_map, now) then
+    local record = span.begin(header_map, stream, now)
+    inflight.add(record, handle)
+    report.count("captured")
+    return record
+  end
 end
 
 --- The record of an exchange that goes on in this stream, or nil: an internal redirect ends a stream inside
@@ -86,77 +77,78 @@ end
 local function redirected(handle, stream)
   local header_map = inflight.active_since(0) and handle:headers()
   local url = header_map and header_map:get("x-envoy-original-url")
-  if not url or not stream:filterState():get("num_internal_redirects") then
-    return nil
+  if url and stream:filterState():get("num_internal_redirects") then
+    -- Both paths are cut as they are where a record begins.
+    local address = stream:downstreamDirectRemoteAddress()
+    local hop = span.hop(address, headers.read({ [":path"] = url:match("^%a+://[^/]*(.*)") }))
+    return inflight.follow(hop, span.hop(address, headers.read(header_map)), handle)
   end
-  local record = inflight.find_hop(span.hop(stream, url:match("^%a+://[^/]*(.*)")))
-  if record then
-    inflight.follow(record, handle, span.hop(stream, header_map:get(":path")))
-  end
-  return record
 end
 
 local function capture_request(handle)
-  local stream = handle:streamInfo()
-  local metadata = stream:dynamicMetadata()
-  if mark_of(metadata) then
+  local stream, metadata, id = open(handle)
+  if id then
     return
   end
-  local record = redirected(handle, stream)
-  if record then
-    metadata:set(METADATA, SENSOR, record.id)
-    return -- The record has the body already: Envoy redirects only requests that it has whole.
-  end
-  record = begin(handle, stream, metadata, handle.headers)
-  if record then
-    body.read(handle, record.request_body, record)
+  local record = redirected(handle, stream) or begin(handle, stream, handle.headers)
+  mark(metadata, record)
+  -- Envoy redirects only requests that it has whole: their records have the body already.
+  if record and record.request.expected then
+    message.read(handle, record.request, record)
   end
 end
 
---- Adds what a response says in its headers to a record.
--- A function of its own, so that its locals do not stay in memory while the hook waits for the body.
-local function read_response_headers(record, header_map)
-  local values, shown, are_cut = headers.read(header_map)
-  record.response_body, record.status = body.new(values), tonumber(values[":status"]) or 0
-  if inflight.keep(record, #shown) then
-    record.response_headers, record.are_response_headers_cut = shown, are_cut
+--- Whether a response may never end. Its span is made once its headers are there.
+local function is_stream(record)
+  local status, content_type = record.response.status, record.response.content_type
+  return status == 101
+    or (record.method == "CONNECT" and status < 300)
+    or content_type:find("^application/grpc")
+    or content_type:find("^text/event%-stream")
+end
+
+--- Takes a response, and ends its exchange.
+local function take_response(handle, record)
+  local header_map = handle:headers()
+  if sampling.excluded_by_response(header_map) then
+    report.count("skipped_content_type")
+    local now = clock(handle)
+    inflight.remove(record, now)
+    return catch_up(handle, now)
+  end
+  local request, response = record.request, message.new(headers.read(header_map))
+  record.response = response
+  inflight.hold(record, #response.headers)
+  if not is_stream(record) then
+    message.read(handle, response, record)
   else
-    record.are_response_headers_cut = true
+    response.omitted = "stream"
+    if request.expected == 0 and request.total == 0 then
+      request.omitted = "stream"
+    end
+  end
+  if not record.ended then
+    local now = clock(handle)
+    finish(handle, record, now)
+    catch_up(handle, now)
   end
 end
 
 local function capture_response(handle)
-  local stream = handle:streamInfo()
-  local metadata = stream:dynamicMetadata()
-  local mark = mark_of(metadata)
+  local stream, metadata, id = open(handle)
   -- There is a mark but no record where the request is not captured, where another filter (with a VM of its
   -- own) captures it, or where a sweep has ended the record.
-  local record = mark and inflight.find(mark)
-  if not mark then
+  local record = id and inflight.find(id)
+  if not id then
     -- The request never came to this filter: something before it answered.
-    record = begin(handle, stream, metadata, handle.requestHeaders) -- Envoy >= 1.40
-    if record then
-      record.request_body.is_complete = record.request_body.declared == 0
+    record = begin(handle, stream, handle.requestHeaders) -- Envoy >= 1.40
+    mark(metadata, record)
+    if record and record.request.expected == 0 then
+      record.request.expected = nil
     end
   end
-  if not record then
-    return
-  end
-  read_response_headers(record, handle:headers())
-  local response_body = record.response_body
-  if is_stream(record, response_body.content_type) then
-    response_body.is_stream = true
-    local request_body = record.request_body
-    request_body.is_stream = request_body.total == 0
-      and request_body.declared == 0
-      and not request_body.is_complete
-  else
-    body.read(handle, response_body, record)
-  end
-  if not record.finished then
-    local now = clock(handle)
-    finish(handle, record, now)
-    catch_up(handle, now)
+  if record then
+    take_response(handle, record)
   end
 end
 
@@ -165,7 +157,7 @@ local function guarded(capture)
     local done, reason = pcall(capture, handle)
     if not done then
       report.count("failed")
-      report.warn(handle, handle:timestamp() * 1000, "could not capture: " .. tostring(reason))
+      report.warn(handle, clock(handle), "could not capture: " .. tostring(reason))
     end
   end
 end

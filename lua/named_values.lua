@@ -1,9 +1,9 @@
 --- Values whose name is a value, too: {"name": "password", "value": ...}, in either order.
--- Here, `name` tells a name and `value` holds a value. The search notes the positions of the signs of both
--- kinds, in order. Where the name that is told is secret, the values that belong to it are masked:
+-- Here, `name` tells a name and `value` holds a value. The search notes both. Where the name that is told is
+-- secret, the values that belong to it are masked:
 --   inside of an object, all values of the object;
---   outside of objects, as in XML and forms, the value next to it. If names and values take turns, it is
---   clear on which side. If they do not, the values on both sides are, up to the names next to this one.
+--   outside of objects, as in XML and forms, the values next to it: those after it where a name comes first
+--     and a value last, those before it where it is the other way round. Else both.
 
 local names = require("names")
 local spans = require("spans")
@@ -11,101 +11,78 @@ local structure = require("structure")
 
 local M = {}
 
---- Notes where a name stands that tells a name or holds a value.
-function M.note(state, at, facts)
-  if facts.tells_name then
-    local count = #state.telling + 1
-    state.telling[count], state.roles[count] = at, facts.tells_name
-  else
-    state.holding[#state.holding + 1] = at
+--- Which notes tell the name of a secret: by index; or nil where none does, or where no note holds a value.
+local function secret_notes(text, form, notes)
+  local is_secret, has_value = {}, false
+  for _, facts in ipairs(notes.facts) do
+    has_value = has_value or facts.holds_value
   end
+  for index, at in ipairs(has_value and notes or {}) do
+    is_secret[index] = notes.facts[index].tells_name and names.is_secret(form.told_name(text, at)) or nil
+  end
+  return next(is_secret) and is_secret
 end
 
-local function in_order(one, other)
-  local all, at_one, at_other = {}, 1, 1
-  while one[at_one] or other[at_other] do
-    if (one[at_one] or math.huge) < (other[at_other] or math.huge) then
-      all[#all + 1], at_one = one[at_one], at_one + 1
+--- Chooses the values next to names of secrets, of notes that stand outside of objects.
+-- @param row indexes of these notes, in order: those of values, and of names that are told by the same word
+-- @param chosen by index of a note; is added to
+local function choose_beside(notes, is_secret, row, chosen)
+  local is_near, was_value
+  local function read(index)
+    local is_value = not notes.facts[index].tells_name
+    if is_value then
+      chosen[index] = chosen[index] or is_near
     else
-      all[#all + 1], at_other = other[at_other], at_other + 1
+      is_near = is_secret[index] or (is_near and not was_value)
     end
+    was_value = is_value
   end
-  return all
-end
-
---- Whether two lists of positions take turns, the first one first.
-local function take_turns(first, second)
-  for index, at in ipairs(first) do
-    local following = second[index] or 0
-    if following < at or following > (first[index + 1] or math.huge) then
-      return false
-    end
+  local is_name_first, is_name_last = notes.facts[row[1]].tells_name, notes.facts[row[#row]].tells_name
+  for place = 1, (is_name_first or not is_name_last) and #row or 0 do
+    read(row[place])
   end
-  return #first == #second
-end
-
---- Chooses, of the values outside of objects, those next to a name that tells a secret one.
--- @param chosen by position of a value; is added to
--- @param siblings the positions, outside of objects, of all names that tell a name by the same word (`key`)
--- @param is_secret by position of such a name: whether the name that it tells is secret
-local function choose_beside(chosen, siblings, is_secret, values)
-  local is_name_first, is_value_first = take_turns(siblings, values), take_turns(values, siblings)
-  local index = 0
-  for _, at in ipairs(values) do
-    while siblings[index + 1] and siblings[index + 1] < at do
-      index = index + 1
-    end
-    local is_after = is_secret[siblings[index]] and not is_value_first
-    local is_before = is_secret[siblings[index + 1]] and not is_name_first
-    chosen[at] = chosen[at] or is_after or is_before
+  is_near = false
+  for place = #row, (is_name_last or not is_name_first) and 1 or #row + 1, -1 do
+    read(row[place])
   end
 end
 
---- Which of the values belong to a secret name: by position.
--- @param objects by position: which object it is in, 0 outside of all
-local function chosen_values(state, is_secret, objects)
-  local chosen, is_named, siblings, loose = {}, {}, {}, {}
-  for index, at in ipairs(state.telling) do
-    local role, object = state.roles[index], objects[at]
-    is_named[object] = is_named[object] or is_secret[at]
-    siblings[role] = siblings[role] or {}
-    if object == 0 then
-      table.insert(siblings[role], at)
+--- Which values belong to names of secrets: by index of their notes.
+-- @param objects by position: the object that it is in, nil outside of all
+local function chosen_values(notes, is_secret, objects)
+  local chosen, is_named, rows = {}, {}, {}
+  for index in pairs(is_secret) do
+    local object = objects[notes[index]]
+    if object then
+      is_named[object] = true
+    else
+      rows[notes.facts[index].tells_name] = {}
     end
   end
-  for _, at in ipairs(state.holding) do
-    chosen[at] = objects[at] > 0 and is_named[objects[at]]
-    if objects[at] == 0 then
-      table.insert(loose, at)
+  for index, at in ipairs(notes) do
+    local word, object = notes.facts[index].tells_name, objects[at]
+    chosen[index] = object and not word and is_named[object]
+    for row_word, row in pairs(object and {} or rows) do
+      row[#row + 1] = (word or row_word) == row_word and index or nil
     end
   end
-  for _, positions in pairs(siblings) do
-    choose_beside(chosen, positions, is_secret, loose)
+  for _, row in pairs(rows) do
+    choose_beside(notes, is_secret, row, chosen)
   end
   return chosen
 end
 
---- The spans of the values that belong to secret names, or nil.
--- @param state what `note` was given: `telling`, `roles` (the words that tell, by index), `holding`
-function M.find(form, text, state)
-  if not (state.holding[1] and state.telling[1]) then
-    return nil
-  end
-  local is_secret = {}
-  for _, at in ipairs(state.telling) do
-    is_secret[at] = names.is_secret_between(text, form.name_value(text, at)) or nil
-  end
-  if not next(is_secret) then
-    return nil
-  end
-  local chosen =
-    chosen_values(state, is_secret, structure.objects_at(text, in_order(state.telling, state.holding)))
-  local document, list, last = structure.document(text), nil, 0
-  for _, at in ipairs(state.holding) do
-    if chosen[at] and at > last then
-      local _, _, stop = form.name_at(document, at)
-      local from, to, instead = form.mask(document, at, stop)
-      list, last = from and spans.add(list, from, to, instead) or list, to or last
+--- The spans of the values that belong to names of secrets, or nil.
+-- @param notes positions of names that tell a name or hold a value, in order; `facts`: what is known of each
+function M.find(text, form, notes)
+  local is_secret = secret_notes(text, form, notes)
+  local chosen = is_secret and chosen_values(notes, is_secret, structure.objects_at(text, notes)) or {}
+  local document, list, done = structure.document(text), nil, 0
+  for index, at in ipairs(notes) do
+    if chosen[index] and at > done then
+      local _, name_stop = form.name_at(text, at)
+      local from, to, instead = form.mask(document, at, name_stop)
+      list, done = spans.add(list, from, to, instead), to or done
     end
   end
   return list

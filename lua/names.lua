@@ -2,11 +2,12 @@
 -- A name is split into words where its case changes, and at digits and punctuation. So apiKey, api_key and
 -- API-KEYS have the same words, but for the plural. A phrase of the settings makes a name secret if it is
 --   one to three words of the name in a row: `password` in userPassword, `api key` in x-api-key;
---   the end of a word: `token` in usertoken. Such a phrase needs five letters, or three and no vowel (`pwd`).
---   Shorter ones would be found by chance: `pin` in `spin`, `pass` in `compass`;
+--   the end of a word: `token` in usertoken. Such a phrase needs five letters, or three and no vowel (`pwd`),
+--   as shorter ones stand there by chance: `pin` in `spin`, `pass` in `compass`. But it needs neither after
+--   one of a few short words: `pin` in `mypin`;
 --   anywhere in the name's letters: `password` in pAsSwOrD. Such a phrase needs eight bytes, or a letter
 --   beyond ASCII.
--- Words that `keep_fields` names together are passed over: `page token` in nextPageToken.
+-- Words that `keep_fields` names together do not count: `page token` in nextPageToken.
 -- Names repeat, so facts about them are remembered, within bounds. Of a long name, start and end are read.
 
 local config = require("config")
@@ -18,13 +19,13 @@ local clear = require("table.clear")
 local words_of = structure.words
 local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
 
-local MAX_NAME = 256
--- Names that are remembered: as many as a large body has, of a usual length.
-local MAX_KNOWN, MAX_KNOWN_NAME = 4096, 64
+-- A longer name is read up to MAX_PART bytes and from as many before its end, and not remembered.
+local MAX_NAME, MAX_PART = 64, 128
+local MAX_KNOWN = 4096 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
--- Least bytes of a phrase that is found anywhere, and of one that is found at the end of a word.
-local LONG, END = 8, 5
-local LETTER_S, UPPER, LOWER = byte("s"), 1, 2
+-- Most letters of a phrase that only the end of a word may be, and least of one that stands anywhere.
+local MAX_END, LEAST_ANYWHERE = 8, 6
+local BYTE_ORDER_MARK = 239 -- its first byte
 
 -- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value.
 local TELLS_NAME, HOLDS_VALUE =
@@ -37,160 +38,137 @@ end
 local MEASURES = words_of(
   "tokens sessions credentials passwords secrets count length limit size total attempts retries age timeout"
 )
+-- After one of these, the end of a word may be any phrase: mypin, smsotp.
+local OWNERS = words_of("my user admin client login account card sms db app mail email new old")
 
--- By byte: an upper or lower case letter, or false. Words end where the case changes. Bytes beyond ASCII
--- count as letters, too.
-local KIND = {}
-for code = 0, 255 do
-  local letter = string.char(code)
-  KIND[code] = find(letter, "[A-Z]") and UPPER or (code > 127 or find(letter, "[a-z]")) and LOWER
-end
+-- The letters of phrases, and of their plurals. Sets: all; those found at the end of a word; first words, as
+-- `socialsecurity`; last words; phrases of `keep_fields`. A list: those found anywhere.
+local phrases, ends, heads, tails, kept, anywhere = {}, {}, {}, {}, {}, {}
 
--- The letters of phrases, without spaces. Sets: whole phrases; their first words, such as `socialsecurity`;
--- their last words; phrases of `keep_fields`. Lists: phrases found at the end of a word, and anywhere.
-local whole, heads, tails, ends, anywhere, kept = {}, {}, {}, {}, {}, {}
--- The first three bytes of each phrase and of its first words, or two where there are no more, as a number.
--- A name in which none of these stand cannot be secret.
-local starts = {}
-
-local function letters_of(text)
-  return (text:gsub("[ %d]+", ""))
-end
-
-local function add_start(letters)
-  local first, second, third = byte(letters, 1, 3)
-  starts[third and (first * 256 + second) * 256 + third or first * 256 + (second or 0)] = true
+--- Adds the letters of a phrase to a set.
+local function add(set, phrase)
+  local letters = phrase:gsub("[ %d]+", "")
+  set[letters], set[letters .. "s"] = true, true
+  return letters
 end
 
 for phrase in config.redaction.fields:gmatch("[^\n]+") do
-  local letters = letters_of(phrase)
-  whole[letters] = true
-  add_start(letters)
-  if #letters >= LONG or find(letters, "[\128-\255]") then
+  local letters = add(phrases, phrase)
+  if #letters >= 8 or find(letters, "[\128-\255]") then
     anywhere[#anywhere + 1] = letters
-  elseif #letters >= END or (#letters > 2 and not find(letters, "[aeiou]")) then
-    ends[#ends + 1] = letters
+  elseif #letters >= 5 or (#letters >= 3 and not find(letters, "[aeiou]")) then
+    add(ends, letters)
   end
+  add(phrases, (phrase:gsub(" ", "s "))) -- cards[0].number
   -- Of "social security number": `social` and `securitynumber`, then `socialsecurity` and `number`.
-  local space = find(phrase, " ", 1, true)
-  while space do
-    local head = letters_of(sub(phrase, 1, space))
-    heads[head], tails[letters_of(sub(phrase, space))] = true, true
-    add_start(head)
-    space = find(phrase, " ", space + 1, true)
+  for space in phrase:gmatch("() ") do
+    add(heads, sub(phrase, 1, space))
+    add(tails, sub(phrase, space))
   end
 end
 for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
-  kept[letters_of(phrase)] = true
+  add(kept, phrase)
 end
 
---- Whether the letters of text[from, to] have the start of a phrase among them. Most have not, which saves
--- most names the rest of the work.
-local function may_match(text, from, to)
-  local before, last = 0, 0
-  for at = from, to do
-    local code = byte(text, at)
-    local kind = KIND[code]
-    if kind then
-      code = kind == UPPER and code + 32 or code
-      if starts[last * 256 + code] or starts[(before * 256 + last) * 256 + code] then
-        return true
-      end
-      before, last = last, code
-    end
-  end
-  return false
+local IS_LETTER = {} -- by byte, of lower case; those beyond ASCII count, too
+for code = 0, 255 do
+  IS_LETTER[code] = code > 127 or find(string.char(code), "%l") ~= nil
 end
 
-local words = {} -- of the name at hand
-
---- Splits a name into `words`.
--- @return how many there are
+--- The words of a name, in lower case.
 local function split(name)
-  local count, start, before = 0, nil, nil
+  local words, plain, start, was_upper = {}, lower(name), nil, false
   for at = 1, #name + 1 do
-    local kind = KIND[byte(name, at)]
-    local is_hump = kind == UPPER and (before == LOWER or KIND[byte(name, at + 1)] == LOWER)
-    if start and (not kind or is_hump) then
-      count = count + 1
-      words[count] = lower(sub(name, start, at - 1))
-      start = nil
+    local is_letter, is_upper = IS_LETTER[byte(plain, at)], byte(name, at) ~= byte(plain, at)
+    local is_before_lower = IS_LETTER[byte(name, at + 1)]
+    if start and (not is_letter or (is_upper and (is_before_lower or not was_upper))) then
+      words[#words + 1], start = sub(plain, start, at - 1), nil
     end
-    start = start or (kind and at)
-    before = kind
+    start, was_upper = start or (is_letter and at), is_upper
+  end
+  return words
+end
+
+--- How many words from the one at `at` on are a phrase of a set together: as many as possible, or nil.
+local function phrase_at(words, at, set)
+  local run, count = "", nil
+  for index = at, math.min(at + MAX_WORDS - 1, #words) do
+    run = run .. words[index]
+    count = set[run] and index - at + 1 or count
   end
   return count
 end
 
-local function singular(word)
-  return byte(word, -1) == LETTER_S and sub(word, 1, -2) or word
-end
-
-local function ends_in_phrase(run)
-  for _, phrase in ipairs(ends) do
-    if sub(run, -#phrase) == phrase then
+local function ends_in_phrase(word)
+  for start = math.max(#word - MAX_END + 1, 2), #word - 1 do
+    local phrase = sub(word, start)
+    if ends[phrase] or (phrases[phrase] and OWNERS[sub(word, 1, start - 1)]) then
       return true
     end
   end
   return false
 end
 
---- Judges the word at `at`, with the words after it.
--- @return how many words from `at` on `keep_fields` names together, or 0
--- @return whether a phrase starts there, or ends the word at `at`
-local function judged(at, count)
-  local run, length, is_secret = "", 0, false
-  for index = at, math.min(at + MAX_WORDS - 1, count) do
-    run = run .. words[index]
-    length = kept[run] and index - at + 1 or length
-    is_secret = is_secret or whole[run] or whole[singular(run)] or false
+--- Whether a name of these words is secret.
+local function is_secret(words)
+  for at, word in ipairs(words) do
+    if phrase_at(words, at, phrases) or ends_in_phrase(word) then
+      return true
+    end
   end
-  is_secret = is_secret or ends_in_phrase(words[at]) or ends_in_phrase(singular(words[at]))
-  return length, is_secret
+  local letters = table.concat(words)
+  for _, phrase in ipairs(#letters >= LEAST_ANYWHERE and anywhere or {}) do
+    if find(letters, phrase, 1, true) then
+      return true
+    end
+  end
+  return false
 end
 
---- What the words of a name say of its value.
--- @return whether it is secret; whether a number is a count; whether the last words may begin a phrase
-local function analysed(name)
-  local count = split(name)
-  local letters, is_secret, is_count, at = "", false, false, 1
-  while at <= count do
-    local length, is_secret_here = judged(at, count)
-    is_secret = is_secret or (length == 0 and is_secret_here)
-    letters = letters .. (length == 0 and words[at] or " ")
-    at = at + math.max(length, 1)
+--- The words without those that `keep_fields` names together. A space, which no phrase has, stands for these.
+local function without_kept(words)
+  local rest, at = {}, 1
+  while words[at] do
+    local count = phrase_at(words, at, kept)
+    rest[#rest + 1] = count and " " or words[at]
+    at = at + (count or 1)
   end
-  for _, phrase in ipairs(not is_secret and anywhere or {}) do
-    is_secret = is_secret or find(letters, phrase, 1, true) ~= nil
+  return rest
+end
+
+local function has_measure(words)
+  for at = 1, #words do
+    if MEASURES[words[at]] then
+      return true
+    end
   end
-  for index = 1, count do
-    is_count = is_count or MEASURES[words[index]] or false
-  end
-  local last = count > 0 and singular(words[count])
-  return is_secret,
-    is_count,
-    last and (heads[last] or (count > 1 and heads[words[count - 1] .. last])) or false
+  return false
+end
+
+--- Whether a name says of itself that it tells a name, or holds a value, and by which word: `key` of <a:key>,
+-- `name` of items[0][name].
+local function role_of(name, last)
+  return (TELLS_NAME[last] or HOLDS_VALUE[last]) and lower(name):gsub("^.*[:%[.]", ""):gsub("%A+", "")
 end
 
 local function facts_of(name)
-  name = escapes.of_json(name):gsub("^\239\187\191", "") -- a byte order mark
-  local plain = lower(name)
-  local role = plain:gsub("^.*[:%[.]", ""):gsub("%A+", "") -- `key` of <a:key>, `name` of items[0][name]
-  local tells_name, holds_value, is_tail = TELLS_NAME[role] and role, HOLDS_VALUE[role], tails[plain]
-  local is_secret, is_count, is_head
-  if may_match(name, 1, #name) then
-    is_secret, is_count, is_head = analysed(name)
+  name = escapes.decoded(name)
+  if byte(name) == BYTE_ORDER_MARK then
+    name = name:gsub("^\239\187\191", "")
   end
-  return (is_secret or is_head or is_tail or tells_name or holds_value)
-    and {
-      is_secret = is_secret or false,
-      is_count = is_count,
-      is_head = is_head,
-      is_tail = is_tail,
-      tells_name = tells_name,
-      holds_value = holds_value,
-      is_role = not (is_secret or is_head or is_tail),
-    }
+  local words = split(name)
+  local last, before_last = words[#words] or "", words[#words - 1]
+  local role = role_of(name, last)
+  local facts = {
+    is_secret = is_secret(words) and is_secret(without_kept(words)),
+    is_head = heads[last] or (before_last and heads[before_last .. last]),
+    is_tail = tails[lower(name)],
+    tells_name = TELLS_NAME[role] and role,
+    holds_value = HOLDS_VALUE[role],
+  }
+  facts.is_role = not (facts.is_secret or facts.is_head or facts.is_tail)
+  facts.is_count = facts.is_secret and has_measure(words)
+  return (not facts.is_role or facts.tells_name or facts.holds_value) and facts or false
 end
 
 local known, known_count = {}, 0
@@ -210,21 +188,18 @@ function M.facts(name)
   if facts ~= nil then
     return facts
   elseif #name > MAX_NAME then
-    return facts_of(sub(name, 1, MAX_NAME / 2) .. " " .. sub(name, -MAX_NAME / 2)) or false
-  elseif #name > MAX_KNOWN_NAME then
-    return facts_of(name) or false
+    return facts_of(sub(name, 1, MAX_PART) .. " " .. sub(name, -MAX_PART))
   elseif known_count >= MAX_KNOWN then
     clear(known)
     known_count = 0
   end
-  known[name], known_count = facts_of(name) or false, known_count + 1
+  known[name], known_count = facts_of(name), known_count + 1
   return known[name]
 end
 
---- Whether text[from, to] is the name of something secret.
-function M.is_secret_between(text, from, to)
-  local name = escapes.of_json(sub(text, from, to))
-  local facts = may_match(name, 1, #name) and M.facts(name)
+--- Whether a name is that of something secret.
+function M.is_secret(name)
+  local facts = M.facts(name)
   return facts and facts.is_secret
 end
 

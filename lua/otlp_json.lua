@@ -1,8 +1,9 @@
 --- OTLP in JSON, with the interface of otlp_protobuf.lua.
 -- https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding: ids are hexadecimal, whole numbers of 64
--- bits are texts, bytes are base64. A span's first attribute comes with its start, so that each other one
--- follows a comma.
+-- bits are texts, bytes are base64. Each span and each attribute is put with a comma before it, which is left
+-- out before the first one.
 
+local config = require("config")
 local json = require("json")
 
 local escape = json.escape
@@ -11,74 +12,48 @@ local M = {}
 
 M.content_type = "application/json"
 
---- Most bytes that `put_span` puts before a span: none, as a span begins with its comma.
-M.MAX_SPAN_PREFIX = 0
-
---- @param kind a field of AnyValue, in quotes
-local function put_attribute(out, name, kind, before, content, after)
-  out:put(',{"key":"', name, '","value":{', kind, before, content, after)
-end
-
---- Valid UTF-8 in the form that `put_content` takes. Made once, it can be put often.
-M.content = escape
-
-function M.put_content(out, name, content)
-  put_attribute(out, name, '"stringValue":', '"', content, '"}}')
-end
-
---- @param text valid UTF-8
-function M.put_text(out, name, text)
-  M.put_content(out, name, escape(text))
+function M.put(out, name, value)
+  if value == true then
+    out:putf(',{"key":"%s","value":{"boolValue":true}}', name)
+  elseif type(value) == "number" then
+    out:putf(',{"key":"%s","value":{"intValue":"%.0f"}}', name, value)
+  else
+    out:putf(',{"key":"%s","value":{"stringValue":"%s"}}', name, escape(value))
+  end
 end
 
 --- @param handle Envoy's, which knows base64
 function M.put_bytes(out, name, bytes, handle)
-  put_attribute(out, name, '"bytesValue":', '"', handle:base64Escape(bytes), '"}}')
+  out:putf(',{"key":"%s","value":{"bytesValue":"%s"}}', name, handle:base64Escape(bytes))
 end
 
-function M.put_integer(out, name, number)
-  put_attribute(out, name, '"intValue":', '"', ("%.0f"):format(number), '"}}')
-end
-
-function M.put_true(out, name)
-  put_attribute(out, name, '"boolValue":', "", "true", "}}")
-end
-
---- Puts the start of a span, with its first attribute; others follow.
-function M.put_start(out, ids, name, kind, started, sensor)
-  out:put(',{"traceId":"', ids.trace, '","spanId":"', ids.span)
-  if ids.parent then
-    out:put('","parentSpanId":"', ids.parent)
+function M.put_span(batch, span, attributes)
+  batch:putf(
+    ',{"traceId":"%s","spanId":"%s","name":"%s","kind":%d,',
+    span.trace,
+    span.span,
+    escape(span.name),
+    span.kind
+  )
+  batch:putf('"startTimeUnixNano":"%.0f000","endTimeUnixNano":"%.0f000",', span.started, span.ended)
+  if span.parent then
+    batch:putf('"parentSpanId":"%s",', span.parent)
   end
-  out:put('","name":"', escape(name), '","kind":', kind)
-  out:putf(',"startTimeUnixNano":"%.0f000"', started)
-  out:put(',"attributes":[{"key":"sensor.id","value":{"stringValue":"', sensor, '"}}')
-end
-
---- Puts the end of a span, after its attributes.
-function M.put_end(out, ended, status, message)
-  out:putf('],"endTimeUnixNano":"%.0f000"', ended)
-  if status then
-    out:put(',"status":{"code":', status, message and ',"message":"' .. escape(message) .. '"' or "", "}")
+  if span.error then
+    batch:putf('"status":{"code":2,"message":"%s"},', escape(span.error))
   end
-  out:put("}")
+  batch:put('"attributes":[', attributes:skip(1), "]}")
 end
 
---- Puts a span that is whole into a batch.
-function M.put_span(batch, span)
-  batch:put(span)
-end
+local HEAD = '{"resourceSpans":[{"resource":{"attributes":['
+  .. '{"key":"service.name","value":{"stringValue":"astra-istio-instrumentation"}},'
+  .. '{"key":"service.version","value":{"stringValue":"1.0.0"}}]},'
+  .. '"scopeSpans":[{"scope":{"name":"'
+  .. escape(config.scope_name)
+  .. '"},"spans":['
 
---- The body of an export.
-function M.request(resource, scope, batch)
-  local attributes = {}
-  for index, pair in ipairs(resource) do
-    attributes[index] = ('{"key":"%s","value":{"stringValue":"%s"}}'):format(pair[1], escape(pair[2]))
-  end
-  local resource_text = ('{"resource":{"attributes":[%s]},'):format(table.concat(attributes, ","))
-  local scope_text = ('"scopeSpans":[{"scope":{"name":"%s"},"spans":['):format(escape(scope))
-  local spans = batch:skip(1):get() -- without the comma before the first span
-  return '{"resourceSpans":[' .. resource_text .. scope_text .. spans .. "]}]}]}"
+function M.request(batch)
+  return HEAD .. batch:skip(1):get() .. "]}]}]}"
 end
 
 return M

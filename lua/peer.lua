@@ -11,33 +11,34 @@ local M = {}
 
 local function is_ipv4(text)
   local a, b, c, d = text:match("^(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)$")
-  return a and math.max(tonumber(a), tonumber(b), tonumber(c), tonumber(d)) <= 255
+  return a and math.max(a, b, c, d) <= 255
+end
+
+--- How many groups of an IPv6 address a text is, with ":" between them; nil where it is something else.
+local function groups(text)
+  local rest, count = (text .. ":"):gsub("%x%x?%x?%x?:", "")
+  return (rest == "" and count) or (text == "" and 0) or nil
 end
 
 local function is_ipv6(text)
-  if #text > 45 or text:find("[^%x:.]") or text:find("^:[^:]") or text:find("[^:]:$") then
-    return false
+  -- An IPv4 address may stand for the last two groups.
+  text = text:gsub(":([%d.]+)$", function(last)
+    return is_ipv4(last) and ":0:0" or nil
+  end)
+  local head, tail = text:match("^(.-)::(.*)$")
+  if not head then
+    return groups(text) == 8
   end
-  local groups, is_over = 0, false
-  for group in text:gmatch("[^:]+") do
-    local has_dot = group:find(".", 1, true)
-    if is_over or (has_dot and not is_ipv4(group)) or (not has_dot and #group > 4) then
-      return false
-    end
-    -- An IPv4 address stands for the last two groups.
-    groups, is_over = groups + (has_dot and 2 or 1), has_dot
-  end
-  local _, gaps = text:gsub("::+", "")
-  return not text:find(":::", 1, true) and ((gaps == 0 and groups == 8) or (gaps == 1 and groups < 8))
+  local before, after = groups(head), groups(tail)
+  return before and after and before + after < 8
 end
 
 --- The IP address in a text, without a port; or nil.
 function M.address(text)
-  local from = text:find('[^%s"]') or 1
-  local word = text:match('^[^%s"]*', from)
+  local words = text:gmatch('[^%s"]+')
+  local word, other = words() or "", words()
   local ip = word:match("^%[([%x:.]+)%]:?%d*$") or word:match("^([%d.]+):%d+$") or word
-  local is_alone = not text:find('[^%s"]', from + #word)
-  return is_alone and (is_ipv4(ip) or is_ipv6(ip)) and ip or nil
+  return not other and (is_ipv4(ip) or is_ipv6(ip)) and ip or nil
 end
 
 --- The entry of X-Forwarded-For that the trusted proxies wrote, as Envoy's `xff_num_trusted_hops` counts.

@@ -1,25 +1,21 @@
---- Which requests are captured, decided before any other work.
+--- Which exchanges are captured, decided before any other work.
 
 local config = require("config")
+local endpoints = require("endpoints")
+local patterns = require("patterns")
+local report = require("report")
 
 local RATIO, RATE = config.sampling_ratio, config.max_spans_per_second
+local ENDPOINT_BUDGET = config.max_spans_per_endpoint
 local OUTBOUND, EXPORT_PATH = config.direction == "outbound", config.collector.path
 
 -- The hosts by which an application may call the collector.
-local COLLECTORS = {}
-for host in config.collector.hosts:gmatch("[^\n]+") do
-  COLLECTORS[host] = true
-end
-
--- Paths that are not captured: whole ones, as a set; and beginnings of paths (`/static*`), as a list.
-local SKIPPED, SKIPPED_PREFIXES = {}, {}
-for path in config.skip_paths:gmatch("[^\n]+") do
-  if path:sub(-1) == "*" then
-    SKIPPED_PREFIXES[#SKIPPED_PREFIXES + 1] = path:sub(1, -2)
-  else
-    SKIPPED[path] = true
-  end
-end
+local is_collector = patterns.matcher(config.collector.hosts)
+local is_skipped_path = patterns.matcher(config.skip_paths)
+-- false where there is no such setting: then no header is read for it.
+local is_wanted_host = config.hosts ~= "*\n" and patterns.matcher(config.hosts)
+local is_skipped_method = config.skip_methods ~= "" and patterns.matcher(config.skip_methods)
+local is_skipped_type = config.skip_content_types ~= "" and patterns.type_matcher(config.skip_content_types)
 
 local second, taken = 0, 0
 
@@ -33,22 +29,35 @@ function M.chosen()
   return RATIO >= 1 or math.random() < RATIO
 end
 
---- Whether this second's allowance of spans lets a request be captured; counts it.
+--- Whether its endpoint's spans of this minute and all spans of this second let a request be captured; counts
+-- it where they do.
+-- @param headers the request's; nil if Envoy does not tell: then the request has no endpoint
 -- @param now microseconds
-function M.within_rate(now)
+function M.within_limits(headers, now)
+  local endpoint = ENDPOINT_BUDGET and headers and endpoints.of(headers, now)
+  if endpoint and endpoint.spans >= ENDPOINT_BUDGET then
+    report.count("over_endpoint_budget")
+    return false
+  end
   local current = math.floor(now / 1e6)
   second, taken = current, (current == second and taken or 0) + 1
-  return not RATE or taken <= RATE
+  if RATE and taken > RATE then
+    return false
+  end
+  if endpoint then
+    endpoint.spans = endpoint.spans + 1
+  end
+  return true
 end
 
 local function is_skipped(target)
   local path = target:match("^[^?#]*")
-  local skipped = SKIPPED[path]
-  for _, prefix in ipairs(SKIPPED_PREFIXES) do
-    skipped = skipped or path:sub(1, #prefix) == prefix
-  end
   -- What a server might resolve to another path is never skipped: /static/../login, /static%2f..;/login.
-  return skipped and not path:find("[^%w/._~-]") and not path:find("[./][./]")
+  return is_skipped_path(path) and not path:find("[^%w/._~-]") and not path:find("[./][./]")
+end
+
+local function host_of(headers)
+  return ((headers:get(":authority") or ""):lower():gsub(":%d+$", ""):gsub("%.$", ""))
 end
 
 --- Whether a request is an export, which no filter may capture: each capture would be one more export.
@@ -56,22 +65,25 @@ end
 -- mark too; so it hides nothing but a POST to the very path of the exports. Outbound, what an application
 -- itself sends to the collector counts as well.
 local function is_export(headers, path)
-  if path == EXPORT_PATH or path == "/v1/traces" then
-    if headers:get(M.MARK) and headers:get(":method") == "POST" then
-      return true
-    end
+  local is_to_us = path == EXPORT_PATH
+  if (is_to_us or path == "/v1/traces") and headers:get(M.MARK) and headers:get(":method") == "POST" then
+    return true
   end
-  if not OUTBOUND or path ~= EXPORT_PATH then
-    return false
-  end
-  local host = (headers:get(":authority") or ""):lower():gsub(":%d+$", ""):gsub("%.$", "")
-  return COLLECTORS[host]
+  return OUTBOUND and is_to_us and is_collector(host_of(headers))
 end
 
---- Whether a request is left out: an export, or a skipped path.
+--- Whether a request is left out: an export, or what the settings skip.
 function M.excluded(headers)
   local path = headers:get(":path") or ""
-  return is_export(headers, path) or is_skipped(path)
+  return is_export(headers, path)
+    or is_skipped(path)
+    or (is_skipped_method and is_skipped_method(headers:get(":method") or ""))
+    or (is_wanted_host and not is_wanted_host(host_of(headers)))
+end
+
+--- Whether an exchange is left out for the type of its response.
+function M.excluded_by_response(headers)
+  return is_skipped_type and is_skipped_type(headers:get("content-type") or "")
 end
 
 return M

@@ -2,175 +2,153 @@
 -- The attributes and their names are the guide's; `compatibility = "guide"` writes nothing beyond them.
 
 local config = require("config")
-local body = require("body")
-local bounds = require("bounds")
 local content = require("content")
 local headers = require("headers")
 local ids = require("ids")
+local message = require("message")
 local otlp = require("otlp")
 local peer = require("peer")
 local redaction = require("redaction")
 local report = require("report")
 local utf8 = require("utf8")
 
-local repair = utf8.repair
-
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
+local FLAVORS = { ["HTTP/1.0"] = "1.0", ["HTTP/1.1"] = "1.1", ["HTTP/2"] = "2", ["HTTP/3"] = "3" }
 local MAX_PEER = 256 -- bytes, of a pod's name or an address
-local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 local MAX_HOP = 256 -- bytes, of a path
-local NO_BODY = body.new({})
-NO_BODY.is_complete = true
-
-local UNSET, ERROR = nil, 2 -- Status.StatusCode
+local NO_RESPONSE = message.new({}, "{}")
+NO_RESPONSE.expected = nil
 
 local out = require("string.buffer").new()
 
 local M = {}
 
+local function put(name, value)
+  otlp.put(out, name, value)
+end
+
+local function put_text(name, text)
+  put(name, utf8.repair(text))
+end
+
+--- Puts a text that may have been cut, and if it was, an attribute that says so: `http.target.truncated`.
+local function put_bounded(name, text, is_cut)
+  put(name, text)
+  if is_cut and not GUIDE then
+    put(name .. ".truncated", true)
+  end
+end
+
 --- The scheme. X-Forwarded-Proto comes first, if it says https; of a list, its first entry counts, which is
 -- what the first proxy saw. Then the setting; then the request. A request that Envoy itself refuses has none:
 -- then the connection tells.
 local function scheme(values, stream)
-  local forwarded = (values["x-forwarded-proto"] or ""):match("^[%s,]*(%a*)"):lower()
-  if forwarded == "https" then
-    return forwarded
+  if (values["x-forwarded-proto"] or ""):lower():find("^[%s,]*https%f[%A]") then
+    return "https"
   elseif config.scheme ~= "auto" then
     return config.scheme
   end
   return values[":scheme"] or (stream:downstreamSslConnection() and "https" or "http")
 end
 
---- The beginning of a span: what is known from the request's headers and its stream.
--- @param identity its `trace` id, `span` id and, if there is one, `parent` id
+--- The first attributes of a span: what is known from the request's headers and its stream.
 -- @param values header values by name
-local function head(identity, values, header_map, stream, now)
-  local method = repair(values[":method"] or "")
-  local name = GUIDE and "example-span" or method ~= "" and method or "HTTP"
-  otlp.put_start(out:reset(), identity, name, KIND, now, config.sensor_id)
-  otlp.put_text(out, "http.method", method)
-  otlp.put_text(out, "http.host", repair(redaction.host(values[":authority"] or "")))
-  otlp.put_text(out, "http.flavor", (stream:protocol() or ""):match("^HTTP/([123]%.?[01]?)$") or "")
-  otlp.put_text(out, "http.scheme", repair(scheme(values, stream)))
-  local claimed = peer.claimed(values, header_map, stream) or ""
-  otlp.put_text(out, "net.sock.peer.addr", repair(claimed:sub(1, MAX_PEER)))
+-- @param address of the connection
+local function head(values, header_map, stream, address)
+  out:reset()
+  put("sensor.id", config.sensor_id)
+  put_text("http.method", values[":method"] or "")
+  put_text("http.host", redaction.host(values[":authority"] or ""))
+  put("http.flavor", FLAVORS[stream:protocol()] or "")
+  put_text("http.scheme", scheme(values, stream))
+  put_text("net.sock.peer.addr", (peer.claimed(values, header_map, stream) or ""):sub(1, MAX_PEER))
   if not GUIDE then
     -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
-    otlp.put_text(out, "network.peer.address", peer.address(stream:downstreamDirectRemoteAddress()) or "")
+    put("network.peer.address", peer.address(address) or "")
   end
   return out:get()
 end
 
-local function hop_of(stream, target)
-  return stream:downstreamDirectRemoteAddress() .. " " .. target:sub(1, MAX_HOP)
+--- What an exchange is found by after an internal redirect: its connection, and its path.
+-- @param address of the connection
+-- @param values as `headers.read` returns them
+function M.hop(address, values)
+  return address .. " " .. (values[":path"] or ""):sub(1, MAX_HOP)
 end
 
---- What an exchange is found by after an internal redirect: its connection, and the path before the redirect.
-function M.hop(stream, path)
-  local limit = config.max_path_bytes
-  return hop_of(stream, redaction.text(#path > limit and bounds.cut(path, limit) or path))
-end
-
---- Begins the record of an exchange.
+--- Begins the record of an exchange. As a rule it has 16 fields at most, with those that others add to it:
+-- otherwise its table takes twice the memory.
 -- @param header_map the request's; nil if the request never came to this filter and Envoy does not tell
 -- @param now microseconds
 function M.begin(header_map, stream, now)
-  local values, shown, are_headers_cut, is_target_cut = {}, otlp.content("{}"), false, false
-  if header_map then
-    values, shown, are_headers_cut, is_target_cut = headers.read(header_map)
-  end
-  local id, trace_id, parent_id = ids.span_id(), ids.trace(values)
-  local identity = { trace = trace_id, span = id, parent = not GUIDE and parent_id or nil }
-  local target = redaction.text(values[":path"] or "")
+  local values, shown, are_headers_cut, is_target_cut = headers.read(header_map or {})
+  local address = stream:downstreamDirectRemoteAddress()
+  local trace_id, parent_id = ids.trace(values)
   return {
-    id = id,
-    hop = hop_of(stream, target),
-    method = values[":method"] or "",
+    span = ids.span_id(),
+    trace = trace_id,
+    parent = not GUIDE and parent_id or nil,
+    name = GUIDE and "example-span" or utf8.repair(values[":method"] or "HTTP"),
+    kind = KIND,
+    method = values[":method"],
+    hop = M.hop(address, values),
     started = now,
-    head = head(identity, values, header_map, stream, now),
-    target = target,
-    is_target_cut = is_target_cut,
-    request_headers = shown,
-    are_request_headers_cut = are_headers_cut,
-    request_body = body.new(values),
-    status = 0,
-    response_headers = "{}",
-    are_response_headers_cut = false,
-    response_body = NO_BODY,
+    head = head(values, header_map, stream, address),
+    target = redaction.text(values[":path"] or ""),
+    is_target_cut = is_target_cut or nil,
+    request = message.new(values, shown, are_headers_cut),
   }
 end
 
---- Puts an attribute that says that something was cut: `http.target.truncated`.
-local function put_mark(key, is_cut)
-  if is_cut and not GUIDE then
-    otlp.put_true(out, key .. ".truncated")
-  end
-end
-
 --- Puts what a span says of a body.
--- @param declared the size to put where the body was not read to its end and less of it has passed
-local function put_body(handle, key, part, declared)
+-- @param part a message
+-- @param failure whether its exchange was aborted
+local function put_body(handle, name, part, failure)
   local text, omitted, bytes = content.render(part)
   if bytes then
-    otlp.put_bytes(out, key, bytes, handle)
+    otlp.put_bytes(out, name, bytes, handle)
   else
-    otlp.put_text(out, key, text)
+    put(name, text)
   end
   if GUIDE then
     return
   end
   local size = part.total
-  if not part.is_complete then
-    size = math.max(size, math.min(declared, MAX_SIZE))
-    omitted = omitted or part.total == 0 and not part.is_stream and "unread" or nil
+  if part.expected and not part.omitted and not (failure and size > 0) then
+    -- The request was answered before its body arrived, as one that is denied: it declared a size. Where the
+    -- client broke off an upload, the size is what passed.
+    size = math.max(size, part.expected)
   end
   if size > 0 then
-    otlp.put_integer(out, key .. ".size", size)
+    put(name .. ".size", size)
   end
   if omitted then
-    otlp.put_text(out, key .. ".omitted", omitted)
-  elseif part.kept < part.total or (part.total > 0 and not part.is_complete) then
+    put(name .. ".omitted", omitted)
+  elseif part.kept < part.total or part.expected then
     report.count("truncated")
-    put_mark(key, true)
+    put(name .. ".truncated", true)
   end
 end
 
---- The status of a span: a code, and a message or nil.
-local function status_of(record)
-  if GUIDE then
-    return UNSET
-  elseif record.is_aborted then
-    return ERROR, "aborted"
-  end
-  return record.status >= 500 and ERROR or UNSET
-end
-
---- One span.
+--- Completes a record as otlp.put_span takes it, and puts its attributes.
 -- @param handle of the stream at hand, for base64
--- @param record as begun, with what its response added: status, response_headers, response_body, is_aborted
--- @param now microseconds
--- @return a buffer, until the next call
-function M.render(handle, record, now)
+-- @param record as begun, with its response, if one came
+-- @param failure why the exchange has no end of its own, or nil
+-- @return a buffer with the attributes, until the next call
+function M.complete(handle, record, failure)
+  local request, response = record.request, record.response or NO_RESPONSE
   out:reset():put(record.head)
-  otlp.put_text(out, "http.target", repair(record.target))
-  local request_body = record.request_body
-  -- If the client broke off an upload, the size is what passed. If the request was answered before its body
-  -- arrived, as one that is denied, the size is what it declared.
-  local declared = record.is_aborted and request_body.total > 0 and 0 or request_body.declared
-  put_body(handle, "http.request.body", request_body, declared)
-  put_body(handle, "http.response.body", record.response_body, 0)
-  otlp.put_content(out, "http.request.headers", record.request_headers)
-  otlp.put_content(out, "http.response.headers", record.response_headers)
-  put_mark("http.target", record.is_target_cut)
-  put_mark("http.request.headers", record.are_request_headers_cut)
-  put_mark("http.response.headers", record.are_response_headers_cut)
-  otlp.put_integer(out, "http.status_code", record.status)
-  if record.is_aborted and not GUIDE then
-    otlp.put_text(out, "error.type", "aborted")
+  put_bounded("http.target", utf8.repair(record.target), record.is_target_cut)
+  put_bounded("http.request.headers", request.headers, request.are_headers_cut)
+  put_bounded("http.response.headers", response.headers, response.are_headers_cut)
+  put_body(handle, "http.request.body", request, failure)
+  put_body(handle, "http.response.body", response, failure)
+  put("http.status_code", response.status)
+  if failure and not GUIDE then
+    put("error.type", failure)
   end
-  -- The clock is the wall's, and may have been set back.
-  otlp.put_end(out, math.max(now, record.started), status_of(record))
+  record.error = not GUIDE and (failure or (response.status >= 500 and "")) or nil
   return out
 end
 

@@ -9,16 +9,17 @@ local M = {}
 
 --- Adds a span to the end of a list. Spans of the list that do not start before it become a part of it.
 -- @param to less than `from` where the value is empty, as in `password=`: the mask is inserted there
+-- @param from nil where there is nothing to add
 -- @return the list
 function M.add(list, from, to, instead)
-  list = list or {}
-  local count = #list
-  while count > 0 and list[count].from >= from do
-    to = math.max(to, list[count].to)
-    list[count] = nil
-    count = count - 1
+  if not from then
+    return list
   end
-  list[count + 1] = { from = from, to = to, instead = instead }
+  list = list or {}
+  while list[1] and list[#list].from >= from do
+    to = math.max(to, table.remove(list).to)
+  end
+  list[#list + 1] = { from = from, to = to, instead = instead }
   return list
 end
 
@@ -30,10 +31,14 @@ function M.merged(one, other)
   local all, at_one, at_other = {}, 1, 1
   while one[at_one] or other[at_other] do
     local first, second = one[at_one], other[at_other]
-    local is_first = not second
+    if
+      not second
       or (first and (first.from < second.from or (first.from == second.from and first.to >= second.to)))
-    all[#all + 1] = is_first and first or second
-    at_one, at_other = at_one + (is_first and 1 or 0), at_other + (is_first and 0 or 1)
+    then
+      all[#all + 1], at_one = first, at_one + 1
+    else
+      all[#all + 1], at_other = second, at_other + 1
+    end
   end
   return all
 end

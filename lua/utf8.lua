@@ -1,16 +1,19 @@
 --- Valid UTF-8 from any bytes (RFC 3629): what OTLP asks of each text.
 
-local byte, sub = string.byte, string.sub
+local band, byte, cast, sub = require("bit").band, string.byte, require("ffi").cast, string.sub
 
 local REPLACEMENT = "\239\191\189" -- U+FFFD
 
 local scratch = require("string.buffer").new()
 
---- The length of the sequence that a byte >= 0x80 starts; 0 if it starts none; nil if the text ends before
--- the sequence does.
+--- The length of the sequence that starts at a byte; 0 if none starts there; nil if the text ends before the
+-- sequence does.
 -- The bounds of the second byte exclude overlong forms, surrogates and what is above U+10FFFF.
-local function sequence_length(text, at, lead)
-  if lead < 0xC2 or lead > 0xF4 then
+local function sequence_length(text, at)
+  local lead = byte(text, at)
+  if lead < 0x80 then
+    return 1
+  elseif lead < 0xC2 or lead > 0xF4 then
     return 0
   end
   local length = lead < 0xE0 and 2 or lead < 0xF0 and 3 or 4
@@ -28,13 +31,14 @@ local function sequence_length(text, at, lead)
   return length
 end
 
---- The first byte that is not ASCII, or nil. LuaJIT compiles this loop, and would not compile a pattern.
-local function first_beyond_ascii(text)
-  for at = 1, #text do
-    if byte(text, at) >= 0x80 then
-      return at
-    end
+--- Where to start looking for bytes that are not ASCII: up to there, all are. Most texts are nothing else, so
+-- it looks at four bytes at once.
+local function after_ascii(text)
+  local words, at = cast("const int32_t *", text), 0
+  while at + 4 <= #text and band(words[at / 4], 0x80808080) == 0 do
+    at = at + 4
   end
+  return at + 1
 end
 
 local M = {}
@@ -44,15 +48,9 @@ local M = {}
 -- @param is_cut whether the text's end was cut off: then a sequence that the text ends in is left out
 -- @return the text; how many bytes were replaced
 function M.repair(text, is_cut)
-  local at = first_beyond_ascii(text)
-  if not at then
-    return text, 0
-  end
-  local kept_from, size, replaced = 1, #text, 0
-  scratch:reset()
+  local kept_from, at, size, replaced = 1, after_ascii(text), #text, 0
   while at <= size do
-    local code = byte(text, at)
-    local length = code < 0x80 and 1 or sequence_length(text, at, code)
+    local length = sequence_length(text, at)
     if not length and is_cut then
       size = at - 1
     elseif not length or length == 0 then
@@ -61,10 +59,8 @@ function M.repair(text, is_cut)
     end
     at = at + (length or 1)
   end
-  if kept_from == 1 then
-    return sub(text, 1, size), 0
-  end
-  return scratch:put(sub(text, kept_from, size)):get(), replaced
+  text = sub(text, kept_from, size)
+  return replaced > 0 and scratch:put(text):get() or text, replaced
 end
 
 return M

@@ -30,6 +30,7 @@ _UNITS = {
     "Ms": "milliseconds",
     "Ratio": "share of requests, 1 is all",
     "PerSecond": "spans per second",
+    "PerEndpoint": "spans per minute",
     "Spans": "spans",
     "Connections": "connections",
     "Requests": "requests",

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..settings.defaults import CLUSTER_DOMAIN
 from ..settings.models import Egress, Location, Tls, TlsMode
-from ..settings.validation import Problem, shown
+from ..settings.validation import Problem, placeholder, shown
 from ..settings.value_types import is_dns_name
 
 DEFAULT_PATH = "/v1/traces"
@@ -160,7 +160,7 @@ def parse_url(text: str) -> Url:
     url = _URL.fullmatch(text)
     scheme = url["scheme"].lower() if url else ""
     if url is None or scheme not in {"http", "https"}:
-        raise _refused(text, "an http:// or https:// URL")
+        raise _refused(text, f"an http:// or https:// URL{placeholder(text)}")
     if "@" in url["authority"]:
         raise _refused(text, "no user-info: the script would carry the password in clear")
     if url["query"] is not None or url["fragment"] is not None:

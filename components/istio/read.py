@@ -67,6 +67,18 @@ def settings_of(script: str) -> dict[str, Any] | None:
     return settings if isinstance(settings, dict) else None
 
 
+def parts_of(script: str) -> tuple[str, str] | None:
+    """A capture script's code, and the lines of its settings.
+
+    Returns:
+        None for a text whose settings :func:`settings_of` cannot read.
+    """
+    config = _CONFIG.search(script)
+    if config is None or settings_of(script) is None:
+        return None
+    return script[: config.start()] + script[config.end() :], config[0]
+
+
 @dataclass(frozen=True)
 class HttpFilter:
     """An HTTP filter that runs a script.

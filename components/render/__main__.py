@@ -16,6 +16,12 @@ from .files import write_clusters
 from .program import RenderError, render, silence_abandoned_tasks
 
 
+def _folder(text: str) -> Path:
+    if not text:  # as of a variable that is not set; to a Path it is the current folder
+        raise argparse.ArgumentTypeError("got nothing, expected a folder")
+    return Path(text)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Render a stack to files; the exit status is 1 if it cannot be rendered."""
     parser = argparse.ArgumentParser(
@@ -27,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--stack", required=True, metavar="NAME", help="stack to render: NAME of Pulumi.NAME.yaml"
     )
-    parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="folder for the manifests")
+    parser.add_argument("--out", required=True, metavar="DIR", type=_folder, help="folder for the manifests")
     parser.add_argument(
         "--project", default=Path(), metavar="DIR", type=Path, help="folder of Pulumi.yaml (default: here)"
     )

@@ -83,7 +83,7 @@ def _measure_inside(node: yaml.Node, depth: int, known: dict[int, Size]) -> Size
     children = node.value
     if isinstance(node, yaml.MappingNode):
         if not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
-            raise _refused("a key that is no text", node)
+            raise _refused("a key that is no text: quotes around it, if it begins with { or [", node)
         children = [item for pair in node.value for item in pair]
     values, characters, levels = 1, 0, 0
     for child in children:

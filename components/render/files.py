@@ -29,6 +29,8 @@ def write_clusters(clusters: Mapping[str, Sequence[Manifest]], out: Path, *, sta
         RenderError: there are files that this function did not write for the same stack and provider, or a
             folder cannot be written to.
     """
+    if out.exists() and not out.is_dir():
+        raise RenderError(f"{out}: is no folder, expected one for the manifests")
     try:
         gone = {
             path.parent.name

@@ -10,8 +10,10 @@ import logging
 import re
 import runpy
 import sys
+import traceback
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from pulumi.runtime.rpc import deserialize_properties
 from pulumi.runtime.stack import run_in_stack
 
 from ..istio.names import Manifest
+from ..istio.read import ENTRY_KINDS
 from ..settings.validation import SettingsError
 from . import stack_file
 
@@ -86,6 +89,9 @@ def render(project: Path, stack: str) -> Rendered:
     if refused:
         # What was left out may be what is missing.
         raise RenderError("\n".join([*refused, *configuration.warnings]))
+    twice = [problem for objects in recorder.objects.values() for problem in _declared_twice(objects)]
+    if twice:
+        raise RenderError("\n".join(twice))
     clusters = {
         provider: sorted(objects, key=identity) for provider, objects in sorted(recorder.objects.items())
     }
@@ -162,12 +168,30 @@ def _run(
             return [*error.problems]
         except pulumi.RunError as error:
             return [str(error)]
+        except KeyError as error:
+            if not _is_of_a_reference(error):
+                raise
+            return [f"{stack_file.REFERENCES}: no output {error.args[0]!r}, which the program requires"]
     return []
+
+
+def _is_of_a_reference(error: KeyError) -> bool:
+    """Whether Pulumi looked for an output of another stack: it reads what it is given by no other key."""
+    *_, (last, _) = traceback.walk_tb(error.__traceback__)
+    return Path(last.f_code.co_filename).is_relative_to(Path(pulumi.__file__).parent)
 
 
 def _execute(program: Path) -> None:
     # A folder, as Pulumi's launcher has it: modules beside `__main__.py` can be imported.
     runpy.run_path(str(program), run_name="__main__")
+
+
+def _declared_twice(objects: Sequence[Manifest]) -> Iterator[str]:
+    """What the API server of a cluster would refuse, half-way through an update."""
+    for (kind, *names), count in Counter(map(identity, objects)).items():
+        if count > 1:
+            way_out = ": set egress.create to false in all components but one" if kind in ENTRY_KINDS else ""
+            yield f"{kind} {'/'.join(names)}: declared {count} times, and a cluster has one{way_out}"
 
 
 def _provider_name(reference: str) -> str:

@@ -64,20 +64,23 @@ def load(folder: Path, stack: str) -> Configuration:
         StackFileError: a file is missing or malformed.
     """
     project, path = find(folder, stack)
+    if not isinstance(project.get("name"), str):
+        raise StackFileError(f"{folder / 'Pulumi.yaml'}: no name, expected `name: PROJECT`")
     content = _read(path)
     for key in content:
         if key != "config" and difflib.get_close_matches(key, ["config"]):
             raise StackFileError(f"{path}: unknown key {key!r}, did you mean config?")
-        if key.startswith(f"{project.get('name')}:"):
+        if key.startswith(f"{project['name']}:"):
             raise StackFileError(f"{path}: got {key} at the top, expected it below `config:`")
-    configuration = Configuration(project=str(project.get("name")), main=str(project.get("main", ".")))
+    configuration = Configuration(project=project["name"], main=str(project.get("main", ".")))
     if "environment" in content:
         configuration.warnings.append(
             "environment: left out, only the Pulumi engine can open it. `pulumi preview` and `pulumi up` "
             "take keys from it; without the engine, only keys below `config:` count, which also override it"
         )
     given = _by_namespace(configuration.project, content.get("config"), path)
-    _complete(configuration, given, _by_namespace(configuration.project, project.get("config"), path))
+    declared = _by_namespace(configuration.project, project.get("config"), folder / "Pulumi.yaml")
+    _complete(configuration, given, declared)
     for key, value in given.items():
         _add(configuration, key, value)
     return configuration
@@ -120,9 +123,10 @@ def references(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def _by_namespace(project: str, config: object, path: Path) -> dict[str, Any]:
-    entries = config or {}
+    entries = {} if config is None else config
     if not isinstance(entries, dict):
-        raise StackFileError(f"{path}: got config {shown(config)}, expected a mapping")
+        expected = "a mapping, `KEY: VALUE` with a blank after the colon"
+        raise StackFileError(f"{path}: got config {shown(config)}, expected {expected}")
     return {key if ":" in key else f"{project}:{key}": value for key, value in entries.items()}
 
 
@@ -229,22 +233,55 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             text = file.read(bounded_yaml.MAX_BYTES + 1).decode("utf-8-sig")
-        content = bounded_yaml.load(text, Loader) or {}
+        content = bounded_yaml.load(text, Loader)
     except OSError as error:
         raise StackFileError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise StackFileError(f"{path}: not UTF-8") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        what = f"the character {chr(error.character)!r}, which YAML does not allow"
+        raise StackFileError(f"{path}:{line}: {what}") from None
     except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else str(path)
-        what = getattr(error, "problem", None) or str(error)
-        what = f"{getattr(error, 'context', '')} {what}" if what.startswith("but ") else what
-        if mark and _is_indented_by_tab(text, mark.line):
-            what = "a tab before the first word, expected spaces, as YAML indents by spaces alone"
-        raise StackFileError(f"{place}: {what}") from None
+        raise StackFileError(f"{place}: {_what_is_wrong(error, text)}") from None
+    if content is None:  # nothing, or comments
+        return {}
     if not isinstance(content, dict):
         raise StackFileError(f"{path}: got {shown(content)}, expected a mapping")
     return content
+
+
+# What libyaml says, and what to do then.
+_NEXT_STEPS = {
+    "mapping values are not allowed in this context": "one `KEY: VALUE` on a line, as far in as its "
+    "neighbours, with quotes around a text that has ': ' in it",
+    "could not find expected ':'": "`KEY: VALUE`, with a blank after the colon",
+    "found character that cannot start any token": "quotes around a text that begins with @, ` or %",
+    "did not find expected alphabetic or numeric character": "quotes around a text that begins with * or &",
+    "found undefined alias": "quotes around a text that begins with *",
+    "did not find expected ',' or ']'": "the ] of the list that begins before",
+    "did not find expected ',' or '}'": "the } of the mapping that begins before",
+    "did not find expected key": "all keys of a mapping as far in as each other",
+    "expected a single document in the stream": "one document, without a line `---` between two",
+}
+_MERGE_MARKS = ("<<<<<<< ", "=======", ">>>>>>> ")
+
+
+def _what_is_wrong(error: Exception, text: str) -> str:
+    """What a reader of YAML complains about, and what was expected."""
+    mark = getattr(error, "problem_mark", None)
+    what = getattr(error, "problem", None) or str(error)
+    context = getattr(error, "context", None) or ""
+    if mark and _is_indented_by_tab(text, mark.line):
+        return "a tab before the first word, expected spaces, as YAML indents by spaces alone"
+    if any(line.startswith(_MERGE_MARKS) for line in text.splitlines()):
+        return "cannot be read: the marks of an unfinished merge by git are in the file"
+    expected = _NEXT_STEPS.get(what) or _NEXT_STEPS.get(context)
+    if what.startswith("but "):
+        what = f"{context} {what}"
+    return f"{what}: expected {expected}" if expected else what
 
 
 def _is_indented_by_tab(text: str, line: int) -> bool:

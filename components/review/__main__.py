@@ -8,7 +8,7 @@ import argparse
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from ..render import bounded_yaml, safe_file, stack_file
 from . import revisions
 from .changes import Manifests, compare, may_hold_entry
 from .report import summary, without_repeats
+from .shown import as_texts
 
 _FAILED = 2
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -90,8 +91,12 @@ def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
             _render(then, stack, before)
         if not is_gone:
             _render(now, stack, after)
-        diff = revisions.diff(folder, before.name, after.name)
-        changes = compare(*_read_changed(before, after))
+        changed = _read_changed(before, after)
+        changes = compare(*changed)
+        compared = folder / "compared"
+        for side, texts in zip((before, after), as_texts(*changed), strict=True):
+            _write(compared / side.name, texts)
+        diff = revisions.diff(compared, before.name, after.name)
     title = f"# Stack {stack}: from {in_markdown(revision)} ({commit[:12]}) to here\n"
     notes = ["The stack is new.\n"] if is_new else ["The stack is gone.\n"] if is_gone else []
     parts = [title, *notes, summary(changes)]
@@ -149,6 +154,14 @@ def _read_changed(before: Path, after: Path) -> tuple[Manifests, Manifests]:
     return parsed(*texts), parsed(*reversed(texts))
 
 
+def _write(folder: Path, texts: Mapping[str, str]) -> None:
+    folder.mkdir(parents=True)
+    for name, text in texts.items():
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, "utf-8")
+
+
 def _parsed(path: str, text: bytes) -> Manifest:
     try:
         manifest = bounded_yaml.load(text.decode(), _Loader)
@@ -164,6 +177,14 @@ def _check_out(out: Path | None) -> None:
     """The review takes the place of what is there, which must not be a link or a device."""
     if out and (out.is_symlink() or (out.exists() and not out.is_file())):
         raise ReviewError(f"{out}: is no file of its own. Next: say another OUT")
+
+
+def _write_report(out: Path, text: str) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        safe_file.replace(out, printable(text))
+    except OSError as error:
+        raise ReviewError(f"{out}: {error.strerror}. Next: say another OUT") from None
 
 
 @contextmanager
@@ -211,8 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.out is None:
             write(sys.stdout, text)
         else:
-            options.out.parent.mkdir(parents=True, exist_ok=True)
-            safe_file.replace(options.out, printable(text))
+            _write_report(options.out, text)
     except (ReviewError, revisions.RevisionError) as error:
         write(sys.stderr, f"review: {error}\n")
         return _FAILED

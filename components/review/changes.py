@@ -5,22 +5,47 @@ Everything is read from the manifests: each revision's own code wrote them, with
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 from pydantic.alias_generators import to_camel
 
+from ..istio import endpoint, script
 from ..istio.names import Manifest
-from ..istio.read import ENTRY_KINDS, Capture, Entry, captures, entries
+from ..istio.read import ENTRY_KINDS, Capture, Entry, captures, entries, settings_of
+from ..settings import models
+from ..settings.effects import Effect, effect
 from ..settings.value_types import FILTER_NAME_PREFIX
 
-_SHOWN_HASH = 12
+SHOWN_HASH = 12
+"""Characters of a hash that tell scripts apart."""
+
 _URL = "collectorUrl"
+_DIRECTIONS, _MECHANISM = "directions", "mechanism"
+# Told of a workload itself, where that is new.
+_ATTACHMENTS = ("labels", "targetRefs")
 
 Manifests = Mapping[str, Manifest]
 """Manifests by the path of the file that they were rendered to."""
 
 Key = tuple[str, str]
 """The folder that an object was rendered to (each Kubernetes provider has its own), and a name."""
+
+
+class SettingChange(NamedTuple):
+    """A setting that differs.
+
+    Attributes:
+        setting: its path in a stack's configuration.
+        old: what it was: of two lists, what only the old one has.
+        new: what it is: of two lists, what only the new one has.
+        effect: what the change does to what leaves the proxies; None if nothing.
+    """
+
+    setting: str
+    old: str
+    new: str
+    effect: Effect | None = None
 
 
 @dataclass(frozen=True)
@@ -42,13 +67,15 @@ class Changes:
 
     Attributes:
         workloads: added and removed ones, with their pods.
-        settings: workloads, or entries of a collector, by setting, old and new value.
+        settings: workloads, or entries of a collector, by what changed of their settings.
+        added_settings: added workloads by what their settings have other than this release's defaults.
         scripts: workloads by old and new hash of the script's code.
         objects: names by kind and by ``added``, ``removed`` or ``changed``.
     """
 
     workloads: dict[str, list[str]] = field(default_factory=lambda: {"added": [], "removed": []})
-    settings: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
+    settings: dict[SettingChange, list[str]] = field(default_factory=dict)
+    added_settings: dict[SettingChange, list[str]] = field(default_factory=dict)
     scripts: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     objects: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
@@ -123,8 +150,8 @@ def _workload(capture: Capture, url: str | None) -> Workload:
     of_scripts.pop("direction", None)
     settings = {
         **_attachment(capture),
-        "directions": [settings["direction"] for settings in capture.settings if settings],
-        "mechanism": capture.kind,
+        _DIRECTIONS: [settings["direction"] for settings in capture.settings if settings],
+        _MECHANISM: capture.kind,
         **dict(_flat(of_scripts)),
     }
     if url is not None:
@@ -133,11 +160,36 @@ def _workload(capture: Capture, url: str | None) -> Workload:
     return Workload(settings, capture.script_hash)
 
 
-def _attachment(capture: Capture) -> dict[str, str]:
+def _attachment(capture: Capture) -> dict[str, list[str]]:
     if capture.targets:
-        return {"targetRefs": ", ".join(f"{kind}/{name}" for kind, name in capture.targets)}
-    text = ",".join(f"{key}={value}" for key, value in sorted(capture.labels.items()))
-    return {"labels": text or "none: the whole namespace"}
+        return {"targetRefs": [f"{kind}/{name}" for kind, name in capture.targets]}
+    return {"labels": [f"{key}={value}" for key, value in sorted(capture.labels.items())]}
+
+
+@cache
+def _own_script() -> script.Script:
+    """The script of a workload without settings of its own, in this release."""
+    collector = endpoint.collector("http://collector.example:4318", models.Egress())
+    return script.render(
+        models.Capture(), sensor_id="", collector=collector, direction=models.Direction.INBOUND
+    )
+
+
+def own_scripts() -> list[str]:
+    """The forms of this release's script."""
+    return [_own_script().text, _own_script().inline_code]
+
+
+def _defaults() -> Mapping[str, Any]:
+    """The settings of a workload that gives none, in this release."""
+    of_script = settings_of(_own_script().text) or {}
+    direction = of_script.pop("direction")
+    of_capture = {key: value for key, value in of_script.items() if key not in {"sensor_id", "collector"}}
+    return {
+        _DIRECTIONS: [direction],
+        _MECHANISM: models.Mechanism.ENVOY_FILTER.value,
+        **dict(_flat(of_capture)),
+    }
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -154,41 +206,59 @@ def _compare_workloads(
 ) -> None:
     for what, ours, others in (("added", after, before), ("removed", before, after)):
         changes.workloads[what] += [
-            f"{name} ({workload.settings.get('labels') or workload.settings['targetRefs']})"
-            for name, workload in sorted(ours.items())
-            if name not in others
+            f"{name} ({_pods(workload)})" for name, workload in sorted(ours.items()) if name not in others
         ]
+    for name in sorted(after.keys() - before.keys()):
+        settings = {key: value for key, value in after[name].settings.items() if key not in _ATTACHMENTS}
+        # What such a workload has no setting for, as its script is in another form, is no difference.
+        usual = {key: value for key, value in _defaults().items() if key in settings}
+        _compare_settings(name, usual, settings, changes.added_settings)
     for name in sorted(before.keys() & after.keys()):
         old, new = before[name], after[name]
-        _compare_settings(name, old.settings, new.settings, changes)
+        _compare_settings(name, old.settings, new.settings, changes.settings)
         if old.script != new.script:
-            hashes = old.script[:_SHOWN_HASH], new.script[:_SHOWN_HASH]
+            hashes = old.script[:SHOWN_HASH], new.script[:SHOWN_HASH]
             changes.scripts.setdefault(hashes, []).append(name)
 
 
+def _pods(workload: Workload) -> str:
+    [attached] = [workload.settings[key] for key in _ATTACHMENTS if key in workload.settings]
+    return ",".join(attached) or "none: the whole namespace"
+
+
 def _compare_entries(before: Mapping[Key, Entry], after: Mapping[Key, Entry], changes: Changes) -> None:
-    told = any(setting == _URL for setting, *_ in changes.settings)
+    told = any(change.setting == _URL for change in changes.settings)
     for key in sorted(before.keys() & after.keys()):
         old, new = ({} if told else {_URL: of[key].url} for of in (before, after))
-        _compare_settings(key[1], old | before[key].settings, new | after[key].settings, changes)
+        _compare_settings(key[1], old | before[key].settings, new | after[key].settings, changes.settings)
 
 
-def _compare_settings(name: str, old: Mapping[str, Any], new: Mapping[str, Any], changes: Changes) -> None:
+def _compare_settings(
+    name: str,
+    old: Mapping[str, Any],
+    new: Mapping[str, Any],
+    changes: dict[SettingChange, list[str]],
+) -> None:
     for setting in [*new, *sorted(old.keys() - new.keys())]:
         pair = old.get(setting), new.get(setting)
         if pair[0] != pair[1]:
-            changes.settings.setdefault((setting, *_shown(*pair)), []).append(name)
+            change = SettingChange(setting, *_shown(*pair), effect(setting, *pair))
+            changes.setdefault(change, []).append(name)
 
 
 def _shown(old: Any, new: Any) -> tuple[str, str]:
     """Two values as they are told apart: of two lists, what only one of them has."""
     if isinstance(old, list) and isinstance(new, list):
         removed = [value for value in old if value not in new]
-        added = [value for value in new if value not in old]
-        if removed or added:
-            return " ".join(f"-{value}" for value in removed), " ".join(f"+{value}" for value in added)
-        return "the same", "in another order"
+        more = [value for value in new if value not in old]
+        if not removed and not more:
+            return "the same", "in another order"
+        return _items("-", removed) if old else "none", _items("+", more) if new else "none"
     return _text(old), _text(new)
+
+
+def _items(sign: str, values: list[Any]) -> str:
+    return ", ".join(f"{sign}{value}" for value in values)
 
 
 def _text(value: Any) -> str:
@@ -198,5 +268,5 @@ def _text(value: Any) -> str:
         case bool():
             return "on" if value else "off"
         case list():
-            return " ".join(map(str, value)) or "none"
+            return ", ".join(map(str, value)) or "none"
     return str(value)

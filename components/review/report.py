@@ -1,43 +1,66 @@
 """Changes as Markdown that also reads well in a terminal. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..output.markdown import table
-from .changes import Changes
+from ..settings.effects import Axis
+from .changes import Changes, SettingChange
 
 _SHOWN_NAMES = 8
+_MAX_WIDTH = 120
+
+Rows = list[tuple[str, ...]]
 
 
 def summary(changes: Changes) -> str:
     """Tables of what changed, the most important first."""
-    tables = []
-    if any(changes.workloads.values()):
-        rows = [(what, name) for what, names in changes.workloads.items() for name in names]
-        tables.append(table("Workloads", ("", "namespace/workload (labels)"), rows))
-    if changes.settings:
-        tables.append(
-            table(
-                "Settings",
-                ("setting", "from", "to", "of"),
-                [(*key, _names(names)) for key, names in changes.settings.items()],
-            )
-        )
-    if changes.scripts:
-        tables.append(
-            table(
-                "Script",
-                ("from", "to", "workloads"),
-                [(*key, _names(names)) for key, names in changes.scripts.items()],
-            )
-        )
-    objects = [
+    tables = [
+        ("Workloads", ("", "namespace/workload (labels)"), _workloads(changes)),
+        (
+            "Settings of added workloads",
+            ("", "setting", "default", "here", "of"),
+            _settings(changes.added_settings),
+        ),
+        ("Settings", ("", "setting", "from", "to", "of"), _settings(changes.settings)),
+        ("Script", ("from", "to", "workloads"), _scripts(changes)),
+        ("Objects", ("kind", "", "namespace/name"), _objects(changes)),
+    ]
+    shown = [table(title, header, rows, _MAX_WIDTH) for title, header, rows in tables if rows]
+    return "\n".join(shown) or "No changes.\n"
+
+
+def _workloads(changes: Changes) -> Rows:
+    return [(what, name) for what, names in changes.workloads.items() for name in names]
+
+
+def _scripts(changes: Changes) -> Rows:
+    return [(*hashes, _names(names)) for hashes, names in changes.scripts.items()]
+
+
+def _objects(changes: Changes) -> Rows:
+    return [
         (kind, what, _names(names))
         for kind, by_what in sorted(changes.objects.items())
         for what, names in by_what.items()
     ]
-    if objects:
-        tables.append(table("Objects", ("kind", "", "namespace/name"), objects))
-    return "\n".join(tables) or "No changes.\n"
+
+
+def _settings(changes: Mapping[SettingChange, Sequence[str]]) -> Rows:
+    """A row for each change, those with an effect to look at first."""
+    return [
+        (str(change.effect or ""), change.setting, change.old, change.new, _names(changes[change]))
+        for change in sorted(changes, key=_rank)
+    ]
+
+
+def _rank(change: SettingChange) -> int:
+    """What asks for most attention has the lowest rank."""
+    effect = change.effect
+    if effect is None:
+        return 3
+    if effect.axis is Axis.MASKING:
+        return 0 if effect.less else 2
+    return 1 if effect.more else 2
 
 
 def without_repeats(diff: str) -> str:

@@ -24,7 +24,9 @@ from .value_types import (
     ExportTo,
     FieldWords,
     HeaderNames,
+    HostPattern,
     Labels,
+    Method,
     NamespaceInput,
     Number,
     ObjectNameInput,
@@ -373,6 +375,13 @@ class Capture(_Model):
         description="Most spans per second from one Lua VM, 1 to 1000000. A proxy has a VM for each "
         "filter chain and worker thread. Default: no limit.",
     )
+    max_spans_per_endpoint: Whole | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Most spans per minute of one endpoint from one Lua VM, 1 to 1000000. An endpoint is a "
+        "method, a host and a path, in which '*' stands for what looks like an id. Default: no limit.",
+    )
     content_types: list[ContentType] = Field(
         default=TEXT_TYPES,
         max_length=256,
@@ -394,10 +403,28 @@ class Capture(_Model):
     redaction: Redaction = Field(
         default=Redaction(), description="What is masked before it leaves the proxy."
     )
+    hosts: list[HostPattern] = Field(
+        default=["*"],
+        min_length=1,
+        max_length=256,
+        description="Hosts whose requests are captured, by the Host header without its port: a name, or '*.' "
+        "and a domain for all names below it. A client can write this header. Default: '*', which is all.",
+    )
+    skip_methods: list[Method] = Field(
+        default=[],
+        max_length=64,
+        description="Methods whose requests are not captured, such as OPTIONS. Default: none.",
+    )
     skip_paths: list[PathPattern] = Field(
         default=["/static*"],
         max_length=256,
         description="Paths whose requests are not captured. '*' at the end matches any rest.",
+    )
+    skip_content_types: list[ContentType] = Field(
+        default=[],
+        max_length=256,
+        description="Content types of responses whose exchanges are not captured: type/subtype, type/* or "
+        "type/*+suffix. Default: none.",
     )
     scheme: Scheme = _choice(
         Scheme.AUTO,

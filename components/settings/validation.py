@@ -25,6 +25,12 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _SECRET_KEY = re.compile(r"pass|pwd|secret|token|credential|private|api.?key", re.IGNORECASE)
+# As of shells and Pulumi ESC, of Helm, and of documentation.
+_PLACEHOLDER = re.compile(r"\$\{[^{}]*\}|\$[A-Z_]+\b|\{\{.*?\}\}|<[^<>]+>")
+# Of JSON's strings, those that YAML reads alike without quotes.
+_NEEDS_NO_QUOTES = re.compile(
+    r'"(?!(?i:true|false|null|yes|no|on|off|y|n)")([A-Za-z/](?:[A-Za-z0-9/._ -]*[A-Za-z0-9/._-])?)"'
+)
 _IN_YAML = {"None": "nothing", "True": "true", "False": "false"}
 _WHY_PLAIN = {
     "a secret": "in plain text: one secret in the script hides the whole script from review",
@@ -123,20 +129,74 @@ def explain(annotation: Any, error: ValidationError, spelling: Spelling, prefix:
             complaint = f"got {what}{place}, expected {setting.expected}, {_WHY_PLAIN[what]}"
         else:
             got = _IN_YAML.get(repr(value), shown(value)) if spelling is Spelling.CONFIG else shown(value)
-            complaint = f"got {got}, expected {_Type.at(annotation, location).expected}"
-            complaint += _as_mapping(value, spelling) if mistake["type"].startswith("dict") else ""
+            setting = _Type.at(annotation, location)
+            complaint = f"got {got}, expected {setting.expected}{_meant(setting, value, spelling)}"
         lines.append(f"{path}: {complaint}")
     return lines
 
 
-def _as_mapping(value: object, spelling: Spelling) -> str:
-    """The mapping that was meant by ``app=x,tier=y``, as kubectl writes labels; nothing for other values."""
-    if not isinstance(value, str) or not re.fullmatch(r"[^=,\s]+=[^=,]*(,[^=,\s]+=[^=,]*)*", value):
+def placeholder(value: str) -> str:
+    """What to say of a value with a placeholder that another tool would fill in; nothing for other values."""
+    found = _PLACEHOLDER.search(value)
+    if found is None:
         return ""
-    pairs = dict(pair.split("=") for pair in value.split(","))
+    return f": nothing fills in {_cut(without_secrets(found[0]))} here, write what it stands for"
+
+
+def _meant(setting: "_Type", value: object, spelling: Spelling) -> str:
+    """The end of a message about a value: what is in its way, or what may have been meant by it."""
+    if isinstance(value, str):
+        return placeholder(value) or _meant_by_text(setting, value, spelling)
+    if isinstance(value, list) and setting.base is dict:
+        return _such_as(_merged(value, setting), spelling)
+    if isinstance(value, dict) and setting.base is list:
+        return _such_as([value], spelling)
+    return ""
+
+
+def _meant_by_text(setting: "_Type", text: str, spelling: Spelling) -> str:
+    if setting.base is list:
+        items = [item.strip() for item in text.split(",") if item.strip()]
+        is_choice = issubclass(setting.item(0).base, Enum)
+        return _such_as(items, spelling) if not is_choice or {*items} <= {*setting.item(0).base} else ""
+    if setting.base is dict:
+        # As kubectl writes labels.
+        is_pairs = re.fullmatch(r"[^=,\s]+=[^=,]*(,[^=,\s]+=[^=,]*)*", text)
+        return _such_as(dict(pair.split("=") for pair in text.split(",")), spelling) if is_pairs else ""
+    if text != text.strip():
+        return ", without blanks around it"
+    if setting.base in {int, float} and re.match(r"[-+]?\d[\d.]*\s*[^\d.,\s]", text):
+        return ", without a unit"
+    if issubclass(setting.base, Enum):
+        # Only what is almost the same: a wrong guess here may send traffic elsewhere.
+        names = {name.lower(): name for name in setting.base}
+        near = difflib.get_close_matches(text.lower(), names, n=1, cutoff=0.8)
+        return f", did you mean {names[near[0]]}?" if near else ""
+    return ""
+
+
+def _merged(items: list[Any], setting: "_Type") -> dict[Any, Any]:
+    """The mapping that a list may stand for; an empty one if for none.
+
+    Of settings by name, each item has its name, as in Kubernetes' lists; else each has one key.
+    """
+    if not all(isinstance(item, dict) for item in items):
+        return {}
+    if setting.item("").is_mapping:
+        named = all(isinstance(item.get("name"), str) for item in items)
+        return {item.pop("name"): item for item in map(dict, items)} if named else {}
+    have_one_key = all(len(item) == 1 for item in items)
+    return {key: of for item in items for key, of in item.items()} if have_one_key else {}
+
+
+def _such_as(meant: list[Any] | dict[Any, Any], spelling: Spelling) -> str:
+    """A list or a mapping as a user would write it; nothing for an empty one."""
+    if not meant:
+        return ""
     if spelling is Spelling.PYTHON:
-        return f" such as {shown(pairs)}"
-    return " such as {" + ", ".join(f"{key}: {without_secrets(text)}" for key, text in pairs.items()) + "}"
+        return f", such as {shown(meant)}"
+    text = _NEEDS_NO_QUOTES.sub(r"\1", json.dumps(_masked(meant), ensure_ascii=False))
+    return f", such as {_cut(text)}"
 
 
 class _Type:
@@ -295,7 +355,10 @@ def nearest(key: str, known: list[str]) -> str:
 
 def shown(value: object) -> str:
     """A value as an error message shows it: without what may be a secret, and not too long."""
-    text = repr(_masked(value))
+    return _cut(repr(_masked(value)))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"
 
 

@@ -84,6 +84,7 @@ MAX_WORDS = 128
 """Characters of a phrase that makes a name secret."""
 
 is_dns_name = _matches(_SUBDOMAIN, MAX_NAME)
+is_namespace = _matches(_DNS_LABEL)
 # JSON's numbers, RFC 8259, 6.
 _NUMBER = _matches(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?", limit=32)
 
@@ -138,7 +139,7 @@ CollectorUrl = Annotated[
     Rule("a URL such as http://astra-traffic-collector.astra-collector.svc.cluster.local:4318", bool),
 ]
 Namespace = Annotated[
-    str, Rule("a namespace: at most 63 of a-z, 0-9 and '-', no '-' at an end", _matches(_DNS_LABEL))
+    str, Rule("a namespace: at most 63 of a-z, 0-9 and '-', no '-' at an end", is_namespace)
 ]
 ObjectName = Annotated[str, Rule("a Kubernetes name: at most 253 of a-z, 0-9, '-' and '.'", is_dns_name)]
 WorkloadName = Annotated[
@@ -158,7 +159,8 @@ LabelKey = Annotated[
 LabelValue = Annotated[
     str,
     Rule(
-        "a label value, in quotes if it looks like a number: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.'",
+        "a label value, in quotes if it looks like a number or a date: at most 63 of A-Z, a-z, 0-9, '-', '_' "
+        "and '.'",
         _matches(rf"({_QUALIFIED_NAME})?"),
     ),
 ]
@@ -186,6 +188,15 @@ HeaderName = Annotated[
     BeforeValidator(_lower),
 ]
 HeaderNames = Annotated[list[HeaderName], Field(max_length=512), AfterValidator(_once_each)]
+HostPattern = Annotated[
+    str,
+    Rule(
+        "'*', a host name without a port, or '*.' and a domain",
+        lambda text: text == "*" or is_dns_name(text.removeprefix("*.")),
+    ),
+    BeforeValidator(_lower),
+]
+Method = Annotated[str, Rule("an HTTP method in upper case, such as OPTIONS", _matches("[A-Z][A-Z-]*", 32))]
 ContentType = Annotated[
     str,
     Rule(

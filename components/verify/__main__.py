@@ -15,6 +15,7 @@ from ..istio import read
 from ..istio.endpoint import MAX_PORT
 from ..istio.names import Manifest
 from ..output.escaping import write
+from ..settings.value_types import is_namespace
 from . import report, rights
 from .checks import findings
 from .facts import Facts
@@ -88,12 +89,16 @@ def _parser() -> argparse.ArgumentParser:
         help="the Kubernetes provider of the cluster, in a stack with several; '' is the default provider",
     )
     parser.add_argument(
-        "--context", metavar="NAME", help="context of the kubeconfig (default: the current one)"
+        "--context",
+        metavar="NAME",
+        type=_context,
+        help="context of the kubeconfig (default: the current one)",
     )
     parser.add_argument(
         "--root-namespace",
         default="istio-system",
         metavar="NAME",
+        type=_namespace,
         help="the mesh's root namespace (default: %(default)s)",
     )
     parser.add_argument(
@@ -128,6 +133,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _context(text: str) -> str:
+    if not text:  # as of a variable that is not set; kubectl would take the current context
+        raise argparse.ArgumentTypeError("got nothing, expected a context of the kubeconfig")
+    return text
+
+
+def _namespace(text: str) -> str:
+    if not is_namespace(text):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected the name of a namespace")
+    return text
+
+
 def _pods(text: str) -> int | None:
     if text == "all":
         return None
@@ -154,7 +171,8 @@ def _seconds(text: str) -> float:
 
 
 def _facts(options: argparse.Namespace) -> Facts:
-    _progress(f"rendering stack {options.stack}")
+    progress = _silent if options.output == "json" else _progress
+    progress(f"rendering stack {options.stack}")
     render.silence_abandoned_tasks()
     manifests = _declared(options.project, options.stack, options.provider)
     source = Source(
@@ -163,7 +181,7 @@ def _facts(options: argparse.Namespace) -> Facts:
         root_namespace=options.root_namespace,
         pods=options.pods,
         interval=options.interval,
-        progress=_progress,
+        progress=progress,
     )
 
     async def cancellable() -> Facts:
@@ -196,6 +214,11 @@ def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]
 
 def _progress(text: str) -> None:
     write(sys.stderr, f"{text} ...\n")
+    sys.stderr.flush()
+
+
+def _silent(text: str) -> None:
+    """Says nothing to a program that reads the report."""
 
 
 if __name__ == "__main__":

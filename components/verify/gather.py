@@ -1,8 +1,17 @@
 """Reads what the checks need to know, from the cluster and from its proxies, and changes nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from threading import Thread
 from typing import Any, TypeVar
@@ -13,7 +22,7 @@ from ..istio.read import Capture
 from . import admin
 from .admin import AdminError
 from .facts import Facts, Pod, Proxy, Unread
-from .kubectl import ForwardError, Kubectl
+from .kubectl import COMMAND_SECONDS, ForwardError, Kubectl
 from .selection import pod, sample, selected
 
 RESOURCES = {
@@ -29,6 +38,9 @@ AT_ONCE = 8
 """How many kubectl processes run at a time."""
 
 _PROXY_SECONDS = 120
+
+LONG_SECONDS = 5.0
+"""A wait that takes longer is told, by what is waited for and for how long at most."""
 
 Progress = Callable[[str], None]
 Key = TypeVar("Key")
@@ -99,8 +111,10 @@ async def _objects(
     async def listed(kind: str, namespace: str) -> list[Manifest] | Unread:
         plural, version = RESOURCES[kind]
         group, _, version = version.partition("/")
+        resource = f"{plural}.{version}.{group}"
         async with limit:
-            return await source.kubectl.list(f"{plural}.{version}.{group}", namespace)
+            with _telling(source, f"kubectl get {resource} in {namespace}", COMMAND_SECONDS):
+                return await source.kubectl.list(resource, namespace)
 
     return await _by_key({key: listed(*key) for key in sorted(wanted)})
 
@@ -116,7 +130,8 @@ async def _pods(
 
     async def listed(namespace: str | None) -> list[Pod] | Unread:
         async with limit:
-            manifests = await source.kubectl.list("pods", namespace)
+            with _telling(source, f"kubectl get pods in {namespace or 'all namespaces'}", COMMAND_SECONDS):
+                manifests = await source.kubectl.list("pods", namespace)
         return manifests if isinstance(manifests, Unread) else [pod(manifest) for manifest in manifests]
 
     return await _by_key({namespace: listed(namespace) for namespace in namespaces})
@@ -134,9 +149,11 @@ async def _proxies(
 
     async def asked(key: str, question: Callable[[admin.Get, Collection[str]], Answer]) -> Answer | Unread:
         try:
-            async with limit, asyncio.timeout(_PROXY_SECONDS), _address(source, pods[key]) as address:
-                source.progress(f"reading proxies: {key}")
-                return await _in_background(lambda: question(admin.client(address), clusters))
+            async with limit, asyncio.timeout(_PROXY_SECONDS):
+                with _telling(source, f"the proxy of {key}", _PROXY_SECONDS):
+                    async with _address(source, pods[key]) as address:
+                        source.progress(f"reading proxies: {key}")
+                        return await _in_background(lambda: question(admin.client(address), clusters))
         except (AdminError, ForwardError) as error:
             return Unread(str(error))
         except TimeoutError:
@@ -159,6 +176,19 @@ async def _proxies(
             exports = later[key]
             proxies[key] = proxy if isinstance(exports, Unread) else replace(proxy, later=exports)
     return proxies
+
+
+@contextmanager
+def _telling(source: Source, what: str, most_seconds: float) -> Iterator[None]:
+    """Says what is waited for, if the block takes long."""
+    loop = asyncio.get_running_loop()
+    telling = loop.call_later(
+        LONG_SECONDS, source.progress, f"waiting for {what}, {most_seconds:g} s at most"
+    )
+    try:
+        yield
+    finally:
+        telling.cancel()
 
 
 async def _in_background(work: Callable[[], Answer]) -> Answer:

@@ -13,7 +13,7 @@ from . import bounded
 from .facts import Unread
 
 REQUEST_SECONDS = 30
-_COMMAND_SECONDS = 60
+COMMAND_SECONDS = 60
 _FORWARD_SECONDS = 20
 
 MAX_LIST_BYTES = 64 * 1024 * 1024
@@ -58,12 +58,12 @@ class Kubectl:
         )
         async with _stopped(process):
             try:
-                async with asyncio.timeout(_COMMAND_SECONDS):
+                async with asyncio.timeout(COMMAND_SECONDS):
                     output, errors = await _output(process)
                     status = await process.wait()
             except TimeoutError:
                 raise ClusterError(
-                    f"kubectl get {resource}: no end after {_COMMAND_SECONDS} s; is the cluster reachable?"
+                    f"kubectl get {resource}: no end after {COMMAND_SECONDS} s; is the cluster reachable?"
                 ) from None
             except _TooMuchError as error:
                 raise ClusterError(

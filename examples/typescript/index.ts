@@ -15,7 +15,7 @@ export = async () => {
     sensorId: config.require("sensorId"),
     collectorUrl,
     egress: { tls: { mode: astra.TlsMode.SIMPLE }, limits: { maxConnections: 4 } },
-    capture: { samplingRatio: 0.5, skipPaths: ["/static*", "/healthz"] },
+    capture: { samplingRatio: 0.5, skipMethods: ["OPTIONS"], skipPaths: ["/static*", "/healthz"] },
     workloads: {
       checkout: {
         namespace: "shop",

@@ -6,8 +6,8 @@ import json
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -18,9 +18,10 @@ from components.render.program import RenderError
 from lab.envoy import EnvoyError
 from lab.stack import PROJECT
 
-from . import measure, wrk
+from . import ablation, measure, processor, report, wrk
 from .measure import IDLE_CHAINS, IDLE_WORKERS, SCENARIOS, BenchError, Report
-from .report import COLUMNS, Run, cells, markdown, replace_generated
+from .processor import Processor, ProcessorError
+from .report import Run
 from .results import Sample, Scenario, rows
 from .variants import EMPTY, GUIDE, NO_FILTER, OURS, Variant, compared
 
@@ -37,6 +38,40 @@ _IDLE_VARIANTS = (NO_FILTER, EMPTY, OURS, GUIDE)
 _LOG_WIDTH = 150
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        scenarios: of the comparison; none leaves it out.
+        ablated: the scenarios of the ablation; none leaves it out.
+        rounds: of each scenario.
+        seconds: of each run.
+    """
+
+    scenarios: Sequence[Scenario]
+    ablated: Sequence[Scenario]
+    rounds: int
+    seconds: int
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was measured.
+
+    Attributes:
+        samples: of the comparison.
+        idle_mb: memory of idle Envoys, by variant.
+        left_out: why the external processor is missing; None where it is there.
+        ablation: samples of the ablation.
+    """
+
+    samples: Sequence[Sample] = ()
+    idle_mb: Mapping[str, float] = field(default_factory=dict)
+    left_out: str | None = None
+    ablation: Sequence[Sample] = ()
+
+
 def main() -> int:
     """The command. Returns its exit status."""
     arguments = _parser().parse_args()
@@ -49,20 +84,26 @@ def main() -> int:
     if not console.is_terminal:
         console.width = _LOG_WIDTH
     run = Run.now(sys.argv[1:])
-    rounds = arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS)
-    seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
-    scenarios = QUICK_SCENARIOS if arguments.quick else SCENARIOS
     out: Path = arguments.out or (_RAW if arguments.quick else _PAGE.parent)
     try:
-        samples, idle_mb = asyncio.run(_measure(console, scenarios, rounds, seconds))
-        _show(console, samples, idle_mb)
-        _write(console, run, samples, idle_mb, out)
+        results = asyncio.run(_measure(console, _plan(arguments)))
+        _show(console, results)
+        _write(console, run, results, out)
     except (BenchError, EnvoyError, OSError, RenderError, ValueError, wrk.WrkError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except (asyncio.CancelledError, KeyboardInterrupt):
         return 130
     return 0
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    return Plan(
+        scenarios=() if arguments.ablation else QUICK_SCENARIOS if arguments.quick else SCENARIOS,
+        ablated=() if arguments.quick and not arguments.ablation else QUICK_SCENARIOS,
+        rounds=arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS),
+        seconds=arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS),
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,7 +116,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"a minute: {QUICK_ROUNDS} rounds of {QUICK_SECONDS} s, small and 64 KB bodies only",
+        help=f"two minutes: {QUICK_ROUNDS} rounds of {QUICK_SECONDS} s, small and 64 KB bodies, no ablation",
+    )
+    parser.add_argument(
+        "--ablation",
+        action="store_true",
+        help="measure only what each part of the filter costs",
     )
     parser.add_argument(
         "--out",
@@ -91,31 +137,56 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-async def _measure(
-    console: Console, scenarios: Sequence[Scenario], rounds: int, seconds: int
-) -> tuple[list[Sample], dict[str, float]]:
+async def _measure(console: Console, plan: Plan) -> Results:
     if task := asyncio.current_task():  # ctrl-C does this by itself
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    ablated = ablation.variants() if plan.ablated else []  # an edit that does not fit is told at once
+    results = await _comparison(console, plan) if plan.scenarios else Results()
+    if ablated:
+        results = replace(results, ablation=await _samples(console, plan, plan.ablated, ablated))
+    return results
+
+
+async def _comparison(console: Console, plan: Plan) -> Results:
+    async with AsyncExitStack() as stack:
+        beside, left_out = await _processor(stack)
+        if left_out:
+            console.print(f"The external processor is left out: {left_out}.")
+        variants = compared(beside)
+        idle_mb = await _idle_mb(console, variants)
+        return Results(await _samples(console, plan, plan.scenarios, variants), idle_mb, left_out)
+
+
+async def _processor(stack: AsyncExitStack) -> tuple[Processor | None, str | None]:
+    """The running processor, or why it is left out."""
+    try:
+        return await stack.enter_async_context(processor.running(processor.build())), None
+    except ProcessorError as error:
+        return None, str(error)
+
+
+async def _samples(
+    console: Console, plan: Plan, scenarios: Sequence[Scenario], variants: Sequence[Variant]
+) -> list[Sample]:
     wrk_path = wrk.find()
-    variants = compared()
-    runs = len(scenarios) * rounds * len(variants)
+    runs = len(scenarios) * plan.rounds * len(variants)
     console.print(
-        f"{len(scenarios)} scenarios x {rounds} rounds x {len(variants)} variants x {seconds} s, "
-        f"about {_minutes(runs * (seconds + 0.1) + len(variants) * 4)}."
+        f"{len(scenarios)} scenarios x {plan.rounds} rounds x {len(variants)} variants x {plan.seconds} s, "
+        f"about {_minutes(runs * (plan.seconds + 0.2) + len(variants) * 4)}."
     )
-    with _progress(console, runs + len(variants) + len(_IDLE_VARIANTS)) as report:
-        idle_mb = await _idle_mb(variants, report)
+    with _progress(console, runs + len(variants)) as tell:
         async with measure.running(wrk_path, variants) as bench:
-            await bench.warm_up(scenarios[0], report)
-            return await bench.samples(scenarios, rounds, seconds, report), idle_mb
+            await bench.warm_up(scenarios[0], tell)
+            return await bench.samples(scenarios, plan.rounds, plan.seconds, tell)
 
 
-async def _idle_mb(variants: Sequence[Variant], report: Report) -> dict[str, float]:
+async def _idle_mb(console: Console, variants: Sequence[Variant]) -> dict[str, float]:
     result = {}
-    for variant in variants:
-        if variant.name in _IDLE_VARIANTS:
-            report(_IDLE, variant.name)
-            result[variant.name] = await measure.idle_mb(variant)
+    with _progress(console, len(_IDLE_VARIANTS)) as tell:
+        for variant in variants:
+            if variant.name in _IDLE_VARIANTS:
+                tell(_IDLE, variant.name)
+                result[variant.name] = await measure.idle_mb(variant)
     return result
 
 
@@ -147,38 +218,51 @@ def _progress(console: Console, total: int) -> Iterator[Report]:
         yield advance
 
 
-def _show(console: Console, samples: Sequence[Sample], idle_mb: Mapping[str, float]) -> None:
-    for scenario in dict.fromkeys(sample.scenario for sample in samples):
-        table = Table(title=scenario, title_justify="left", box=None, padding=(0, 2, 0, 0))
-        for index, name in enumerate(COLUMNS):
-            table.add_column(name, justify="right" if index else "left", no_wrap=True)
-        for row in rows(samples, scenario):
-            table.add_row(*cells(row), style="bold" if row.variant == OURS else None)
-        console.print("", table)
-    memory = ", ".join(f"{name} {value:.0f} MB" for name, value in idle_mb.items())
-    console.print("", f"Memory of {_IDLE}: {memory}.", sep="\n")
+def _show(console: Console, results: Results) -> None:
+    """Print what was measured, a table for each scenario."""
+    for scenario in dict.fromkeys(sample.scenario for sample in results.samples):
+        lines = [report.cells(row) for row in rows(results.samples, scenario)]
+        _print_table(console, scenario, report.COLUMNS, lines)
+    if results.idle_mb:
+        memory = ", ".join(f"{name} {value:.0f} MB" for name, value in results.idle_mb.items())
+        console.print("", f"Memory of {_IDLE}: {memory}.", sep="\n")
+    if results.ablation:
+        columns, *lines = report.savings(results.ablation)
+        _print_table(console, "What each part costs", columns, lines)
 
 
-def _write(
-    console: Console, run: Run, samples: Sequence[Sample], idle_mb: Mapping[str, float], out: Path
+def _print_table(
+    console: Console, title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]
 ) -> None:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index else "left", no_wrap=True)
+    for line in lines:
+        table.add_row(*line, style="bold" if line[0] == OURS else None)
+    console.print("", table)
+
+
+def _write(console: Console, run: Run, results: Results, out: Path) -> None:
+    """Write the raw results, and what was measured into the page: other parts of it stay as they are."""
     from . import plot  # noqa: PLC0415 - see main
 
     raw = _RAW / f"{run.date:%Y-%m-%dT%H-%M-%S}.json"
     page, figure = out / "performance.md", out / "performance.png"
-    generated = markdown(run, samples, idle_mb, _IDLE)
     for file in (raw, page):
         file.parent.mkdir(parents=True, exist_ok=True)
-    raw.write_text(
-        json.dumps(
-            {"run": asdict(run), "idle_mb": idle_mb, "samples": [asdict(sample) for sample in samples]},
-            default=str,
-            indent=1,
-        )
-    )
-    plot.draw(samples, figure, f"{run.date:%d %B %Y}, Envoy {run.envoy}, {run.machine}")
-    page.write_text(replace_generated(_PAGE.read_text("utf-8"), generated), "utf-8")
-    console.print("", *(f"Wrote {file}" for file in (raw, page, figure)), sep="\n")
+    raw.write_text(json.dumps({"run": asdict(run), **asdict(results)}, default=str, indent=1))
+    written = [raw, page]
+    text = _PAGE.read_text("utf-8")
+    if results.samples:
+        generated = report.comparison(run, results.samples, results.idle_mb, _IDLE, results.left_out)
+        text = report.replace_generated(text, report.COMPARISON, generated)
+        plot.draw(results.samples, figure, f"{run.date:%d %B %Y}, Envoy {run.envoy}, {run.machine}")
+        written.append(figure)
+    if results.ablation:
+        generated = report.ablation(run, results.ablation)
+        text = report.replace_generated(text, report.ABLATION, generated)
+    page.write_text(text, "utf-8")
+    console.print("", *(f"Wrote {file}" for file in written), sep="\n")
 
 
 if __name__ == "__main__":

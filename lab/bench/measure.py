@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import envoy
@@ -12,24 +12,26 @@ from lab.server import LOOPBACK
 
 from . import wrk
 from .results import Sample, Scenario
-from .variants import COLLECTOR_CLUSTER, LISTENER, Variant, document, sinks
+from .variants import LISTENER, PROCESSED_ENVOY, Variant, document, sinks
 
-# A cross through the case that the design's bars are about: every body at its connections, and reversely.
 SCENARIOS = (
     Scenario("250 B, 16 connections", 250, 16),
     Scenario("4 KB, 16 connections", 4096, 16),
     Scenario("64 KB, 16 connections", 65536, 16),
     Scenario("250 B, 1 connection", 250, 1),
-    Scenario("250 B, 128 connections", 250, 128),
+    Scenario("4 KB, 1 connection", 4096, 1),
+    Scenario("64 KB, 1 connection", 65536, 1),
 )
 
 IDLE_CHAINS = 100
 IDLE_WORKERS = 2
 
 _WARM_UP_SECONDS = 3  # until LuaJIT has compiled what it will
-_EXPORTS = f"cluster.{COLLECTOR_CLUSTER}.upstream_rq_total"
-_REFUSED = f"cluster.{COLLECTOR_CLUSTER}.upstream_rq_pending_overflow"
-_STATS = r"upstream_rq_(total|pending_overflow)$|\.lua\..*errors$"
+_EXPORTS, _REFUSED = "upstream_rq_total", "upstream_rq_pending_overflow"
+_EGRESS = "upstream_cx_tx_bytes_total"
+_STATS = rf"^cluster\..*\.({_EXPORTS}|{_REFUSED}|{_EGRESS})$|\.lua\..*errors$|\.ext_proc\.streams_failed$"
+_ERRORS = ("errors", "streams_failed")
+_WARNING = "script log"  # the start of what a script logs: ours warns where it fails
 _PROC = Path("/proc")
 
 Report = Callable[[str, str], None]
@@ -61,10 +63,10 @@ class Bench:
         """
         for variant, proxy in self.envoys:
             report("warm-up", variant.name)
-            sample = await self._run(scenario, 0, variant, proxy, _WARM_UP_SECONDS)
+            sample, *_ = await self._run(scenario, 0, variant, proxy, _WARM_UP_SECONDS)
             if bool(sample.exports) != variant.exports:
                 raise BenchError(
-                    f"{variant.name}: {sample.exports} requests to the collector. {_end_of_log(proxy)}"
+                    f"{variant.name}: {sample.exports} requests to {variant.receiver}. {_end_of_log(proxy)}"
                 )
 
     async def samples(
@@ -86,13 +88,16 @@ class Bench:
             for number in range(rounds):
                 for variant, proxy in self.envoys:
                     report(f"{scenario.name}, round {number + 1} of {rounds}", variant.name)
-                    samples.append(await self._run(scenario, number, variant, proxy, seconds))
+                    samples += await self._run(scenario, number, variant, proxy, seconds)
         return samples
 
     async def _run(
         self, scenario: Scenario, number: int, variant: Variant, proxy: Envoy, seconds: int
-    ) -> Sample:
-        before, cpu_before = await proxy.stats(_STATS), _cpu_ns(proxy.pid)
+    ) -> list[Sample]:
+        """One run: a sample, and with a processor another one for Envoy alone."""
+        processor = variant.processor
+        before = await proxy.stats(_STATS)
+        cpu_before, processor_before = _cpu_ns(proxy.pid), _cpu_ns(processor.pid) if processor else 0
         load = await wrk.run(
             self.wrk_path,
             f"http://{LOOPBACK}:{proxy.ports[f'{LISTENER}-0']}{_path(scenario)}?page=1&sort=asc",
@@ -101,25 +106,32 @@ class Bench:
             seconds=seconds,
         )
         cpu_ns = _cpu_ns(proxy.pid) - cpu_before
+        processor_ns = _cpu_ns(processor.pid) - processor_before if processor else 0
         counted = {name: value - before.get(name, 0) for name, value in (await proxy.stats(_STATS)).items()}
         if load.failed or not load.requests:
             what = f"{load.failed} requests failed, {load.requests} were answered"
-        elif any(value for name, value in counted.items() if name.endswith("errors")):
-            what = "its script raised an error"
+        elif any(value for name, value in counted.items() if name.endswith(_ERRORS)):
+            what = "its script raised an error, or calls of the processor failed"
+        elif _WARNING in proxy.log():
+            what = "its script warned"
         else:
-            return Sample(
+            sample = Sample(
                 scenario=scenario.name,
                 round=number,
                 variant=variant.name,
                 requests=load.requests,
-                cpu_us=cpu_ns / load.requests / 1e3,
+                cpu_us=(cpu_ns + processor_ns) / load.requests / 1e3,
                 requests_per_second=load.requests / load.duration_us * 1e6,
                 p50_us=load.p50_us,
                 p99_us=load.p99_us,
                 resident_mb=_resident_mb(proxy.pid),
-                exports=counted[_EXPORTS],
-                refused_exports=counted[_REFUSED],
+                exports=counted[f"cluster.{variant.receiver}.{_EXPORTS}"],
+                egress_bytes=counted[f"cluster.{variant.receiver}.{_EGRESS}"],
+                refused_exports=counted[f"cluster.{variant.receiver}.{_REFUSED}"],
             )
+            if not processor:
+                return [sample]
+            return [sample, replace(sample, variant=PROCESSED_ENVOY, cpu_us=cpu_ns / load.requests / 1e3)]
         raise BenchError(f"{variant.name}, {scenario.name}: {what}. {_end_of_log(proxy)}")
 
 
@@ -145,14 +157,17 @@ async def running(wrk_path: str, variants: Sequence[Variant]) -> AsyncIterator[B
 
 
 async def idle_mb(variant: Variant) -> float:
-    """Resident memory of an Envoy with `IDLE_CHAINS` filter chains and `IDLE_WORKERS` workers, in 10^6 bytes.
+    """Memory of an Envoy with `IDLE_CHAINS` filter chains and `IDLE_WORKERS` workers, in 10^6 bytes.
+
+    What is resident, without what the allocator holds free: most of that is left from reading a large
+    bootstrap, which a proxy of a mesh does not have.
 
     Raises:
         EnvoyError: it does not start.
     """
     config = variant.bootstrap(app_port=1, collector_port=1, listeners=IDLE_CHAINS)
     async with envoy.running(config, workers=IDLE_WORKERS) as proxy:
-        return _resident_mb(proxy.pid)
+        return _resident_mb(proxy.pid) - (await proxy.memory())["pageheap_free"] / 1e6
 
 
 def _path(scenario: Scenario) -> str:

@@ -10,17 +10,19 @@ mpl.use("Agg")  # draws into a file, without a display
 from matplotlib import pyplot as plt
 
 from .results import Sample, rows
-from .variants import EMPTY, OURS, TRACER, UNMASKED, UNSAMPLED
+from .variants import EMPTY, OURS, OVER_BUDGET, PROCESSED, TRACER, UNMASKED, UNSAMPLED
 
 _COLOURS = {
     EMPTY: "#c9ccd1",
     UNSAMPLED: "#8e959f",
+    OVER_BUDGET: "#5f666f",
     TRACER: "#e0a13a",
     UNMASKED: "#8fb8e8",
     OURS: "#1f5fa8",
+    PROCESSED: "#7a5fa8",
 }
-_BARS = {"bar: a third": 100 / 3, "goal: a sixth": 100 / 6}
-_BAR_HEIGHT = 0.16
+_LINES = {"our limit: 17 %": (17, "--"), "our goal: 10 %": (10, ":")}
+_BAR_HEIGHT = 0.8 / len(_COLOURS)
 
 
 def draw(samples: Sequence[Sample], file: Path, title: str) -> None:
@@ -35,11 +37,12 @@ def draw(samples: Sequence[Sample], file: Path, title: str) -> None:
     figure, axes = plt.subplots(figsize=(9, 1.2 + 1.2 * len(scenarios)), dpi=130, layout="constrained")
     for index, (variant, colour) in enumerate(_COLOURS.items()):
         shares = [
-            next(row.of_guide for row in rows(samples, name) if row.variant == variant) for name in scenarios
+            next((row.of_guide for row in rows(samples, name) if row.variant == variant), None)
+            for name in scenarios
         ]
         drawn = [(place, share) for place, share in enumerate(shares) if share]
         bars = axes.barh(
-            [place + (index - 2) * _BAR_HEIGHT for place, _ in drawn],
+            [place + (index - (len(_COLOURS) - 1) / 2) * _BAR_HEIGHT for place, _ in drawn],
             [share.median * 100 for _, share in drawn],
             _BAR_HEIGHT * 0.9,
             xerr=[
@@ -51,9 +54,8 @@ def draw(samples: Sequence[Sample], file: Path, title: str) -> None:
             label=variant,
         )
         axes.bar_label(bars, fmt=" %.0f %%", fontsize=7, padding=2)
-    for label, value in _BARS.items():
-        axes.axvline(value, color="#b03030", linewidth=0.8, linestyle="--")
-        axes.annotate(label, (value, 1), xycoords=("data", "axes fraction"), fontsize=7, color="#b03030")
+    for label, (value, style) in _LINES.items():
+        axes.axvline(value, color="#b03030", linewidth=0.8, linestyle=style, label=label)
     axes.set_yticks(range(len(scenarios)), scenarios, fontsize=9)
     axes.invert_yaxis()
     axes.set_xlim(left=min(0, axes.get_xlim()[0]))

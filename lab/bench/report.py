@@ -8,10 +8,13 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from .results import Row, Sample, Spread, rows
+from .limits import IDLE_GOAL_MB, IDLE_LIMIT_MB, LIMITS, Limit
+from .results import Row, Sample, Spread, over, rows
+from .variants import EMPTY, NO_FILTER, OURS
 
-BEGIN = "<!-- make bench: begin -->"
-END = "<!-- make bench: end -->"
+COMPARISON = "make bench"
+ABLATION = "make bench ARGS=--ablation"
+"""The generated parts of the page, by the command that writes just this part."""
 
 COLUMNS = (
     "Envoy with",
@@ -23,7 +26,8 @@ COLUMNS = (
     "p50 ms",
     "p99 ms",
     "RSS MB",
-    "exports per request",
+    "exports/request",
+    "egress B/request",
 )
 
 
@@ -44,6 +48,10 @@ class Run:
     machine: str
     envoy: str
     load: float
+
+    def __str__(self) -> str:
+        machine = f"{self.machine}, load average {self.load:.1f} before the start"
+        return f"{self.date:%d %B %Y}, `{self.command}`, Envoy {self.envoy}, {machine}."
 
     @classmethod
     def now(cls, arguments: Sequence[str]) -> "Run":
@@ -71,46 +79,104 @@ def cells(row: Row) -> tuple[str, ...]:
         f"{row.p99_us / 1e3:.1f}",
         f"{row.resident_mb:.0f}",
         f"{row.exports_per_request:.2f}{refused}",
+        f"{row.egress_per_request:,.0f}",
     )
 
 
-def markdown(run: Run, samples: Sequence[Sample], idle_mb: Mapping[str, float], idle: str) -> str:
-    """The generated part of the page.
+def comparison(
+    run: Run, samples: Sequence[Sample], idle_mb: Mapping[str, float], idle: str, left_out: str | None
+) -> str:
+    """What the variants cost, as Markdown.
 
     Args:
         run: how it was measured.
         samples: of all scenarios.
-        idle_mb: resident memory of idle Envoys, by variant.
+        idle_mb: memory of idle Envoys, by variant.
         idle: what these have, in words.
+        left_out: why the external processor is missing; None where it is there.
     """
-    machine = f"{run.machine}, load average {run.load:.1f} before the start"
+    first = idle_mb[NO_FILTER]
     parts = [
-        f"{run.date:%d %B %Y}, `{run.command}`, Envoy {run.envoy}, {machine}.",
+        str(run),
+        *([f"Without the external processor: {left_out}."] if left_out else []),
+        "### Limits",
+        _limits(samples, idle_mb[OURS] - first, idle),
         "![CPU time that each variant adds, as a share of the guide's](performance.png)",
     ]
     for scenario in dict.fromkeys(sample.scenario for sample in samples):
         parts += [f"### {scenario}", _table(COLUMNS, [cells(row) for row in rows(samples, scenario)])]
-    first = next(iter(idle_mb.values()))
     parts += [
         f"### Memory of {idle}",
         _table(
-            ("Envoy with", "RSS MB", "added MB"),
+            ("Envoy with", "memory, MB", "added MB"),
             [(name, f"{value:.0f}", f"{value - first:+.0f}") for name, value in idle_mb.items()],
         ),
     ]
     return "\n\n".join(parts)
 
 
-def replace_generated(page: str, generated: str) -> str:
-    """The page with its generated part exchanged.
+def _limits(samples: Sequence[Sample], idle_mb: float, idle: str) -> str:
+    lines = [_limit(limit, samples) for limit in LIMITS]
+    met = "yes" if idle_mb <= IDLE_LIMIT_MB else "no"
+    memory = (f"memory of {idle}, over no filter", OURS, f"{IDLE_LIMIT_MB} MB", f"{IDLE_GOAL_MB} MB")
+    lines.append((*memory, f"{idle_mb:.0f} MB", met))
+    return _table(("what", "Envoy with", "limit", "goal", "measured", "met"), lines)
+
+
+def _limit(limit: Limit, samples: Sequence[Sample]) -> tuple[str, ...]:
+    measured = limit.measured(samples)
+    if limit.reference == EMPTY:
+        what, form = f"{limit.scenario}: over {EMPTY}", "{:.0f} µs"
+    else:
+        what, form = f"{limit.scenario}: times what {limit.reference} adds", "{:.2f}"
+    met = "-" if measured is None else "yes" if measured.median <= limit.most else "no"
+    return (
+        what,
+        limit.variant,
+        form.format(limit.most),
+        form.format(limit.goal),
+        _spread(measured, form),
+        met,
+    )
+
+
+def ablation(run: Run, samples: Sequence[Sample]) -> str:
+    """What each part of the filter costs, as Markdown."""
+    columns, *lines = savings(samples)
+    return f"{run}\n\n{_table(columns, lines)}"
+
+
+def savings(samples: Sequence[Sample]) -> list[tuple[str, ...]]:
+    """What leaving out each part of the filter saves: a table, its columns first."""
+    scenarios = list(dict.fromkeys(sample.scenario for sample in samples))
+    names = dict.fromkeys(sample.variant for sample in samples)
+
+    def line(label: str, costly: str, cheap: str) -> tuple[str, ...]:
+        return (label, *(_spread(over(samples, name, costly, cheap), "{:.0f}") for name in scenarios))
+
+    return [
+        ("left out", *(f"saves, µs: {name}" for name in scenarios)),
+        line("the whole filter", OURS, NO_FILTER),
+        *(line(name, OURS, name) for name in names if name not in (OURS, NO_FILTER)),
+    ]
+
+
+def replace_generated(page: str, part: str, generated: str) -> str:
+    """The page with a generated part exchanged.
+
+    Args:
+        page: Markdown.
+        part: `COMPARISON` or `ABLATION`.
+        generated: what stands there from now on.
 
     Raises:
         ValueError: the page has no such part.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    before, begin, rest = page.partition(first)
+    _, end, after = rest.partition(last)
     if not (begin and end):
-        raise ValueError(f"the page needs the lines {BEGIN} and {END}, between which the results go")
+        raise ValueError(f"the page needs the lines {first} and {last}, between which the results go")
     return f"{before}{begin}\n\n{generated}\n\n{end}{after}"
 
 

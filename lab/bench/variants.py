@@ -7,16 +7,24 @@ from typing import Any
 
 from lab import bootstrap, stack
 from lab.bootstrap import Json, Listener
+from lab.server import LOOPBACK
+
+from .processor import Processor
 
 LISTENER = "inbound"
+_PROCESSOR_CLUSTER = "processor"
 COLLECTOR_CLUSTER = "outbound|4318||astra-traffic-collector.astra-collector"
 
 NO_FILTER = "no filter"
 EMPTY = "empty Lua handlers"
 UNSAMPLED = "ours, unsampled"
+OVER_BUDGET = "ours, over budget"
 TRACER = "Envoy's OTel tracer"
 OURS = "ours"
 UNMASKED = "ours, no redaction"
+JSON_ENCODED = "ours, as JSON"
+PROCESSED = "an external processor"
+PROCESSED_ENVOY = "the same, Envoy alone"
 GUIDE = "the guide's script"
 
 _WORKLOAD = bootstrap.Workload("default", {"app": "productpage"})
@@ -43,6 +51,24 @@ _TRACING = {
     },
 }
 
+# As connectors of other vendors use it: Envoy sends copies of headers and bodies, and waits for no answer.
+# By default Envoy keeps a finished call for 5 s, which adds up to the limits of the cluster.
+_PROCESSED = {
+    "name": "envoy.filters.http.ext_proc",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+        "grpc_service": {"envoy_grpc": {"cluster_name": _PROCESSOR_CLUSTER}},
+        "observability_mode": True,
+        "deferred_close_timeout": "0.1s",
+        "processing_mode": {
+            "request_header_mode": "SEND",
+            "response_header_mode": "SEND",
+            "request_body_mode": "STREAMED",
+            "response_body_mode": "STREAMED",
+        },
+    },
+}
+
 # A direct response does not wait for the request's body, and would close the connection.
 _AWAIT_BODY = {
     "name": "envoy.filters.http.buffer",
@@ -59,10 +85,11 @@ class Variant:
 
     Attributes:
         name: in every table and plot.
-        exports: whether it sends spans, one for each request.
+        exports: whether it sends spans.
         manifests: decide its clusters and its capture filter.
         filters: more HTTP filters.
         connection_manager: more settings of its HTTP connection manager.
+        processor: what works for it in a process of its own.
     """
 
     name: str
@@ -70,10 +97,16 @@ class Variant:
     manifests: Sequence[Json]
     filters: Sequence[Json] = ()
     connection_manager: Json = field(default_factory=dict)
+    processor: Processor | None = None
+
+    @property
+    def receiver(self) -> str:
+        """The cluster that its spans go to, or what it sends instead."""
+        return _PROCESSOR_CLUSTER if self.processor else COLLECTOR_CLUSTER
 
     def bootstrap(self, *, app_port: int, collector_port: int, listeners: int = 1) -> Json:
         """Its configuration, in front of the sinks, with a filter chain for each of the listeners."""
-        return bootstrap.build(
+        config = bootstrap.build(
             self.manifests,
             workload=_WORKLOAD,
             listeners=[
@@ -87,24 +120,50 @@ class Variant:
             app_port=app_port,
             collector_port=collector_port,
         )
+        if self.processor:
+            config["static_resources"]["clusters"].append(_processor_cluster(self.processor.port))
+        return config
 
 
-def compared() -> list[Variant]:
-    """All variants, in the order in which they run.
-
-    The guide's script and the tracer have no DestinationRule, as nothing of theirs declares one.
-    """
-    ours = _manifests()
-    egress = [manifest for manifest in ours if manifest["kind"] == "ServiceEntry"]
-    return [
-        Variant(NO_FILTER, exports=False, manifests=egress),
-        Variant(EMPTY, exports=False, manifests=egress, filters=[_lua(_EMPTY_SCRIPT)]),
-        Variant(UNSAMPLED, exports=False, manifests=_manifests(samplingRatio=0)),
-        Variant(TRACER, exports=True, manifests=egress, connection_manager={"tracing": _TRACING}),
-        Variant(OURS, exports=True, manifests=ours),
-        Variant(UNMASKED, exports=True, manifests=_manifests(redaction={"mode": "none"})),
-        Variant(GUIDE, exports=True, manifests=egress, filters=[_lua(_GUIDE_SCRIPT.read_text())]),
+def compared(processor: Processor | None) -> list[Variant]:
+    """All variants, in the order in which they run; the external processor's only where that runs."""
+    variants = [
+        no_filter(),
+        _without_capture(EMPTY, filters=[_lua(_EMPTY_SCRIPT)]),
+        ours(UNSAMPLED, samplingRatio=0),
+        # The bodies' sizes in the paths look like ids, so all requests of a minute are one endpoint's.
+        ours(OVER_BUDGET, maxSpansPerEndpoint=1),
+        _without_capture(TRACER, exports=True, connection_manager={"tracing": _TRACING}),
+        ours(OURS),
+        ours(UNMASKED, redaction={"mode": "none"}),
+        ours(JSON_ENCODED, export={"encoding": "json"}),
+        _without_capture(GUIDE, exports=True, filters=[_lua(_GUIDE_SCRIPT.read_text())]),
     ]
+    if processor:
+        variants.append(_without_capture(PROCESSED, exports=True, filters=[_PROCESSED], processor=processor))
+    return variants
+
+
+def no_filter() -> Variant:
+    """What all others are compared with."""
+    return _without_capture(NO_FILTER)
+
+
+def ours(name: str, **capture: Any) -> Variant:
+    """The rendered filter.
+
+    Args:
+        name: of the variant.
+        capture: settings beside the defaults.
+    """
+    manifests = stack.manifests(**_STACK, capture=capture)
+    return Variant(name, exports=capture.get("samplingRatio") != 0, manifests=manifests)
+
+
+def _without_capture(name: str, *, exports: bool = False, **settings: Any) -> Variant:
+    """A variant without our filter, and without our DestinationRule: nothing of the others declares one."""
+    egress = [manifest for manifest in stack.manifests(**_STACK) if manifest["kind"] == "ServiceEntry"]
+    return Variant(name, exports=exports, manifests=egress, **settings)
 
 
 def sinks(answers: Mapping[str, str]) -> Json:
@@ -137,16 +196,34 @@ def document(size: int) -> str:
     return text.removesuffix('"}') + "y" * (size - len(text)) + '"}'
 
 
-def _manifests(**capture: Any) -> list[Json]:
-    return stack.manifests(**_STACK, capture=capture)
-
-
 def _lua(script: str) -> Json:
     return {
         "name": "envoy.filters.http.lua",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
             "default_source_code": {"inline_string": script},
+        },
+    }
+
+
+def _processor_cluster(port: int) -> Json:
+    """A cluster without limits, as a call that does not get through costs Envoy nothing."""
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    address = {"socket_address": {"address": LOOPBACK, "port_value": port}}
+    limits = dict.fromkeys(("max_connections", "max_pending_requests", "max_requests"), 2**32 - 1)
+    return {
+        "name": _PROCESSOR_CLUSTER,
+        "type": "STATIC",
+        "typed_extension_protocol_options": {
+            options: {
+                "@type": f"type.googleapis.com/{options}",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+        "circuit_breakers": {"thresholds": [limits]},
+        "load_assignment": {
+            "cluster_name": _PROCESSOR_CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
         },
     }
 

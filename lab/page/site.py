@@ -13,7 +13,7 @@ from lab.samples import SAMPLES, Sample
 
 from . import view
 
-Send = Callable[[Sample], Awaitable[None]]
+Send = Callable[[Sample], Awaitable[object]]
 
 MAX_READERS = 16
 

@@ -4,6 +4,7 @@ The engine and the Kubernetes provider are in no package registry. Where a machi
 """
 
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -11,12 +12,15 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from pulumi import automation as auto
+
+from components.istio import read
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "astra-istio-instrumentation"
@@ -86,6 +90,17 @@ def engine() -> Engine:
     )
 
 
+def link_into_cache(provider: Path, home: Path) -> None:
+    """Put the provider where the engine keeps plugins, as the version that the SDK asks for.
+
+    ``pulumi install`` and ``pulumi package`` look there only, and not on the PATH.
+    """
+    plugin = json.loads(files("pulumi_kubernetes").joinpath("pulumi-plugin.json").read_text("utf-8"))
+    folder = home / "plugins" / f"resource-kubernetes-v{plugin['version']}"
+    folder.mkdir(parents=True)
+    (folder / "pulumi-resource-kubernetes").symlink_to(provider.resolve())
+
+
 @pytest.fixture(scope="session")
 def virtualenv(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment that has what this one has, for the engine to do with as it likes."""
@@ -147,7 +162,8 @@ def project(engine: Engine, virtualenv: Path, tmp_path: Path, monkeypatch: pytes
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump(settings), "utf-8")
     for name in ("backend", "home"):
         (tmp_path / name).mkdir()
-    # A provider on the PATH is used whatever its version is, and the Automation API looks for `pulumi` there.
+    link_into_cache(engine.provider, tmp_path / "home")
+    # Previews and updates take a provider on the PATH, and the Automation API looks for `pulumi` there.
     path = f"{engine.pulumi.parent}{os.pathsep}{engine.provider.parent}{os.pathsep}{os.environ['PATH']}"
     monkeypatch.setenv("PATH", path)
     project = Project(
@@ -197,6 +213,12 @@ def resources(stack: auto.Stack) -> list[dict[str, Any]]:
     """The resources in a stack's state."""
     found: list[dict[str, Any]] = (stack.export_stack().deployment or {}).get("resources", [])
     return found
+
+
+def capture_in(manifest: Any) -> read.Capture:
+    """What the package reads in an object that carries a capture script."""
+    [capture] = read.captures([manifest])
+    return capture
 
 
 def refusal(project: Project) -> str:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from pulumi import automation as auto
 
-from tests.engine.conftest import RESOURCES, ROOT, Project, Steps
+from tests.engine.conftest import RESOURCES, ROOT, Project, Steps, capture_in
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -101,7 +101,7 @@ def test_the_typescript_example_previews_with_the_url_of_another_stack(
     dev(project, folder).preview(on_event=steps)
     assert steps.of == dict.fromkeys(CAPTURE, "create")
     _, declared = steps.inputs["astra-checkout-envoy-filter"]
-    assert 'cluster = "outbound|4318||collector.dev.acme.example"' in str(declared)
+    assert capture_in(declared).cluster == "outbound|4318||collector.dev.acme.example"
 
 
 def test_the_platform_example_previews_in_both_clusters_with_the_url_of_another_stack(
@@ -134,7 +134,7 @@ def test_the_platform_example_previews_in_both_clusters_with_the_url_of_another_
     expected = [f"{cluster}-{name}" for cluster in ("east", "west") for name in of_cluster]
     assert steps.of == dict.fromkeys(expected, "create")
     _, declared = steps.inputs["west-payments-gateway-envoy-filter"]
-    assert 'cluster = "outbound|4318||collector.dev.acme.example"' in str(declared)
+    assert capture_in(declared).cluster == "outbound|4318||collector.dev.acme.example"
 
 
 def test_a_mistake_in_the_yaml_example_is_told_without_a_traceback(project: Project, checkout: Path) -> None:

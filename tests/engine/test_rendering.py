@@ -17,6 +17,7 @@ from tests.engine.conftest import (
     SENSOR_ID,
     Project,
     Steps,
+    capture_in,
     refusal,
     resources,
 )
@@ -26,7 +27,6 @@ pytestmark = pytest.mark.timeout(300)
 BOTH: dict[str, Any] = {
     name: {"namespace": "shop", "labels": {"app": name}} for name in ("checkout", "catalog")
 }
-ONE_LINE = ["- sampling_ratio = 1,", "+ sampling_ratio = 0.5,"]
 
 
 def rendered(project: Project) -> dict[tuple[str, ...], Any]:
@@ -45,10 +45,14 @@ def by_identity(manifests: list[dict[str, Any]]) -> dict[tuple[str, ...], Any]:
     }
 
 
-def script(inputs: dict[str, Any]) -> list[str]:
-    [patch] = inputs["spec"]["configPatches"]
-    text: str = patch["patch"]["value"]["typed_config"]["default_source_code"]["inline_string"]
-    return text.splitlines()
+def changed_lines(old: str, new: str) -> list[str]:
+    """The lines of a text that were removed ("- ...") and added ("+ ..."), indentation aside."""
+    changed = (line for line in difflib.ndiff(old.splitlines(), new.splitlines()) if line[0] in "-+")
+    return [unindented(line) for line in changed]
+
+
+def unindented(line: str) -> str:
+    return " ".join(line.split())
 
 
 def test_a_preview_of_a_new_stack_creates_everything_and_writes_nothing(rendering: Project) -> None:
@@ -77,7 +81,27 @@ def test_up_declares_what_render_writes_and_a_second_preview_finds_no_change(ren
     assert steps.of == dict.fromkeys(RESOURCES, "same")
 
 
-def test_a_refresh_finds_nothing_to_change(rendering: Project) -> None:
+def test_a_new_stack_adds_the_salt_of_its_passphrase_to_its_file_and_keeps_the_rest(
+    rendering: Project,
+) -> None:
+    before = yaml.safe_load(rendering.stack_file.read_text("utf-8"))
+    rendering.stack()
+    after = yaml.safe_load(rendering.stack_file.read_text("utf-8"))
+    assert after.pop("encryptionsalt")
+    assert after == before
+
+
+def test_a_refresh_needs_a_cluster_although_the_stack_only_renders(rendering: Project) -> None:
+    stack = rendering.stack()
+    stack.up()
+    with pytest.raises(auto.CommandError, match="failed to read resource state due to unreachable cluster"):
+        stack.refresh(color="never")
+
+
+def test_a_refresh_without_a_cluster_changes_nothing_where_the_provider_may_skip_it(
+    rendering: Project,
+) -> None:
+    rendering.environment["PULUMI_K8S_SKIP_UPDATE_UNREACHABLE"] = "true"
     stack = rendering.stack()
     stack.up()
     stack.refresh()
@@ -99,11 +123,15 @@ def test_a_changed_setting_of_a_workload_is_one_changed_line_of_its_filter_and_n
         ["astra", "astra-checkout", "astra-checkout-envoy-filter"], "update"
     )
     old, new = steps.inputs["astra-checkout-envoy-filter"]
-    lines = [line for line in difflib.ndiff(script(old), script(new)) if line[0] in "-+"]
-    assert [re.sub(r"\s+", " ", line) for line in lines] == ONE_LINE
+    before, after = capture_in(old), capture_in(new)
+    assert after.settings == ({**before.settings[0], "sampling_ratio": 0.5},)
     assert old["metadata"] == new["metadata"]  # the code's hash among it
-    shown = [line.strip() for line in preview.stdout.splitlines() if "sampling_ratio =" in line]
-    assert [re.sub(r"\s+", " ", line) for line in shown] == ONE_LINE
+    [old_script], [new_script] = before.scripts, after.scripts
+    changed = changed_lines(old_script, new_script)
+    assert [line[0] for line in changed] == ["-", "+"]
+    # What a person reads: the engine's diff has both lines, once each.
+    told = map(unindented, preview.stdout.splitlines())
+    assert [line for line in told if line in changed] == changed
 
 
 def test_a_workload_that_is_removed_takes_its_filter_along_and_leaves_the_others(rendering: Project) -> None:

@@ -87,6 +87,16 @@ def test_a_stack_that_skips_what_the_demo_sends_is_right(tmp_path: Path) -> None
     assert "All 4 expected spans arrived" in result.stdout
 
 
+def test_a_stack_that_skips_methods_and_types_is_right(tmp_path: Path) -> None:
+    result = demo_of(tmp_path, capture={"skipMethods": ["POST"], "skipContentTypes": ["image/*", "text/csv"]})
+
+    assert result.returncode == 0, result.stderr
+    assert "MISSING" not in result.stdout
+    assert row(result.stdout, "POST /api/login").endswith("not captured: skipMethods has POST")
+    assert row(result.stdout, "GET /api/logo.png").endswith("not captured: skipContentTypes has image/*")
+    assert row(result.stdout, "GET /api/export").endswith("not captured: skipContentTypes has text/csv")
+
+
 def test_the_guides_payload_has_no_sizes_and_the_demo_knows_them_all_the_same(tmp_path: Path) -> None:
     result = demo_of(tmp_path, capture={"compatibility": "guide"})
 

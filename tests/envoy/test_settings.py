@@ -385,6 +385,49 @@ async def test_the_paths_to_skip_are_not_captured() -> None:
     assert [span.attributes["http.target"] for span in spans] == ["/echoes", "/static/app.js"]
 
 
+@pytest.mark.setting("capture.maxSpansPerEndpoint")
+async def test_each_minute_that_many_requests_of_an_endpoint_are_captured() -> None:
+    async with capturing(maxSpansPerEndpoint=1) as (lab, client):
+        first = int(time.time() / 60)
+        for number in range(50):
+            assert (await client.get(f"/api/products/{number}?page={number}")).status_code in {200, 404}
+        minutes = int(time.time() / 60) - first + 1
+        assert 1 <= await exports(lab) <= minutes < 50
+        before = await exports(lab)
+        await client.post("/api/products", json={})
+        assert await exports(lab) == before + 1
+
+
+@pytest.mark.setting("capture.hosts")
+async def test_the_requests_of_the_hosts_are_captured_and_no_others() -> None:
+    async with capturing(hosts=["shop.example.com", "*.api.example.com"]) as (lab, client):
+        for host in ("shop.example.com:8080", "example.com", "eu.api.example.com"):
+            await client.get("/echo", headers={"host": host})
+        spans = await lab.collector.spans(2)
+        assert await exports(lab) == 2
+    assert [span.attributes["http.host"] for span in spans] == ["shop.example.com:8080", "eu.api.example.com"]
+
+
+@pytest.mark.setting("capture.skipMethods")
+async def test_the_methods_to_skip_are_not_captured() -> None:
+    async with capturing(skipMethods=["OPTIONS"]) as (lab, client):
+        for method in ("OPTIONS", "GET"):
+            await client.request(method, "/echo")
+        span = await only_span(lab)
+        assert await exports(lab) == 1
+    assert span.attributes["http.method"] == "GET"
+
+
+@pytest.mark.setting("capture.skipContentTypes")
+async def test_responses_of_the_types_to_skip_pass_and_are_not_captured() -> None:
+    async with capturing(skipContentTypes=["image/*"]) as (lab, client):
+        assert (await client.get("/api/logo.png")).content.startswith(b"\x89PNG")
+        await client.get("/api/products")
+        span = await only_span(lab)
+        assert await exports(lab) == 1
+    assert span.attributes["http.target"] == "/api/products"
+
+
 @pytest.mark.setting("capture.trustedHops")
 @pytest.mark.parametrize(("hops", "peer"), [(None, "6.6.6.6"), (0, "10.0.0.1"), (1, "203.0.113.9")])
 async def test_the_client_is_the_entry_before_the_trusted_hops(hops: int | None, peer: str) -> None:

@@ -50,10 +50,12 @@ def test_a_full_batch_leaves_while_requests_are_in_flight(start):
 
 @pytest.mark.parametrize("encoding", ["protobuf", "json"])
 def test_a_batch_stays_below_its_limit_of_bytes(start, encoding):
-    proxy = start(export={"max_batch_bytes": 8192, "encoding": encoding})
+    widest = {"scope_name": "\U0001f600" * 128}
+    proxy = start(export={"max_batch_bytes": 8192, "encoding": encoding}, **widest)
     in_flight = proxy.stream().request()
-    for _ in range(20):
-        proxy.exchange(answered=[b"x" * 1000])
+    request = [*GET[:2], (":method", "\x01" * 64), (":scheme", "http")]
+    for size in range(0, 2000, 20):
+        proxy.exchange(request, [(":status", "500")], answered=[b"x" * size])
     in_flight.destroy()
     assert len(proxy.calls) > 2
     assert all(len(call[b"body"]) <= 8192 for call in proxy.calls)
@@ -321,6 +323,18 @@ def test_who_holds_just_a_fair_share_leaves_others_no_less(start):
         stream.response()
     assert {len(span["http.request.body"]) for span in by_agent(proxy, "slow")} == {len(body)}
     assert len(waiting) == 500
+
+
+def test_an_upload_that_goes_on_after_a_skipped_response_takes_no_room(start):
+    proxy = start(skip_content_types=["image/*"], **AT_ONCE)
+    body = b"x" * 64 * KIB
+    for _ in range(300):
+        upload = proxy.stream().request(GET, ended=False).response([*OK, ("content-type", "image/png")])
+        upload.request_data(body, ended=True)
+    waiting = [proxy.stream().request(GET, ended=False) for _ in range(400)]
+    proxy.exchange(SLOW, sent=[body])
+    assert [len(span["http.request.body"]) for span in by_agent(proxy, "slow")] == [len(body)]
+    assert len(waiting) == 400
 
 
 def test_a_body_that_comes_byte_by_byte_is_kept_as_it_came(proxy):

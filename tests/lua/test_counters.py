@@ -38,6 +38,13 @@ def test_failures_of_the_filter_itself_are_counted(proxy):
     assert proxy.counters == {"captured": 1, "exported": 1, "failed": 2}
 
 
+def test_exchanges_of_a_skipped_type_are_counted(start):
+    proxy = start(skip_content_types=["image/*"])
+    proxy.exchange(response=[*OK, ("content-type", "image/png")])
+    proxy.exchange()
+    assert proxy.counters == {"captured": 2, "exported": 1, "skipped_content_type": 1}
+
+
 def test_nothing_is_counted_of_what_is_not_captured(start):
     proxy = start(sampling_ratio=0)
     proxy.exchange()

@@ -38,7 +38,7 @@ def test_both_encodings_of_an_exchange_are_decoded_alike(start, values, status, 
     def exchange(proxy):
         stream = proxy.stream()
         stream.request(request, *sent)
-        proxy.advance(0.25)
+        proxy.advance(0.123457)
         stream.response([(":status", status), ("server", header), *OK[1:]], *answered)
 
     assert exported(start, "protobuf", exchange) == exported(start, "json", exchange)

@@ -157,6 +157,88 @@ def test_an_exact_skip_path_skips_no_other(start):
     assert [span["http.target"] for span in proxy.spans] == ["/healthz/deep", "/static"]
 
 
+def test_a_skipped_method_leaves_no_span(start):
+    proxy = start(skip_methods=["OPTIONS", "TRACE"])
+    for method in ("OPTIONS", "GET", "TRACE", "options"):
+        proxy.exchange([*GET[:2], (":method", method)])
+    assert [span["http.method"] for span in proxy.spans] == ["GET", "options"]
+
+
+HOSTS = ["shop.example.com", "*.api.example.com", "10.0.0.7"]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("shop.example.com", "SHOP.example.com:8443", "shop.example.com."),
+        *("v1.api.example.com", "eu.v1.api.example.com:80", "10.0.0.7:8080"),
+    ],
+)
+def test_the_requests_of_the_hosts_are_captured(start, host):
+    proxy = start(hosts=HOSTS)
+    proxy.exchange([(":authority", host), *GET[1:]])
+    assert proxy.span["http.host"] == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("api.example.com", "notapi.example.com", "shop.example.com.evil.example", "my.shop.example.com"),
+        *("", "10.0.0.70", "x" * 60_000, ".:1" * 20_000),
+    ],
+    ids=lambda host: host[:40] or "none",
+)
+def test_the_requests_of_other_hosts_are_not(start, host):
+    proxy = start(hosts=HOSTS)
+    proxy.exchange([(":authority", host), *GET[1:]])
+    assert (proxy.spans, proxy.warnings) == ([], [])
+
+
+def test_a_request_without_a_host_is_of_none_of_the_hosts(start):
+    proxy = start(hosts=HOSTS)
+    proxy.exchange(GET[1:])
+    assert (proxy.spans, proxy.warnings) == ([], [])
+
+
+SKIPPED_TYPES = ["image/*", "application/pdf", "application/*+zip"]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["image/png", "IMAGE/svg+xml; charset=utf-8", " application/pdf", "application/epub+zip"]
+)
+def test_an_exchange_whose_response_has_a_skipped_type_leaves_no_span(start, content_type):
+    proxy = start(skip_content_types=SKIPPED_TYPES)
+    stream = proxy.stream().request(POST, b"question", ended=False)
+    stream.response([*OK, ("content-type", content_type)], b"answer")
+    stream.request_data(b"more", ended=True)
+    assert (proxy.spans, proxy.warnings, proxy.errors) == ([], [], [])
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/html", "application/pdfx", "application/zip", "", "x-image/png"]
+)
+def test_an_exchange_whose_response_has_another_type_is_captured(start, content_type):
+    proxy = start(skip_content_types=SKIPPED_TYPES)
+    proxy.exchange([*POST, ("content-type", "image/png")], [*OK, ("content-type", content_type)])
+    proxy.exchange(POST)
+    assert len(proxy.spans) == 2
+
+
+def test_a_batch_does_not_wait_for_an_exchange_of_a_skipped_type(start):
+    proxy = start(skip_content_types=SKIPPED_TYPES)
+    skipped = proxy.stream().request(ended=False)
+    proxy.exchange()
+    assert proxy.spans == []
+    skipped.response([*OK, ("content-type", "image/png")])
+    assert len(proxy.spans) == 1
+
+
+def test_a_denied_request_whose_response_has_a_skipped_type_leaves_no_span(start):
+    proxy = start(skip_content_types=SKIPPED_TYPES)
+    proxy.stream().response([(":status", "403"), ("content-type", "image/png")])
+    assert (proxy.spans, proxy.warnings, proxy.errors) == ([], [], [])
+
+
 def post(authority, path, *headers, method="POST"):
     return [(":authority", authority), (":path", path), (":method", method), *headers]
 
@@ -359,8 +441,15 @@ def test_a_request_that_a_filter_of_another_sensor_saw_is_captured_too(proxy, ma
 
 @pytest.mark.parametrize(
     "capture",
-    [{"sampling_ratio": 0}, {"skip_paths": ["/*"]}, {"max_spans_per_second": 1}],
-    ids=["not sampled", "skipped path", "above the rate"],
+    [
+        {"sampling_ratio": 0},
+        {"skip_paths": ["/*"]},
+        {"skip_methods": ["GET"]},
+        {"hosts": ["elsewhere.example.com"]},
+        {"max_spans_per_second": 1},
+        {"max_spans_per_endpoint": 1},
+    ],
+    ids=["not sampled", "skipped path", "skipped method", "other host", "above the rate", "over the budget"],
 )
 def test_a_request_that_is_skipped_is_not_taken_for_one_that_was_denied(start, capture):
     proxy = start(**capture)

@@ -15,6 +15,7 @@ from tests.lua.fake_envoy import COLLECTOR, GET, OK, SENSOR_ID, Proxy
 SECRET = "s3cr3t-Value"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx\nq83T5w==\n-----END RSA PRIVATE KEY-----"
+JWE = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..zWgYFf1dIXlKsZTC.QVU3QlF4Zk1ZV0F0.MZ2ZIDhkYmM0Zg"
 STRIPE = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"
 
 
@@ -36,7 +37,7 @@ def target(proxy, path):
         *("appsecret", "usertoken", "corpsecret", "userpwd", "dbpasswd", "myapikey", "usertokens"),
         *("auth", "ticket", "creditCard", "card_num", "pan", "social-security-number", "recoveryCode"),
         *("backup_code", "verificationCode", "twoFactorCode", "mnemonic", "privkey", "privKey", "pw", "psw"),
-        *("consumer_key", "appKey", "hmac"),
+        *("consumer_key", "appKey", "hmac", "mypin", "smsotp", "dbPass", "userpass", "mycreds"),
         *("密码", "用户密码", "пароль", "Пароль", "ПАРОЛЬ", "senha", "Passwort", "contraseña", "CONTRASEÑA"),
         *("mot de passe", "motDePasse", "パスワード"),
     ],
@@ -69,6 +70,7 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
             '{"cards":[{"brand":"x","number":"***"}],"number":7}',
         ),
         ('{"api":{"key":"S"}}', '{"api":{"key":"***"}}'),
+        ('{"access":{"key":"S"}}', '{"access":{"key":"***"}}'),
         (
             "<card><number>S</number></card><number>7</number>",
             "<card><number>***</number></card><number>7</number>",
@@ -97,7 +99,7 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ('{"key":"pin","value":"S","content":"S"}', '{"key":"pin","value":"***","content":"***"}'),
         ("name=a&value=1&name=pin&value=S", "name=a&value=1&name=pin&value=***"),
         ("value=1&name=a&value=S&name=pin", "value=1&name=a&value=***&name=pin"),
-        ("value=1&name=a&name=password&value=S", "value=1&name=a&name=password&value=***"),
+        ("value=1&name=a&name=password&value=S", "value=***&name=a&name=password&value=***"),
         ("Card Number: S", "Card Number:***"),
         ("< password>S</password><b>1</b>", "< password>***</password><b>1</b>"),
         (
@@ -119,6 +121,7 @@ def test_parameters_with_such_names_are_masked(proxy, path):
     ("value", "masked"),
     [
         (JWT, "***jwt***"),
+        (JWE, "***jwt***"),
         (PEM, "***key***"),
         ("4242424242424242", "***card***"),
         ("4242 4242 4242 4242", "***card***"),
@@ -155,6 +158,8 @@ def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
         ('{"n":4242424242424242,"m":-4242424242424242}', '{"n":"***card***","m":"***card***"}'),
         ("[4242424242424242]", '["***card***"]'),
         (f'{{"text":"see {JWT} there"}}', '{"text":"see ***jwt*** there"}'),
+        (f'{{"text":"use {STRIPE}, or:\\n{STRIPE}"}}', '{"text":"use ***key***, or:\\n***key***"}'),
+        ('{"a":"{\\"n\\":4242424242424242}"}', '{"a":"{\\"n\\":\\"***card***\\"}"}'),
     ],
 )
 def test_a_value_is_found_within_a_text(proxy, body, masked):
@@ -174,11 +179,37 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"n":"10 20 30 40 50 60 70 80","d":"2026-11-27 2026-11-28"}',
         '{"n":"4242424242424241","phone":"+4915112345678"}',
         '{"path":"/a/npm_registry","x":"ghp_short","y":"sk-SK"}',
+        "a-AKIAIOSFODNN7EXAMPLE",
+        "eyJvZmZzZXQiOjEwfQ. Next",
+        "/45317554-2f30-4496-1827-300014d825b8",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
     ],
 )
 def test_what_is_no_secret_is_kept(proxy, body):
     assert shown(proxy, body) == body
+
+
+@pytest.mark.parametrize("secret", [JWT, JWE, STRIPE, "4242424242424242", "4242-4242-4242-4242"])
+def test_a_limit_shows_no_part_of_a_secret_that_it_cuts_in_two(start, secret):
+    start_of_path = "/a/" * 30
+    for length in range(7, len(secret), 3):
+        proxy = start(
+            max_body_bytes=len('{"memo":"see ') + length, max_path_bytes=len(start_of_path) + length
+        )
+        assert shown(proxy, f'{{"memo":"see {secret}"}}').startswith('{"memo":"see')
+        assert secret[:7] not in shown(proxy, f'{{"memo":"see {secret}"}}')
+        assert secret[:7] not in target(proxy, start_of_path + secret)
+
+
+def test_a_limit_shows_no_user_information_that_it_cuts_in_two(start):
+    proxy = start(max_body_bytes=30)
+    assert shown(proxy, f'{{"a":"https://jane:{SECRET}@h.example"}}') == '{"a":"https://'
+
+
+@pytest.mark.parametrize("body", ["order 123456 for jane", "see sku-17, and 12 more"])
+def test_a_limit_in_a_harmless_word_cuts_just_there(start, body):
+    for limit in range(5, len(body)):
+        assert shown(start(max_body_bytes=limit), body) == body[:limit]
 
 
 def test_a_graphql_query_keeps_what_follows_a_masked_argument(proxy):
@@ -195,7 +226,7 @@ def test_a_parameter_in_a_user_agent_is_masked(proxy):
 @pytest.mark.parametrize(
     ("path", "masked"),
     [
-        ("/a?q=&amp;amp;amp;amp;amp;lt;&b=1", "/a?q=***&b=1"),
+        ("/a?q=&amp;amp;amp;amp;amp;lt;&b=1", "/a?q=***"),
         ("/a?q=%252525252541&b=1", "/a?q=***&b=1"),
     ],
 )

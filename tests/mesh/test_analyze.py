@@ -126,7 +126,7 @@ def test_the_unavoidable_warning_is_about_envoy_filters_as_such(tmp_path: Path) 
     )
 
 
-def test_istioctl_does_find_what_the_manual_procedure_leaves_open(tmp_path: Path) -> None:
+def test_istioctl_does_find_what_the_setup_guide_leaves_open(tmp_path: Path) -> None:
     manifests = stack.manifests(collectorUrl=OUTSIDE)
     for manifest in manifests:
         if manifest["kind"] == "EnvoyFilter":

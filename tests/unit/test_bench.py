@@ -7,9 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lab.bench import report, wrk
-from lab.bench.results import Row, Sample, Spread, rows
-from lab.bench.variants import GUIDE, NO_FILTER, OURS, TRACER, document
+from lab.bench import ablation, processor, report, wrk
+from lab.bench.ablation import Edit
+from lab.bench.limits import LIMITS, Limit
+from lab.bench.measure import SCENARIOS
+from lab.bench.processor import Processor, ProcessorError
+from lab.bench.results import Row, Sample, Spread, over, rows
+from lab.bench.variants import EMPTY, GUIDE, NO_FILTER, OURS, PROCESSED, TRACER, compared, document, ours
+from lab.stack import PROJECT
 
 SCENARIO = "250 B, 16 connections"
 RUN = report.Run(datetime(2026, 1, 31, tzinfo=UTC), "make bench", "2 cores, a model", "1.40.0", 0.25)
@@ -23,6 +28,7 @@ def sample(variant, number, cpu_us, **other):
         "p99_us": 2500,
         "resident_mb": 70.0,
         "exports": 0,
+        "egress_bytes": 0,
         "refused_exports": 0,
     }
     return Sample(scenario=SCENARIO, round=number, variant=variant, cpu_us=cpu_us, **{**values, **other})
@@ -72,15 +78,24 @@ def test_rows_keep_the_order_of_the_run_and_leave_other_scenarios_out():
     assert row([*ROUNDS, other], OURS).cpu_us == 110.0
 
 
-def test_exports_are_counted_over_the_requests_of_all_rounds():
+def test_exports_and_their_bytes_are_counted_over_the_requests_of_all_rounds():
     samples = [
         sample(NO_FILTER, 0, 50.0),
         sample(NO_FILTER, 1, 50.0),
-        sample(OURS, 0, 80.0, requests=3000, exports=100, refused_exports=2),
-        sample(OURS, 1, 80.0, requests=1000, exports=300),
+        sample(OURS, 0, 80.0, requests=3000, exports=100, egress_bytes=6000, refused_exports=2),
+        sample(OURS, 1, 80.0, requests=1000, exports=300, egress_bytes=2000),
     ]
     ours = row(samples, OURS)
-    assert (ours.exports_per_request, ours.refused_exports) == (0.1, 2)
+    assert (ours.exports_per_request, ours.egress_per_request, ours.refused_exports) == (0.1, 2.0, 2)
+
+
+def test_a_variant_is_compared_with_another_one_in_the_same_round():
+    assert over(ROUNDS, SCENARIO, OURS, TRACER) == Spread(median=5.0, low=0.0, high=10.0)
+
+
+@pytest.mark.parametrize(("variant", "reference"), [("absent", TRACER), (OURS, "absent")])
+def test_a_variant_that_did_not_run_is_compared_with_nothing(variant, reference):
+    assert over(ROUNDS, SCENARIO, variant, reference) is None
 
 
 def test_memory_is_the_most_that_was_seen():
@@ -99,7 +114,8 @@ def test_a_row_of_the_table_reads_as_its_columns_say():
         "p50 ms": "1.5",
         "p99 ms": "2.5",
         "RSS MB": "70",
-        "exports per request": "0.00",
+        "exports/request": "0.00",
+        "egress B/request": "0",
     }
 
 
@@ -110,39 +126,175 @@ def test_a_value_that_never_varied_has_no_range_and_one_that_is_missing_a_dash()
 
 def test_refused_exports_are_told():
     cells = report.cells(row([sample(NO_FILTER, 0, 50.0, exports=40, refused_exports=7)], NO_FILTER))
-    assert cells[-1] == "0.04 (7 refused)"
+    assert cells[-2] == "0.04 (7 refused)"
 
 
-def test_the_report_names_date_command_machine_and_envoy_and_has_a_line_for_each_variant():
-    text = report.markdown(RUN, ROUNDS, {NO_FILTER: 70.0, OURS: 95.0}, "idle things")
-    assert (
-        "31 January 2026, `make bench`, Envoy 1.40.0, 2 cores, a model, load average 0.2 before the start."
-        in text
+IDLE_MB = {NO_FILTER: 70.0, OURS: 95.0}
+
+
+def tables(text: str) -> dict[str, list[list[str]]]:
+    """The cells of the tables in Markdown, without the lines of columns, by the heading above each."""
+    found: dict[str, list[list[str]]] = {}
+    heading = ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            heading = line.strip("# ")
+        elif line.startswith("|"):
+            found.setdefault(heading, []).append(line.strip("| ").split(" | "))
+    return {name: lines[2:] for name, lines in found.items()}
+
+
+def test_the_report_names_date_command_machine_and_envoy():
+    assert report.comparison(RUN, ROUNDS, IDLE_MB, "idle things", None).startswith(
+        "31 January 2026, `make bench`, Envoy 1.40.0, 2 cores, a model, load average 0.2 before the start.\n"
     )
-    table = text.partition(f"### {SCENARIO}\n\n")[2].partition("\n\n")[0].splitlines()
-    assert [line.split(" | ")[0] for line in table[2:]] == [
-        f"| {name}" for name in (NO_FILTER, TRACER, OURS, GUIDE)
-    ]
-    assert "| ours | 95 | +25 |" in text
+
+
+def test_the_report_has_a_line_for_each_variant():
+    found = tables(report.comparison(RUN, ROUNDS, IDLE_MB, "idle things", None))
+    assert [cells[0] for cells in found[SCENARIO]] == [NO_FILTER, TRACER, OURS, GUIDE]
+    assert found["Memory of idle things"] == [[NO_FILTER, "70", "+0"], [OURS, "95", "+25"]]
+
+
+def test_the_report_says_why_the_external_processor_is_missing():
+    missing = report.comparison(RUN, ROUNDS, IDLE_MB, "idle things", "there is no Go")
+    assert "Without the external processor: there is no Go." in missing
+    assert "processor" not in report.comparison(RUN, ROUNDS, IDLE_MB, "idle things", None)
+
+
+def test_each_limit_stands_beside_what_was_measured():
+    found = tables(report.comparison(RUN, ROUNDS, IDLE_MB, "idle things", None))["Limits"]
+    lines = {(what, variant): rest for what, variant, *rest in found}
+    guide, tracer = (f"{SCENARIO}: times what {name} adds" for name in (GUIDE, TRACER))
+    assert lines[guide, OURS] == ["0.16", "0.10", "0.12 (0.10..0.15)", "yes"]
+    assert lines[tracer, OURS] == ["2.00", "1.50", "1.25 (1.00..1.50)", "yes"]
+    assert lines["memory of idle things, over no filter", OURS] == ["60 MB", "40 MB", "25 MB", "yes"]
+    assert lines[f"4 KB, 16 connections: times what {GUIDE} adds", OURS][-2:] == ["-", "-"]
+
+
+def test_a_limit_that_is_not_met_says_so():
+    costly = [replace(each, cpu_us=each.cpu_us * 3) if each.variant == OURS else each for each in ROUNDS]
+    found = tables(report.comparison(RUN, costly, {NO_FILTER: 0.0, OURS: 61.0}, "idle things", None))
+    assert {cells[-1] for cells in found["Limits"]} == {"no", "-"}
+
+
+def test_a_limit_over_empty_handlers_is_in_microseconds():
+    samples = [*ROUNDS, sample(EMPTY, 0, 74.5), sample(EMPTY, 1, 134.5)]
+    assert Limit(SCENARIO, OURS, EMPTY, 6, 5).measured(samples) == Spread(5.5, 5.5, 5.5)
+
+
+def test_every_limit_is_about_what_is_measured():
+    assert {limit.scenario for limit in LIMITS} <= {scenario.name for scenario in SCENARIOS}
+    measured = {variant.name for variant in compared(None)}
+    assert {name for limit in LIMITS for name in (limit.variant, limit.reference)} <= measured
+
+
+def test_the_ablation_says_what_leaving_a_part_out_saves():
+    samples = [*ROUNDS, sample("masking", 0, 60.0), sample("masking", 1, 130.0)]
+    found = tables(report.ablation(RUN, [each for each in samples if each.variant not in (TRACER, GUIDE)]))
+    assert found[""] == [["the whole filter", "35 (30..40)"], ["masking", "15 (10..20)"]]
 
 
 def test_every_line_of_a_table_has_a_cell_for_each_column():
-    lines = report.markdown(RUN, ROUNDS, {NO_FILTER: 70.0}, "idle things").splitlines()
-    counts = {line.count("|") for line in lines if line.startswith("|")}
-    assert counts == {len(report.COLUMNS) + 1, 3 + 1}
+    text = report.comparison(RUN, ROUNDS, IDLE_MB, "idle things", None)
+    for part in text.split("\n\n"):
+        assert len({line.count("|") for line in part.splitlines()}) == 1 or not part.startswith("|")
 
 
-def test_only_the_generated_part_of_the_page_is_exchanged():
-    page = f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
-    once = report.replace_generated(page, "new")
-    assert once == f"before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter\n"
-    assert report.replace_generated(once, "new") == once
+@pytest.mark.parametrize("part", [report.COMPARISON, report.ABLATION])
+def test_only_one_generated_part_of_the_page_is_exchanged(part):
+    parts = {
+        name: f"<!-- {name}: begin -->\nold\n<!-- {name}: end -->"
+        for name in (report.COMPARISON, report.ABLATION)
+    }
+    page = "\n".join(["before", *parts.values(), "after"])
+    once = report.replace_generated(page, part, "new")
+    assert once == page.replace(parts[part], parts[part].replace("\nold\n", "\n\nnew\n\n"))
+    assert report.replace_generated(once, part, "new") == once
 
 
-@pytest.mark.parametrize("page", ["", report.BEGIN, report.END, f"{report.END} {report.BEGIN}"])
+@pytest.mark.parametrize("part", [report.COMPARISON, report.ABLATION])
+def test_the_documentation_has_every_generated_part(part):
+    page = (PROJECT / "docs" / "performance.md").read_text("utf-8")
+    assert "new" in report.replace_generated(page, part, "new")
+
+
+BEGIN, END = "<!-- make bench: begin -->", "<!-- make bench: end -->"
+
+
+@pytest.mark.parametrize("page", ["", BEGIN, END, f"{END} {BEGIN}"])
 def test_a_page_without_a_generated_part_is_refused(page):
-    with pytest.raises(ValueError, match=re.escape(report.BEGIN)):
-        report.replace_generated(page, "new")
+    with pytest.raises(ValueError, match=re.escape(BEGIN)):
+        report.replace_generated(page, report.COMPARISON, "new")
+
+
+def script_of(manifests) -> str:
+    [text] = {
+        patch["patch"]["value"]["typed_config"]["default_source_code"]["inline_string"]
+        for manifest in manifests
+        for patch in manifest["spec"].get("configPatches", ())
+    }
+    return str(text)
+
+
+def test_each_variant_of_the_ablation_differs_from_the_whole_filter():
+    _, whole, *parts = ablation.variants()
+    assert whole.name == OURS
+    assert len({script_of(variant.manifests) for variant in (whole, *parts)}) == 1 + len(parts)
+
+
+def test_an_edit_changes_the_script_where_it_says():
+    whole = ours(OURS).manifests
+    edited = ablation.edited(whole, Edit("ids.trace(values)", "other_ids()"))
+    assert script_of(edited) == script_of(whole).replace("ids.trace(values)", "other_ids()")
+    assert "other_ids()" not in script_of(whole)
+
+
+@pytest.mark.parametrize("old", ["no such text", "local "])
+def test_an_edit_that_fits_no_more_is_refused(old):
+    with pytest.raises(ValueError, match=rf"the script has '{old}' \d+ times, not once"):
+        ablation.edited(ours(OURS).manifests, Edit(old, ""))
+
+
+def test_the_external_processor_is_called_at_its_port():
+    variant = compared(Processor(pid=1, port=4317))[-1]
+    assert variant.name == PROCESSED
+    clusters = variant.bootstrap(app_port=1, collector_port=2)["static_resources"]["clusters"]
+    [cluster] = [cluster for cluster in clusters if cluster["name"] == variant.receiver]
+    [endpoint] = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    assert endpoint["endpoint"]["address"]["socket_address"]["port_value"] == 4317
+
+
+def test_where_there_is_no_processor_the_other_variants_run():
+    with_processor = [variant.name for variant in compared(Processor(pid=1, port=4317))]
+    assert [variant.name for variant in compared(None)] == with_processor[:-1]
+
+
+def test_without_go_the_processor_is_not_built(monkeypatch, tmp_path):
+    monkeypatch.setattr(processor, "_CACHE", tmp_path)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ProcessorError, match="`go`, which builds the processor, is not on the PATH"):
+        processor.build()
+
+
+def test_a_processor_that_was_built_is_not_built_again(monkeypatch, tmp_path):
+    go = tmp_path / "go"
+    go.write_text('#!/bin/sh\necho built >>"${0%/*}/log"\nwhile [ "$1" != -o ]; do shift; done\n: >"$2"\n')
+    go.chmod(0o755)
+    monkeypatch.setattr(processor, "_CACHE", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert processor.build() == processor.build()
+    assert (tmp_path / "log").read_text() == "built\n"
+
+
+def test_a_processor_that_cannot_be_built_says_gos_last_line(monkeypatch, tmp_path):
+    go = tmp_path / "go"
+    go.write_text("#!/bin/sh\necho one >&2\necho 'dial tcp: no such host' >&2\nexit 1\n")
+    go.chmod(0o755)
+    monkeypatch.setattr(processor, "_CACHE", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(ProcessorError, match="could not be built: dial tcp: no such host"):
+        processor.build()
 
 
 def test_the_last_line_of_wrk_says_what_it_measured():

@@ -152,7 +152,7 @@ def test_names_namespaces_and_labels_may_be_outputs(engine: Engine) -> None:
         (
             {"labels": {"app": 1}},
             (
-                "w.labels.app: got 1, expected a label value, in quotes if it looks like a number: "
+                "w.labels.app: got 1, expected a label value, in quotes if it looks like a number or a date: "
                 "at most 63 of "
                 "A-Z, a-z, 0-9, '-', '_' and '.'"
             ),

@@ -86,6 +86,15 @@ def test_the_label_of_the_emergency_is_that_of_every_object() -> None:
     assert all(PART_OF.items() <= manifest["metadata"]["labels"].items() for manifest in stack.manifests())
 
 
+def test_no_two_projects_of_the_documents_and_examples_share_a_name() -> None:
+    """In one backend, the second one could not have a stack of the same name."""
+    examples = [yaml.safe_load(path.read_text("utf-8")) for path in ROOT.glob("examples/*/Pulumi.yaml")]
+    tutorials = [found for document in DOCUMENTS for found in snippets(document) if "runtime" in found]
+    names = [project["name"] for project in [*examples, *tutorials]]
+    assert len(tutorials) == 2
+    assert sorted(set(names)) == sorted(names)
+
+
 @EACH
 def test_links_lead_to_files_and_headings(document: Path) -> None:
     for target in re.findall(r"\]\((?!https?://)([^)\s]*)\)", document.read_text("utf-8")):

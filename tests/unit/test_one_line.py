@@ -17,7 +17,7 @@ from components.settings.models import Capture
 from components.settings.validation import Spelling, parse, spelled
 
 ROOT = Path(__file__).parents[2]
-OTHER_TEXTS = ("x-other", "other/type", "other words", "/other*")
+OTHER_TEXTS = ("x-other", "other/type", "other words", "/other*", "OTHER")
 
 Setting = tuple[str, ...]
 

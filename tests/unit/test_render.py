@@ -56,6 +56,23 @@ def run(project: Path, out: Path, stack: str = "dev") -> int:
     return main(["--project", str(project), "--stack", stack, "--out", str(out)])
 
 
+def test_a_folder_of_a_variable_that_is_not_set_is_not_the_current_one(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    with pytest.raises(SystemExit) as ended:
+        main(["--stack", "dev", "--out="])
+    assert ended.value.code == 2
+    assert "--out: got nothing, expected a folder" in capsys.readouterr().err
+    assert list(project.glob("*Filter*")) == []
+
+
+def test_a_file_is_no_folder_for_manifests(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = project / "Pulumi.yaml"
+    assert run(project, file) == 1
+    assert capsys.readouterr().err == f"{file}: is no folder, expected one for the manifests\n"
+
+
 def without_scripts(value: Any) -> Any:
     """The manifests that a change of the Lua code leaves alone."""
     if isinstance(value, dict):

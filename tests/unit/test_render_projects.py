@@ -87,6 +87,47 @@ def test_nothing_is_written_where_the_folder_of_one_provider_may_not_be(
     assert rendered(out) == rendered(elsewhere) == []
 
 
+def test_an_object_that_is_declared_twice_in_a_cluster_is_refused_with_the_way_out(
+    project: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = """
+        import pulumi_kubernetes as kubernetes
+        from components import CollectorEgress
+        for name in ("one", "other"):
+            kubernetes.core.v1.Namespace(name, metadata={"name": "shop"})
+            CollectorEgress(name, {"collector_url": "http://otel.obs.svc.cluster.local:4318"})
+    """
+    out = tmp_path / "out"
+    assert run(project(program), out) == 1
+    assert sorted(capsys.readouterr().err.splitlines()) == [
+        (
+            "DestinationRule istio-system/allow-otel-collector-endpoint: declared 2 times, and a cluster has "
+            "one: set egress.create to false in all components but one"
+        ),
+        "Namespace shop: declared 2 times, and a cluster has one",
+    ]
+    assert not out.exists()
+
+
+def test_an_output_that_no_stack_has_is_told_without_a_traceback(
+    project: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = """
+        import pulumi
+        url = pulumi.StackReference("org/shared/prod").require_output("url")
+        pulumi.export("url", url)
+    """
+    folder = project(program, **{"stack-references.yaml": "org/shared/prod: {uri: x}"})
+    assert run(folder, tmp_path / "out") == 1
+    told = "stack-references.yaml: no output 'url', which the program requires\n"
+    assert capsys.readouterr().err == told
+
+
+def test_an_error_of_the_program_is_raised_as_it_is(project: Write, tmp_path: Path) -> None:
+    with pytest.raises(KeyError, match="own"):
+        run(project("{}['own']"), tmp_path / "out")
+
+
 def test_a_providers_name_that_cannot_name_a_folder_is_refused(
     project: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

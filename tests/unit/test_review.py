@@ -25,6 +25,8 @@ config:
     orders: {namespace: shop, labels: {app: orders}}
 """
 
+RELABELLED = ["captures less and more", "labels", "-app=orders", "+app=order", "shop/orders"]
+
 
 @pytest.fixture(autouse=True)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -109,7 +111,7 @@ def test_a_changed_setting_is_told_with_its_effective_values_and_the_diff(
     configure(project, STACK.replace("{app: orders}", "{app: orders}, capture: {maxSpansPerSecond: 200}"))
     text = reviewed(project, capsys)
     assert headings(text) == ["Settings", "Objects", "Manifests"]
-    assert section(text, "Settings") == [["maxSpansPerSecond", "off", "200", "shop/orders"]]
+    assert section(text, "Settings") == [["captures less", "maxSpansPerSecond", "off", "200", "shop/orders"]]
     assert section(text, "Objects") == [["EnvoyFilter", "changed", "shop/astra-istio-mesh-filter-orders"]]
     changed = [line for line in text.splitlines() if line.startswith(("- ", "+ "))]
     assert [line.replace(" ", "") for line in changed] == [
@@ -121,17 +123,21 @@ def test_a_changed_setting_is_told_with_its_effective_values_and_the_diff(
 def test_one_setting_of_all_workloads_is_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     configure(project, f"{STACK}  capture: {{redaction: {{headers: [cookie]}}, headers: [host, x-tenant]}}\n")
     settings = section(reviewed(project, capsys), "Settings")
-    assert [row[0] for row in settings] == ["redaction.headers", "headers"]
-    assert {row[3] for row in settings} == {"shop/checkout, shop/orders"}
-    assert settings[0][1].startswith("-authorization -proxy-authorization -set-cookie ")
-    assert settings[1][2] == "+x-tenant"
+    told = [row for row in settings if row[1]]  # and rows that go on with a long list
+    assert [row[1] for row in told] == ["redaction.headers", "headers"]
+    assert told[0][0] == "masks less"
+    assert {row[4] for row in settings} == {"shop/checkout,", "shop/orders", ""}
+    assert told[0][2].startswith("-authorization,")
+    assert told[1][3] == "+x-tenant"
 
 
 def test_a_changed_default_is_a_changed_setting(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = project / "components" / "settings" / "models.py"
     settings.write_text(settings.read_text("utf-8").replace("default=65536,", "default=4096,"), "utf-8")
     text = reviewed(project, capsys)
-    assert section(text, "Settings") == [["maxBodyBytes", "65536", "4096", "shop/checkout, shop/orders"]]
+    assert section(text, "Settings") == [
+        ["captures less", "maxBodyBytes", "65536", "4096", "shop/checkout, shop/orders"]
+    ]
 
 
 def test_added_and_removed_workloads_are_told_with_their_labels(
@@ -141,7 +147,7 @@ def test_added_and_removed_workloads_are_told_with_their_labels(
         project, STACK.replace("orders: {namespace: shop, labels: {app: orders}}", "all: {namespace: b}")
     )
     text = reviewed(project, capsys)
-    assert headings(text) == ["Workloads", "Objects", "Manifests"]
+    assert headings(text) == ["Workloads", "Settings of added workloads", "Objects", "Manifests"]
     assert section(text, "Workloads") == [
         ["added", "b/all (none: the whole namespace)"],
         ["removed", "shop/orders (app=orders)"],
@@ -152,15 +158,40 @@ def test_added_and_removed_workloads_are_told_with_their_labels(
     ]
 
 
+def test_an_added_workload_is_its_settings_and_an_object_with_one_line_for_the_script(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weak = "{namespace: shop, labels: {app: cart}, capture: {redaction: {mode: none, fields: [pin]}}}"
+    configure(project, f"{STACK}    cart: {weak}\n")
+    text = reviewed(project, capsys)
+    settings = section(text, "Settings of added workloads")
+    assert [row[:2] for row in settings if row[1]] == [
+        ["masks less", "redaction.mode"],
+        ["masks less", "redaction.fields"],
+        ["", "sensorId"],
+        ["", "collectorUrl"],
+    ]
+    _, manifests = text.split("## Manifests\n")
+    assert len(manifests.splitlines()) < 50
+    assert re.search(r"\+ +inline_string: capture script [0-9a-f]{12}\n", manifests)
+
+
+def test_tables_fit_120_columns(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "redaction: {fields: [pin], extraFields: [a long word]}"
+    configure(project, f"{STACK}  capture: {{{words}, headers: [host], scopeName: {'x' * 128}}}\n")
+    text = reviewed(project, capsys)
+    assert max(len(line) for line in text.splitlines() if line.startswith("|")) <= 120
+
+
 def test_labels_directions_and_mechanism_are_settings_too(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changed = "{app: cart}, directions: [outbound], mechanism: TrafficExtension}"
     configure(project, STACK.replace("{app: checkout}}", changed))
     assert section(reviewed(project, capsys), "Settings") == [
-        ["labels", "app=checkout", "app=cart", "shop/checkout"],
-        ["directions", "-inbound", "+outbound", "shop/checkout"],
-        ["mechanism", "EnvoyFilter", "TrafficExtension", "shop/checkout"],
+        ["captures less and more", "labels", "-app=checkout", "+app=cart", "shop/checkout"],
+        ["captures less and more", "directions", "-inbound", "+outbound", "shop/checkout"],
+        ["", "mechanism", "EnvoyFilter", "TrafficExtension", "shop/checkout"],
     ]
 
 
@@ -185,7 +216,7 @@ def test_a_changed_setting_of_the_entry_is_told_with_its_object(
     text = reviewed(project, capsys)
     assert headings(text) == ["Settings", "Objects", "Manifests"]
     entry = "istio-system/allow-otel-collector-endpoint"
-    assert section(text, "Settings") == [["egress.limits.maxConnections", "8", "3", entry]]
+    assert section(text, "Settings") == [["", "egress.limits.maxConnections", "8", "3", entry]]
     assert section(text, "Objects") == [
         ["DestinationRule", "changed", "istio-system/allow-otel-collector-endpoint"]
     ]
@@ -198,11 +229,13 @@ def test_another_path_of_the_collector_is_told_as_its_whole_url(
     text = reviewed(project, capsys)
     assert section(text, "Settings") == [
         [
+            "",
             "collectorUrl",
             "`http://otel.obs:4318/v1/traces`",
             "`http://otel.obs:4318/in/v1/traces`",
-            "shop/checkout, shop/orders",
-        ]
+            "shop/checkout,",
+        ],
+        ["", "", "", "", "shop/orders"],
     ]
     assert [row[0] for row in section(text, "Objects")] == ["EnvoyFilter"]
 
@@ -214,7 +247,7 @@ def test_no_setting_and_no_branch_becomes_markup(project: Path, capsys: pytest.C
     configure(project, f"{STACK}  capture: {{scopeName: '{name}'}}\n")
     text = reviewed(project, capsys, "--base", branch)
     assert text.startswith("# Stack dev: from ``<img/src=x>@team`\\|`` (")
-    assert section(text, "Settings")[0][2] == "````<b>[x](http://evil.example)</b>```\\|````"
+    assert section(text, "Settings")[0][3] == "````<b>[x](http://evil.example)</b>```\\|````"
     assert text.endswith("\n````\n")
     assert len(re.findall("^ *````", text, re.MULTILINE)) == 2
 
@@ -304,7 +337,7 @@ def test_origin_main_is_the_base_where_there_is_one(
     commit(project)
     text = reviewed(project, capsys)
     assert text.startswith("# Stack dev: from origin/main (")
-    assert section(text, "Settings") == [["labels", "app=orders", "app=order", "shop/orders"]]
+    assert section(text, "Settings") == [RELABELLED]
 
 
 def test_a_project_in_a_folder_of_its_repository_is_reviewed(
@@ -319,7 +352,7 @@ def test_a_project_in_a_folder_of_its_repository_is_reviewed(
     commit(repository)
     configure(inner, STACK.replace("app: orders", "app: order"))
     text = reviewed(inner, capsys)
-    assert section(text, "Settings") == [["labels", "app=orders", "app=order", "shop/orders"]]
+    assert section(text, "Settings") == [RELABELLED]
 
 
 def test_a_project_beside_the_package_is_rendered_with_it(
@@ -334,7 +367,7 @@ def test_a_project_beside_the_package_is_rendered_with_it(
     configure(example, STACK.replace("app: orders", "app: order"))
     monkeypatch.chdir(project)
     text = reviewed(Path("examples/platform"), capsys)
-    assert section(text, "Settings") == [["labels", "app=orders", "app=order", "shop/orders"]]
+    assert section(text, "Settings") == [RELABELLED]
 
 
 def test_a_new_stack_is_all_added(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -434,6 +467,13 @@ def test_a_review_is_not_written_through_a_link(
     told = f"review: {link}: is no file of its own. Next: say another OUT"
     assert refused(project, capsys, "--out", str(link)) == [told]
     assert (tmp_path / "victim").read_text("utf-8") == "mine"
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_by_the_file_that_was_asked_for(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = refused(project, capsys, "--out", "/proc/self/review.md")
+    assert told == ["review: /proc/self/review.md: No such file or directory. Next: say another OUT"]
 
 
 def test_nothing_is_left_behind(project: Path, temporary: Path) -> None:

@@ -1,5 +1,7 @@
 """What differs between two renderings, by their manifests alone."""
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from components.istio.names import SCRIPT_HASH, Manifest
 from components.output import markdown
 from components.review import report
 from components.review.changes import compare, may_hold_entry
+from components.review.shown import as_texts
 from components.settings.models import Capture, Direction, Egress
 
 ENTRY = "istio-system/allow-otel-collector-endpoint"
@@ -27,8 +30,8 @@ def test_target_refs_are_told_as_labels_are() -> None:
     before = {"f": capture("w", selector={"matchLabels": {"app": "w"}})}
     after = {"f": capture("w", targetRefs=[{"kind": "Gateway", "name": "waypoint"}])}
     assert compare(before, after).settings == {
-        ("targetRefs", "not there", "Gateway/waypoint"): ["shop/w"],
-        ("labels", "app=w", "not there"): ["shop/w"],
+        ("targetRefs", "not there", "Gateway/waypoint", None): ["shop/w"],
+        ("labels", "app=w", "not there", None): ["shop/w"],
     }
     assert compare({}, after).workloads["added"] == ["shop/w (Gateway/waypoint)"]
 
@@ -60,7 +63,20 @@ def test_many_workloads_are_counted() -> None:
     after = {name: capture(name, code="b") for name in workloads}
     text = report.summary(compare(before, after))
     assert "shop/w-0, shop/w-1, shop/w-10, " in text
-    assert " and 992 more |" in text
+    assert "and 992 more " in text
+
+
+def test_a_row_that_is_too_wide_goes_on_in_the_next_rows() -> None:
+    long = ", ".join(f"word-{number}" for number in range(30))
+    rows = [("a", long, "http://a.example/whole"), ("b", "ü" * 200, "|" * 60)]
+    lines = markdown.table("T", ("name", "what", "where"), rows, 80).splitlines()[2:]
+    assert max(map(len, lines)) <= 80
+    cells = [[cell.strip(" `") for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+    first = [row[1] for row in cells[: [row[0] for row in cells].index("b")]]
+    assert " ".join(first) == long
+    assert cells[0][2] == "http://a.example/whole"
+    assert "".join(row[1] for row in cells).count("ü") == 200
+    assert "".join(row[2] for row in cells).count("|") == 60
 
 
 def stack(url: str = URL, **egress: Any) -> dict[str, Manifest]:
@@ -85,13 +101,72 @@ def stack(url: str = URL, **egress: Any) -> dict[str, Manifest]:
     return {f"{manifest['kind']}.{manifest['metadata']['name']}.yaml": manifest for manifest in found}
 
 
+def with_code(manifest: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """An object whose scripts differ in what is no setting."""
+    assert old in json.dumps(manifest)
+    changed: dict[str, Any] = json.loads(json.dumps(manifest).replace(old, new))
+    return changed
+
+
+FILTER = "EnvoyFilter.w.yaml"
+SETTINGS = "--- The settings of this workload."
+
+
+def test_code_that_changed_is_a_file_of_its_own_and_settings_stay_where_they_are() -> None:
+    old = stack()[FILTER]
+    new = with_code(old, SETTINGS, "--- The settings.")
+    before, after = as_texts({"a": old, "b": old}, {"a": new, "b": new})
+    assert before.keys() == after.keys() == {"a", "b", "capture-script-1.lua"}
+    assert before["a"] == after["a"]
+    assert "sampling_ratio = 1," in after["a"]
+    assert SETTINGS not in after["a"]
+    codes = [side["capture-script-1.lua"] for side in (before, after)]
+    assert codes[0].replace(SETTINGS, "--- The settings.") == codes[1]
+
+
+def test_code_is_known_by_its_text_and_not_by_the_hash_that_its_object_claims() -> None:
+    usual = stack()[FILTER]
+    foreign = with_code(usual, SETTINGS, "os.execute()")
+    _, after = as_texts({}, {"usual": usual, "foreign": foreign})
+    assert re.search(r"inline_string: capture script [0-9a-f]{12}\n", after["usual"])
+    assert "os.execute()" in after["foreign"]
+
+
+def test_a_script_without_the_mark_of_a_capture_stands_as_it_is() -> None:
+    handmade = stack()[FILTER]
+    handmade["metadata"]["annotations"] = {}
+    _, after = as_texts({}, {"f": handmade})
+    assert SETTINGS in after["f"]
+
+
+def test_settings_that_differ_between_the_scripts_of_an_added_object_are_shown() -> None:
+    added = stack()[FILTER]
+    patches = added["spec"]["configPatches"]
+    patches.append(with_code(patches[0], "sampling_ratio = 1,", "sampling_ratio = 0.5,"))
+    _, after = as_texts({}, {"f": added})
+    assert "sampling_ratio = 1," in after["f"]
+    assert "sampling_ratio = 0.5," in after["f"]
+
+
+def test_an_added_workload_is_told_with_what_is_not_the_default() -> None:
+    before, after = stack(), stack()
+    after[FILTER] = with_code(after[FILTER], "sampling_ratio = 1,", "sampling_ratio = 0.5,")
+    changes = compare({key: value for key, value in before.items() if key != FILTER}, after)
+    assert changes.settings == {}
+    assert [(*change[:3], str(change.effect or "")) for change in changes.added_settings] == [
+        ("sensorId", "not there", "s", ""),
+        ("samplingRatio", "1", "0.5", "captures less"),
+        ("collectorUrl", "not there", f"{URL}/v1/traces", ""),
+    ]
+
+
 def changed(before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[str, str, list[str]]]:
     # As the review hands them over: without what is the same, but for entries.
     found = compare(
         {file: of for file, of in before.items() if of != after.get(file) or may_hold_entry(file)},
         {file: of for file, of in after.items() if of != before.get(file) or may_hold_entry(file)},
     ).settings
-    return {setting: (old, new, names) for (setting, old, new), names in found.items()}
+    return {change.setting: (change.old, change.new, names) for change, names in found.items()}
 
 
 IN_KUBERNETES = "http://otel.obs.svc.cluster.local:4318"

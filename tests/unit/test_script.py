@@ -73,6 +73,11 @@ def test_the_same_settings_give_the_same_text_object() -> None:
     [
         ({"sampling_ratio": 0.25}, "sampling_ratio = 1,", "sampling_ratio = 0.25,"),
         ({"max_spans_per_second": 50}, "max_spans_per_second = false,", "max_spans_per_second = 50,"),
+        (
+            {"max_spans_per_endpoint": 60},
+            "max_spans_per_endpoint = false,",
+            "max_spans_per_endpoint = 60,",
+        ),
         ({"export": {"timeout_ms": 900}}, "timeout_ms = 5000,", "timeout_ms = 900,"),
         ({"skip_paths": ["/healthz"]}, "/static*", "/healthz"),
         ({"redaction": {"mode": "none"}}, 'mode = "mask",', 'mode = "none",'),

@@ -26,7 +26,8 @@ A_LABEL_KEY = (
     "a label key: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.', after an optional DNS prefix and '/'"
 )
 A_LABEL_VALUE = (
-    "a label value, in quotes if it looks like a number: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.'"
+    "a label value, in quotes if it looks like a number or a date: at most 63 of A-Z, a-z, 0-9, '-', '_' "
+    "and '.'"
 )
 SOME_DIRECTIONS = "a list: inbound, outbound or both, each once; or gateway alone"
 A_URL = "a URL such as http://astra-traffic-collector.astra-collector.svc.cluster.local:4318"
@@ -100,7 +101,7 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "sensor ID: a newline after it": (
         config(sensorId=f"{SENSOR_ID}\n"),
-        [f"sensorId: got '{SENSOR_ID}\\n', expected {A_UUID}"],
+        [f"sensorId: got '{SENSOR_ID}\\n', expected {A_UUID}, without blanks around it"],
     ),
     "URL: empty": (config(collectorUrl=""), [f"collectorUrl: got '', expected {A_URL}"]),
     "URL: another scheme": (
@@ -146,13 +147,81 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
         config(workloads=[{"namespace": "n"}]),
         ["workloads: got [{'namespace': 'n'}], expected a mapping with at least 1 entry"],
     ),
+    "workloads: a list of what has names": (
+        config(workloads=[{"name": "cart", "namespace": "shop"}]),
+        [
+            (
+                "workloads: got [{'name': 'cart', 'namespace': 'shop'}], expected a mapping with at least "
+                "1 entry, such as {cart: {namespace: shop}}"
+            )
+        ],
+    ),
+    "labels: a list of pairs": (
+        workload(labels=[{"app": "foo"}, {"tier": "1"}]),
+        [
+            (
+                "workloads.w.labels: got [{'app': 'foo'}, {'tier': '1'}], expected a mapping, "
+                'such as {app: foo, tier: "1"}'
+            )
+        ],
+    ),
+    "one item where a list is expected": (
+        workload(targetRefs={"kind": "Gateway", "name": "g"}, directions="outbound"),
+        [
+            (
+                "workloads.w.targetRefs: got {'kind': 'Gateway', 'name': 'g'}, expected a list of 1 to 16 "
+                "entries, such as [{kind: Gateway, name: g}]"
+            ),
+            f"workloads.w.directions: got 'outbound', expected {SOME_DIRECTIONS}, such as [outbound]",
+        ],
+    ),
+    "several items in one text": (
+        capture(skipPaths="/a, /b*"),
+        [("capture.skipPaths: got '/a, /b*', expected a list of at most 256 entries, such as [/a, \"/b*\"]")],
+    ),
+    "a word for a list of choices that is none of them": (
+        capture(redaction={"values": "all"}),
+        ["capture.redaction.values: got 'all', expected a list of at most 4 entries"],
+    ),
+    "blanks around a value": (
+        workload(namespace="n\u00a0"),
+        [f"workloads.w.namespace: got 'n\\xa0', expected {A_NAMESPACE}, without blanks around it"],
+    ),
+    "units": (
+        capture(maxBodyBytes="64Ki", samplingRatio="50%", export={"timeoutMs": "5s"}),
+        [
+            "capture.samplingRatio: got '50%', expected a number from 0 to 1, without a unit",
+            "capture.maxBodyBytes: got '64Ki', expected a whole number from 0 to 262144, without a unit",
+            "capture.export.timeoutMs: got '5s', expected a whole number from 1 to 60000, without a unit",
+        ],
+    ),
+    "a choice in capitals, and one that is another thing": (
+        config(capture={"redaction": {"mode": "MASK"}}, egress={"location": "MESH_INTERNAL"}),
+        [
+            "egress.location: got 'MESH_INTERNAL', expected one of mesh, external",
+            "capture.redaction.mode: got 'MASK', expected one of mask, none, did you mean mask?",
+        ],
+    ),
+    "placeholders": (
+        config(sensorId="${SENSOR_ID}", collectorUrl="{{ .Values.url }}"),
+        [
+            (
+                f"sensorId: got '${{SENSOR_ID}}', expected {A_UUID}: nothing fills in ${{SENSOR_ID}} here, "
+                "write what it stands for"
+            ),
+            (
+                "collectorUrl: got '{{ .Values.url }}', expected an http:// or https:// URL: nothing fills "
+                "in {{ .Values.url }} here, write what it stands for"
+            ),
+        ],
+    ),
     "labels: as kubectl writes them": (
         workload(labels="app=foo,tier=web"),
-        ["workloads.w.labels: got 'app=foo,tier=web', expected a mapping such as {app: foo, tier: web}"],
+        ["workloads.w.labels: got 'app=foo,tier=web', expected a mapping, such as {app: foo, tier: web}"],
     ),
     "common labels: as kubectl writes them": (
         config(commonLabels="team=a"),
-        ["commonLabels: got 'team=a', expected a mapping such as {team: a}"],
+        ["commonLabels: got 'team=a', expected a mapping, such as {team: a}"],
     ),
     "labels: other text": (workload(labels="foo"), ["workloads.w.labels: got 'foo', expected a mapping"]),
     "targets: none and too many": (
@@ -266,7 +335,7 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "directions: no list": (
         workload(directions="inbound"),
-        [f"workloads.w.directions: got 'inbound', expected {SOME_DIRECTIONS}"],
+        [f"workloads.w.directions: got 'inbound', expected {SOME_DIRECTIONS}, such as [inbound]"],
     ),
     "mechanism": (
         workload(mechanism="WasmPlugin"),
@@ -336,7 +405,7 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "headers: one string": (
         capture(headers="accept"),
-        ["capture.headers: got 'accept', expected a list of at most 512 entries"],
+        ["capture.headers: got 'accept', expected a list of at most 512 entries, such as [accept]"],
     ),
     "content type": (
         capture(contentTypes=["*/*", "json", "text/html; charset=utf-8", "text/x-*"]),
@@ -380,6 +449,31 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
                 "only"
             ),
         ],
+    ),
+    "spans of an endpoint": (
+        capture(maxSpansPerEndpoint=0),
+        ["capture.maxSpansPerEndpoint: got 0, expected a whole number from 1 to 1000000"],
+    ),
+    "no host": (capture(hosts=[]), ["capture.hosts: got [], expected a list of 1 to 256 entries"]),
+    "host": (
+        capture(hosts=["*.*", "shop.example.com:80", "a.*.example.com"]),
+        [
+            f"capture.hosts[{index}]: got {host!r}, expected '*', a host name without a port, or '*.' and a "
+            "domain"
+            for index, host in enumerate(["*.*", "shop.example.com:80", "a.*.example.com"])
+        ],
+    ),
+    "method to skip": (
+        capture(skipMethods=["options", "*"]),
+        [
+            f"capture.skipMethods[{index}]: got {method!r}, expected an HTTP method in upper case, such as "
+            "OPTIONS"
+            for index, method in enumerate(["options", "*"])
+        ],
+    ),
+    "content type to skip": (
+        capture(skipContentTypes=["image"]),
+        ["capture.skipContentTypes[0]: got 'image', expected type/subtype, type/* or type/*+suffix"],
     ),
     "scheme": (capture(scheme=""), ["capture.scheme: got '', expected one of auto, http, https"]),
     "timeout": (
@@ -504,10 +598,10 @@ def test_a_secret_is_refused_with_the_reason_and_without_its_value(key: str, fou
 
 
 def test_a_secret_inside_of_an_object_is_refused_where_it_is_if_it_is_not_decrypted() -> None:
-    tls = {"privateKey": {"secure": "AAABBB"}, "mode": "MUTAL"}
+    tls = {"privateKey": {"secure": "AAABBB"}, "mode": "TLS"}
     told = problems(config(egress={"tls": tls}), {"egress"})
     assert told == [
-        "egress.tls.mode: got 'MUTAL', expected one of SIMPLE, MUTUAL, ISTIO_MUTUAL",
+        "egress.tls.mode: got 'TLS', expected one of SIMPLE, MUTUAL, ISTIO_MUTUAL",
         (
             "egress.tls.privateKey: got a secret, expected an absolute path in the proxy's container, in "
             "plain text: one secret in the script hides the whole script from review"
@@ -575,6 +669,21 @@ def test_what_may_be_a_password_in_a_url_is_not_repeated(url: str) -> None:
 )
 def test_what_may_be_a_secret_is_not_repeated(value: object) -> None:
     assert not re.search("hun|ter2", shown(value))
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        config(sensorId="<ghp_hunter2>"),
+        config(collectorUrl="${KEY:-sk_live_hunter2}"),
+        capture(headers="ghp_hunter2, host"),
+        capture(headers={"password": "hunter2"}),
+        workload(labels=[{"token": "hunter2"}]),
+        workload(labels=[{"name": "a", "secret": "hunter2"}]),
+    ],
+)
+def test_what_may_be_a_secret_is_not_repeated_in_what_may_have_been_meant(stack: dict[str, str]) -> None:
+    assert not re.search("hun|ter2", "\n".join(problems(stack)))
 
 
 @pytest.mark.parametrize("value", ["http://a.b:4318", "/static*", ["x-request-id"], 7, None, {"app": "w"}])

@@ -109,6 +109,11 @@ def test_an_environment_is_left_out_with_a_warning(tmp_path: Path) -> None:
     assert warning.startswith("environment: left out, only the Pulumi engine can open it. ")
 
 
+def test_what_the_engine_writes_to_encrypt_is_no_setting(tmp_path: Path) -> None:
+    found = stack(tmp_path, "encryptionsalt: v1:c2FsdA==:v1:MDEy\nconfig: {id: x}")
+    assert (found.values["acme:id"], found.problems, found.warnings) == ("x", {}, [])
+
+
 def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
     assert stack(tmp_path, "# nothing yet\n").problems == {"id": "id: missing, expected a string"}
 
@@ -142,7 +147,22 @@ def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
         ("config: {x: !!binary aGk=}", ":1: the tag !binary, which is for nothing that JSON has"),
         ("config: {x: !!set {a, b}}", ":1: the tag !set, which is for nothing that JSON has"),
         ("config: {x: !!python/none a}", ":1: the tag !python/none, which is for nothing that JSON has"),
-        ("config: {[a]: b}", ":1: a key that is no text"),
+        ("config: {[a]: b}", ":1: a key that is no text: quotes around it, if it begins with { or ["),
+        ("config:\n  id: {{ .id }}", ":2: a key that is no text: quotes"),
+        ("config: {id: [*]}", ":1: did not find expected alphabetic or numeric character: expected quotes"),
+        ("config:\n  id: @x", ":2: found character that cannot start any token: expected quotes"),
+        (
+            "config:\n  id: x\n   b: c",
+            ":3: mapping values are not allowed in this context: expected one",
+        ),
+        ("config:\n  id:x", ": got config 'id:x', expected a mapping, `KEY: VALUE` with a blank"),
+        ("config: []", ": got config [], expected a mapping"),
+        ("[]", ": got [], expected a mapping"),
+        ("config:\n  id: a\0b", ":2: the character '\\x00', which YAML does not allow"),
+        (
+            "<<<<<<< HEAD\nconfig: {}\n=======\nconfig: {id: x}\n>>>>>>> other\n",
+            ":2: cannot be read: the marks of an unfinished merge by git are in the file",
+        ),
     ],
     ids=[
         "a key twice",
@@ -172,6 +192,15 @@ def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
         "a set",
         "an object",
         "a list as a key",
+        "a template as a value",
+        "a star without quotes",
+        "an at sign without quotes",
+        "badly indented",
+        "no blank after a colon",
+        "config is an empty list",
+        "an empty list",
+        "a control character",
+        "an unfinished merge",
     ],
 )
 def test_a_malformed_file_is_one_line_with_its_place(tmp_path: Path, text: str, complaint: str) -> None:
@@ -198,6 +227,19 @@ def test_where_there_are_no_stack_files_the_one_to_make_is_told(tmp_path: Path, 
         load(tmp_path, name)
     told = f"no stack {name!r} in {tmp_path}, no stack files there: make Pulumi.{file}.yaml"
     assert str(refusal.value) == told
+
+
+@pytest.mark.parametrize(
+    ("project", "complaint"),
+    [
+        ("stackConfigDir: envs", "no name, expected `name: PROJECT`"),
+        ("name: a\nstackConfigDir: envs\nconfig: [b]", "got config ['b'], expected a mapping"),
+    ],
+)
+def test_a_malformed_project_is_told_by_its_own_file(tmp_path: Path, project: str, complaint: str) -> None:
+    with pytest.raises(StackFileError) as refusal:
+        stack(tmp_path, "config: {}", project)
+    assert str(refusal.value).startswith(f"{tmp_path / 'Pulumi.yaml'}: {complaint}")
 
 
 def test_a_folder_without_a_project_is_one_line(tmp_path: Path) -> None:

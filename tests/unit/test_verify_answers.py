@@ -48,7 +48,7 @@ def test_a_listener_that_only_warms_up_has_no_filters_yet() -> None:
     assert answers.lua_filters([{"name": "x", "warming_state": {"listener": listener("a")}}]) == frozenset()
 
 
-def test_the_deprecated_field_of_the_manual_procedure_is_read() -> None:
+def test_the_deprecated_field_of_the_setup_guide_is_read() -> None:
     config = {"name": "envoy.filters.http.lua", "typed_config": {"@type": LUA, "inline_code": "-- guide"}}
     chains = {"filter_chains": [{"filters": [{"typed_config": {"http_filters": [config]}}]}]}
     assert answers.lua_filters([{"listener": chains}]) == {HttpFilter("envoy.filters.http.lua", "-- guide")}

@@ -349,7 +349,7 @@ def test_a_proxy_with_another_script_than_the_object_holds_is_told() -> None:
     assert "astra-istio-capture 0.0.9" in finding.message
 
 
-def test_the_script_of_the_manual_procedure_beside_ours_is_told() -> None:
+def test_the_script_of_the_setup_guide_beside_ours_is_told() -> None:
     facts = healthy()
     [capture] = facts.captures
     guide = HttpFilter("envoy.filters.http.lua", 'handle:logInfo("[Astra Instrumentation] Processing")')

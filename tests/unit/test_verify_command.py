@@ -97,6 +97,8 @@ def test_the_rights_are_printed_without_a_stack_or_a_cluster(capsys: pytest.Capt
         ("--admin", "w-1=127.0.0.1:15000", "POD.NAMESPACE=HOST:PORT"),
         ("--admin", "w-1.shop=127.0.0.1", "POD.NAMESPACE=HOST:PORT"),
         ("--interval", "soon", "seconds from 0 to 3600"),
+        ("--root-namespace", "Istio", "the name of a namespace"),
+        ("--root-namespace", "", "the name of a namespace"),
         ("--interval", "-1", "seconds from 0 to 3600"),
     ],
 )
@@ -107,3 +109,12 @@ def test_a_bad_option_is_told_with_what_was_expected(
         main(["--stack", "dev", f"{option}={value}"])
     assert ended.value.code == 2
     assert f"got {value!r}, expected {expected}" in capsys.readouterr().err
+
+
+def test_a_context_of_a_variable_that_is_not_set_is_not_the_current_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--stack", "dev", "--context="])
+    assert ended.value.code == 2
+    assert "--context: got nothing, expected a context of the kubeconfig" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from components.verify import admin, bounded, kubectl
+from components.verify import admin, bounded, gather, kubectl
 from components.verify.__main__ import main
 from components.verify.admin import AdminError
 from lab import stack
@@ -278,10 +278,26 @@ def test_a_kubectl_whose_child_keeps_the_pipe_ends_and_so_does_the_child(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kubectl, "_COMMAND_SECONDS", 0.5)
+    monkeypatch.setattr(kubectl, "COMMAND_SECONDS", 0.5)
     fake.does(f"sleep 600 & echo $! >> {tmp_path}/pids; echo '{{\"items\": []}}'")
     assert "no end after 0.5 s" in told(project, capsys)
     gone(tmp_path / "pids")
+
+
+@pytest.mark.parametrize("output", ["table", "markdown", "json"])
+def test_people_are_told_what_a_long_wait_is_for_and_programs_are_not(
+    project: Path,
+    fake: FakeKubectl,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    output: str,
+) -> None:
+    monkeypatch.setattr(gather, "LONG_SECONDS", 0)
+    monkeypatch.setattr(kubectl, "COMMAND_SECONDS", 0.5)
+    fake.does('case "$2" in pods) exec sleep 600;; *) echo \'{"items": []}\';; esac')
+    assert main(["--project", str(project), "--stack", stack.STACK, "--output", output]) == 2
+    is_told = "waiting for kubectl get pods in default, 60 s at most ...\n" in capsys.readouterr().err
+    assert is_told == (output != "json")
 
 
 def gone(pids: Path) -> None:

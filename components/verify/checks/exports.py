@@ -34,7 +34,8 @@ def check(facts: Facts) -> Iterator[Finding]:
                 "no-exports",
                 str(capture),
                 "no span has left the pods that were looked at",
-                "send requests and run this again; enabled, samplingRatio or skipPaths may exclude them",
+                "send requests and run this again; the capture's settings may leave them out, "
+                "such as hosts or skipPaths",
             )
 
 

@@ -20,7 +20,7 @@ from ..findings import Finding, Level
 from ..sidecars import that_hides
 
 _GUIDE = "[Astra Instrumentation]"
-"""What the script of the manual procedure logs."""
+"""What the script of the setup guide logs."""
 
 
 def check(facts: Facts) -> Iterator[Finding]:
@@ -64,7 +64,7 @@ def _filters(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterator
             Level.PROBLEM,
             "guide-filter",
             subject,
-            "runs the script of the manual procedure too: requests are reported twice, without masking",
+            "runs the script of the setup guide too: each request is reported twice, once without masking",
             "delete the EnvoyFilter that was applied by hand; or give the workload its namespace, and its "
             "name as `filterName`: then `kubectl apply --server-side --force-conflicts` takes it over",
         )

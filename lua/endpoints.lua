@@ -1,0 +1,57 @@
+--- Endpoints, and how many spans each has had in this minute.
+-- An endpoint is a method, a host and a path without its query, in which "*" stands for what may be an id.
+-- They are remembered until the minute ends: always the MAX_RECENT last used, and at most twice as many. A
+-- request whose endpoint has too long a name has none: if names were cut, a client could hide a path behind
+-- a long beginning.
+
+local find = string.find
+
+local MAX_RECENT = 512
+local MAX_NAME = 512 -- bytes
+local MINUTE = 60e6 -- microseconds
+local LONG_HEX, LONG_MIX = 8, 16 -- characters from which on a segment with letters is an id
+
+-- Endpoints by name. If `recent` is full, it becomes `older`, which is forgotten. What is found in `older` is
+-- recent again.
+local recent, older, count = {}, {}, 0
+local minute = 0
+
+local M = {}
+
+--- "*" for a segment of a path that looks like an id; else nothing, which leaves it as it is.
+-- A sign that is in no id makes an endpoint of its own: what a client adds to an id is seen.
+local function generic(segment)
+  if find(segment, "%d") and not find(segment, "[^%w._-]") then
+    local is_hex = not find(segment, "[g-zG-Z._]")
+    return (#segment >= LONG_MIX or is_hex and #segment >= LONG_HEX or not find(segment, "%a")) and "*"
+  end
+end
+
+local function remembered(name)
+  local endpoint = recent[name] or older[name] or { spans = 0 }
+  if not recent[name] then
+    if count == MAX_RECENT then
+      recent, older, count = {}, recent, 0
+    end
+    recent[name], count = endpoint, count + 1
+  end
+  return endpoint
+end
+
+--- The endpoint of a request: its `spans` of this minute, which the caller counts. nil if it has none.
+-- @param now microseconds
+function M.of(headers, now)
+  local method, host = headers:get(":method") or "", headers:get(":authority") or ""
+  local path = headers:get(":path") or ""
+  path = path:sub(1, (find(path, "?", 1, true) or 0) - 1)
+  if #method + #host + #path > MAX_NAME then
+    return nil
+  end
+  local current = math.floor(now / MINUTE)
+  if current ~= minute then
+    minute, recent, older, count = current, {}, {}, 0
+  end
+  return remembered(method .. "\n" .. host .. "\n" .. path:gsub("[^/]+", generic))
+end
+
+return M

@@ -1,0 +1,50 @@
+--- A request or a response: what its headers say, and a bounded copy of its body.
+-- The body is taken chunk by chunk as it passes: nothing is held back.
+
+local config = require("config")
+local inflight = require("inflight")
+
+local LIMIT = config.max_body_bytes
+local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
+
+local M = {}
+
+--- A message of whose body nothing has passed yet: the body's pieces in order, and what is known of it.
+-- It has 8 fields at most, as otherwise its table takes twice the memory.
+-- @param values header values by name
+-- @param shown its recorded headers, as JSON
+-- @param are_headers_cut whether these are not all
+function M.new(values, shown, are_headers_cut)
+  return {
+    status = tonumber(values[":status"]) or 0, -- of a response
+    headers = shown,
+    are_headers_cut = are_headers_cut,
+    content_type = (values["content-type"] or ""):lower(),
+    content_encoding = (values["content-encoding"] or ""):lower(),
+    -- Bytes as declared; nil once the body has ended.
+    expected = math.min(tonumber((values["content-length"] or ""):match("^%d+$")) or 0, MAX_SIZE),
+    kept = 0,
+    total = 0,
+  }
+end
+
+--- Copies what passes up to the limit, and counts the rest.
+-- Suspends between chunks. Stops once the record is `ended`: its span has gone.
+function M.read(handle, message, record)
+  for chunk in handle:bodyChunks() do
+    if record.ended then
+      return
+    end
+    local size = chunk:length()
+    message.total = message.total + size
+    local wanted = math.min(size, LIMIT - message.kept)
+    if wanted > 0 and not record.gave_way then
+      message.kept = message.kept + wanted
+      message[#message + 1] = chunk:getBytes(0, wanted)
+      inflight.hold(record, wanted + inflight.PIECE)
+    end
+  end
+  message.expected = nil
+end
+
+return M

@@ -1,0 +1,36 @@
+--- Lists of patterns in settings. A pattern has at most one "*", which stands for anything.
+
+local M = {}
+
+--- @param list a pattern per line
+-- @return a function of a text: whether it matches one of them
+function M.matcher(list)
+  local whole, open = {}, {}
+  for pattern in list:gmatch("[^\n]+") do
+    local star = pattern:find("*", 1, true)
+    if star then
+      open[#open + 1] = { start = pattern:sub(1, star - 1), rest = pattern:sub(star + 1) }
+    else
+      whole[pattern] = true
+    end
+  end
+  return function(text)
+    local is_match = whole[text]
+    for _, pattern in ipairs(open) do
+      is_match = is_match
+        or text:sub(1, #pattern.start) == pattern.start
+          and text:sub(#text - #pattern.rest + 1) == pattern.rest
+    end
+    return is_match
+  end
+end
+
+--- A matcher of content types, in any case and with any parameters.
+function M.type_matcher(list)
+  local is_match = M.matcher(list)
+  return function(content_type)
+    return is_match(content_type:lower():match("^%s*([^;%s]*)"))
+  end
+end
+
+return M
