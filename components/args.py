@@ -11,6 +11,7 @@ import pulumi
 from .settings.models import (
     BinaryBodies,
     Compatibility,
+    CompressedBodies,
     Direction,
     Encoding,
     Location,
@@ -149,6 +150,9 @@ class CaptureArgs(TypedDict):
     """Content types whose bodies are text, whatever their bytes: type/subtype, type/* or type/*+suffix."""
     binary_bodies: NotRequired[BinaryBodies]
     """What is sent of a body that is not text. omit (the default): its size only. bytes: the body itself."""
+    compressed_bodies: NotRequired[CompressedBodies]
+    """What is sent of a body that is compressed with gzip or deflate. inflate (the default): what it
+    contains, up to maxBodyBytes, like any other body. omit: its size only."""
     headers: NotRequired[list[str]]
     """Names of headers that are recorded, in lower case. Default: the list of the setup guide. A list here
     replaces it."""

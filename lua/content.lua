@@ -5,6 +5,7 @@
 
 local config = require("config")
 local bounds = require("bounds")
+local inflate = require("inflate")
 local patterns = require("patterns")
 local redaction = require("redaction")
 local utf8 = require("utf8")
@@ -12,6 +13,7 @@ local utf8 = require("utf8")
 local find, match, sub = string.find, string.match, string.sub
 
 local BYTES = config.binary_bodies == "bytes"
+local INFLATES = config.compressed_bodies == "inflate"
 local MAX_PARTS = 256
 local MAX_PART_HEAD = 4096 -- bytes
 local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, carriage return
@@ -73,23 +75,31 @@ end
 local M = {}
 
 --- What a span says of the body of a message.
--- @return a text, valid UTF-8; why it was left out, or nil; bytes to send as they are, or nil
+-- @return a text, valid UTF-8; why it was left out, or nil; bytes to send as they are, or nil; whether its
+--   end is missing
 function M.render(message)
-  local bytes = table.concat(message)
+  local bytes, is_cut = table.concat(message), message.kept < message.total
   if message.omitted or bytes == "" then
     local is_unread = message.expected and message.total == 0
-    return "", message.omitted or (is_unread and "unread" or nil)
+    return "", message.omitted or (is_unread and "unread" or nil), nil, is_cut
   end
-  local is_cut, encoding = message.kept < message.total, message.content_encoding
+  local content_type, encoding = message.content_type, message.content_encoding
   local is_encoded = encoding ~= "" and encoding ~= "identity"
-  local text = text_of(bytes, message.content_type, is_encoded, is_cut) or parts_of(bytes, is_cut)
+  if INFLATES and is_encoded then
+    local inflated, is_whole = inflate.inflate(bytes, encoding)
+    -- A text may begin like deflate.
+    if inflated and (is_whole or not text_of(bytes, content_type, true, is_cut)) then
+      bytes, is_cut, is_encoded = inflated, is_cut or not is_whole, false
+    end
+  end
+  local text = text_of(bytes, content_type, is_encoded, is_cut) or parts_of(bytes, is_cut)
   if text then
     text = is_cut and bounds.finished(text) or text
     local masked = redaction.text(text)
     -- A mask may end within a character.
-    return masked == text and text or (utf8.repair(masked))
+    return masked == text and text or (utf8.repair(masked)), nil, nil, is_cut
   elseif BYTES and redaction.text(bytes) == bytes then
-    return "", nil, bytes
+    return "", nil, bytes, is_cut
   end
   return "", is_encoded and "encoding" or "binary"
 end

@@ -105,7 +105,7 @@ end
 -- @param part a message
 -- @param failure whether its exchange was aborted
 local function put_body(handle, name, part, failure)
-  local text, omitted, bytes = content.render(part)
+  local text, omitted, bytes, is_cut = content.render(part)
   if bytes then
     otlp.put_bytes(out, name, bytes, handle)
   else
@@ -125,7 +125,7 @@ local function put_body(handle, name, part, failure)
   end
   if omitted then
     put(name .. ".omitted", omitted)
-  elseif part.kept < part.total or part.expected then
+  elseif is_cut or part.expected then
     report.count("truncated")
     put(name .. ".truncated", true)
   end

@@ -109,6 +109,7 @@ JUDGEMENTS: Mapping[str, Judgement] = MappingProxyType(
         "maxPathBytes": _MORE_IS_CAPTURED,
         "maxSpansPerSecond": _MORE_IS_CAPTURED,
         "maxSpansPerEndpoint": _MORE_IS_CAPTURED,
+        "compressedBodies": Judgement(Axis.CAPTURE, ranks=("omit", "inflate")),
         "headers": _MORE_IS_CAPTURED,
         "hosts": Judgement(Axis.CAPTURE, is_among=_is_host_among),
         "skipMethods": Judgement(Axis.CAPTURE, raises=False),

@@ -98,6 +98,13 @@ class BinaryBodies(StrEnum):
     BYTES = "bytes"
 
 
+class CompressedBodies(StrEnum):
+    """What becomes of a body in a content-encoding that the filter can undo."""
+
+    INFLATE = "inflate"
+    OMIT = "omit"
+
+
 class RedactionMode(StrEnum):
     """Whether secrets are masked before they leave the proxy."""
 
@@ -391,6 +398,11 @@ class Capture(_Model):
     binary_bodies: BinaryBodies = _choice(
         BinaryBodies.OMIT,
         "What is sent of a body that is not text. omit (the default): its size only. bytes: the body itself.",
+    )
+    compressed_bodies: CompressedBodies = _choice(
+        CompressedBodies.INFLATE,
+        "What is sent of a body that is compressed with gzip or deflate. inflate (the default): what it "
+        "contains, up to maxBodyBytes, like any other body. omit: its size only.",
     )
     headers: HeaderNames = Field(
         default=GUIDE_HEADERS,

@@ -1,6 +1,7 @@
 """What each setting of a stack changes in a real Envoy; docs/settings.md names these tests by their marks."""
 
 import asyncio
+import gzip
 import json
 import time
 from collections.abc import AsyncIterator
@@ -288,6 +289,23 @@ async def test_bodies_of_the_content_types_are_text_whatever_their_bytes(
         await client.post("/echo", content=b"caf\xe9", headers={"content-type": content_type})
         attributes = (await only_span(lab)).attributes
     assert (attributes["http.request.body"], attributes.get("http.request.body.omitted")) == captured
+
+
+@pytest.mark.setting("capture.compressedBodies")
+@pytest.mark.parametrize(
+    ("setting", "captured"),
+    [("inflate", ('{"user":"jane","pin":"***"}', None)), ("omit", ("", "encoding"))],
+)
+async def test_compressed_bodies_are_inflated_unless_the_setting_says_otherwise(
+    setting: str, captured: tuple[str, str | None]
+) -> None:
+    body = gzip.compress(b'{"user":"jane","pin":"1234"}')
+    async with capturing(compressedBodies=setting) as (lab, client):
+        response = await client.post("/echo", content=body, headers={"content-encoding": "gzip"})
+        attributes = (await only_span(lab)).attributes
+    assert response.is_success
+    assert (attributes["http.request.body"], attributes.get("http.request.body.omitted")) == captured
+    assert attributes["http.request.body.size"] == len(body)
 
 
 @pytest.mark.setting("capture.headers")

@@ -224,6 +224,19 @@ def test_an_exchange_whose_response_has_another_type_is_captured(start, content_
     assert len(proxy.spans) == 2
 
 
+def test_what_goes_on_in_an_exchange_of_a_skipped_type_is_not_kept(start):
+    proxy = start(skip_content_types=SKIPPED_TYPES, export={"max_batch_spans": 1})
+    body = b"x" * 60_000
+    for _ in range(70):
+        stream = proxy.stream().request(POST, b"question", ended=False)
+        stream.response([*OK, ("content-type", "image/png")])
+        stream.request_data(body)
+    # Together with 9 MB of exchanges in flight, it would be more than a VM holds.
+    streams = [proxy.stream().request(POST, body, ended=False) for _ in range(150)]
+    streams[0].response()
+    assert proxy.span["http.request.body"] == body.decode()
+
+
 def test_a_batch_does_not_wait_for_an_exchange_of_a_skipped_type(start):
     proxy = start(skip_content_types=SKIPPED_TYPES)
     skipped = proxy.stream().request(ended=False)

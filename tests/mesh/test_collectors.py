@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -190,6 +191,55 @@ async def test_a_wrong_certificate_loses_spans_and_no_request(  # noqa: PLR0913
                 spans = await collector.spans(0)
     assert statuses == [200, 200, 200]
     assert spans == []
+
+
+async def test_a_ca_file_that_is_missing_loses_spans_and_no_request_until_it_is_there(
+    mesh: cluster.Mesh, namespace: str, shop: int, tmp_path: Path
+) -> None:
+    ca_file = tmp_path / "ca.crt"
+    certificate = mesh.authority.certificate(EXTERNAL)
+    async with mesh.applied(external(namespace, {"caCertificates": str(ca_file)})):
+        with mesh.tls_collector(EXTERNAL, certificate, port=PORT) as collector:
+            async with (
+                mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
+                proxy.client() as client,
+            ):
+                await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
+                lost = await client.get("/api/products/1")
+                await scenario.counted(proxy, rf"{EXTERNAL};?\..*upstream_context_secrets_not_ready")
+                ca_file.write_bytes(certificate.ca.read_bytes())
+                await scenario.counted(proxy, rf"{EXTERNAL};?\..*ssl_context_update_by_sds")
+                seen = await client.get("/api/products/2")
+                spans = await collector.spans(1)
+    assert (lost.status_code, seen.status_code) == (200, 200)
+    assert scenario.targets(spans) == ["GET /api/products/2"]
+
+
+async def test_a_renewed_ca_file_is_read_without_a_restart(
+    mesh: cluster.Mesh, namespace: str, shop: int, tmp_path: Path
+) -> None:
+    ca_file, renewed = tmp_path / "ca.crt", tmp_path / "renewed.crt"
+    ca_file.write_bytes(Authority(tmp_path / "strangers").ca.read_bytes())
+    certificate = mesh.authority.certificate(EXTERNAL)
+    renewed.write_bytes(certificate.ca.read_bytes())
+    async with mesh.applied(external(namespace, {"caCertificates": str(ca_file)})):
+        with mesh.tls_collector(EXTERNAL, certificate, port=PORT) as collector:
+            async with (
+                mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
+                proxy.client() as client,
+            ):
+                await scenario.capturing(proxy, cluster=EXTERNAL_CLUSTER)
+                await client.get("/api/products/1")
+                await scenario.counted(proxy, rf"{EXTERNAL};?\.{UNVERIFIED}")
+                updates = rf"{EXTERNAL};?\..*ssl_context_update_by_sds$"
+                before = sum((await proxy.envoy.stats(updates)).values())
+                renewed.replace(ca_file)
+                await proxy.until_statistics(
+                    updates, lambda found: sum(found.values()) > before, "the renewed file"
+                )
+                await client.get("/api/products/2")
+                spans = await collector.spans(1)
+    assert scenario.targets(spans) == ["GET /api/products/2"]
 
 
 async def test_registry_only_blocks_what_the_mesh_does_not_know_and_no_span(

@@ -16,7 +16,7 @@ from tests.package.engine import RecordingEngine, recording
 from tests.package.plugin import Plugin, started_plugin
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENTS = Path(sys.prefix) / ".package"
+ENVIRONMENTS = Path(sys.prefix) / ".wheels"
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ from components.settings.validation import Spelling, spelled
         ("hosts", ["*.example"], ["*.example", "example"], "captures more"),
         ("skipMethods", [], ["OPTIONS"], "captures less"),
         ("skipContentTypes", ["image/*", "text/css"], ["image/png"], "captures more"),
+        ("compressedBodies", "inflate", "omit", "captures less"),
         ("directions", ["inbound"], ["inbound", "outbound"], "captures more"),
         ("labels", ["app=a"], [], "captures more"),
         ("labels", ["app=a"], ["app=b"], "captures less and more"),

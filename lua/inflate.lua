@@ -1,0 +1,211 @@
+--- Inflates gzip and deflate (RFC 1950 to 1952) up to the bound of a body.
+-- Work is bounded by the input, by MAX_BYTES of output, and by MAX_CODES, as a stream may bring new codes
+-- every few bytes. The end of the input and what no stream may have are errors, which end a stream: what was
+-- inflated before counts. Checksums are not checked: a span shows what came. Nothing checks the indexes into
+-- memory of `ffi`, so each is bounded here.
+
+local config = require("config")
+
+local bit = require("bit")
+local ffi = require("ffi")
+
+local band, bor, lshift, rshift = bit.band, bit.bor, bit.lshift, bit.rshift
+
+local MAX_BYTES, MAX_CODES = config.max_body_bytes, 64
+local GZIP, DEFLATE = 0x8B1F, 8 -- the first two bytes, and the only method
+local END = 256 -- the symbol that ends a block: those before it are bytes, those after it lengths
+
+-- The input with some zeros after its end, and its bytes; its length in bits, and how many were read.
+local padded, input, input_bits, position
+-- What was inflated; where the window of matches begins; how many codes may still come.
+local output, size, window, codes_left
+local fixed_literals, fixed_distances
+
+--- Up to 16 bits that come next, the first one lowest.
+local function peek(count)
+  local at = rshift(position, 3)
+  local bits = bor(input[at], lshift(input[at + 1], 8), lshift(input[at + 2], 16))
+  return band(rshift(bits, band(position, 7)), lshift(1, count) - 1)
+end
+
+local function drop(count)
+  position = position + count
+  assert(position <= input_bits)
+end
+
+local function take(count)
+  local value = peek(count)
+  drop(count)
+  return value
+end
+
+--- A Huffman code: for each sequence of `bits` bits, 16 times the symbol plus the length of its code; or 0.
+-- @param lengths of the codes of symbols, 0 to 15 each; those from `first` to `last` count
+local function new_code(lengths, first, last)
+  local longest = 1
+  for index = first, last do
+    longest = math.max(longest, lengths[index])
+  end
+  local count = 2 ^ longest
+  local entries, unused = ffi.new("uint16_t[?]", count), count
+  local code = 0 -- the next one, its first bit lowest
+  for length = 1, longest do
+    for index = first, last do
+      if lengths[index] == length then
+        unused = unused - 2 ^ (longest - length)
+        assert(unused >= 0)
+        for entry = code, count - 1, 2 ^ length do
+          entries[entry] = (index - first) * 16 + length
+        end
+        local place = 2 ^ (length - 1)
+        while band(code, place) > 0 do
+          code, place = code - place, place / 2
+        end
+        code = code + place
+      end
+    end
+  end
+  assert(unused == 0 or longest == 1) -- a code of one symbol does not use each sequence
+  return { entries = entries, bits = longest }
+end
+
+local function decode(code)
+  local entry = code.entries[peek(code.bits)]
+  assert(entry > 0)
+  drop(band(entry, 15))
+  return rshift(entry, 4)
+end
+
+--- A length or a distance: a symbol's number, and more bits for each further `each` symbols.
+local function range(number, each)
+  local more = math.max(0, math.floor(number / each) - 1)
+  return more == 0 and number or lshift(each + number % each, more) + take(more)
+end
+
+local function put(value)
+  assert(size < MAX_BYTES)
+  output[size], size = value, size + 1
+end
+
+local function put_symbols(literals, distances)
+  while true do
+    local symbol = decode(literals)
+    if symbol == END then
+      return
+    elseif symbol < END then
+      put(symbol)
+    else
+      local length = symbol == 285 and 258 or 3 + range(symbol - 257, 4)
+      local step = decode(distances)
+      local distance = 1 + range(step, 2)
+      assert(symbol < 286 and step < 30 and distance <= size - window)
+      for _ = 1, length do
+        put(output[size - distance])
+      end
+    end
+  end
+end
+
+local function put_stored()
+  drop(-position % 8) -- to the next byte
+  local length = take(16)
+  assert(length + take(16) == 0xFFFF)
+  for _ = 1, length do
+    put(take(8))
+  end
+end
+
+local function put_fixed()
+  if not fixed_literals then
+    local lengths = {}
+    for index = 0, 319 do
+      lengths[index] = index < 144 and 8 or index < 256 and 9 or index < 280 and 7 or index < 288 and 8 or 5
+    end
+    fixed_literals, fixed_distances = new_code(lengths, 0, 287), new_code(lengths, 288, 319)
+  end
+  put_symbols(fixed_literals, fixed_distances)
+end
+
+-- The order in which the lengths of the codes of lengths stand.
+local ORDER = { 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15 }
+
+local function put_dynamic()
+  codes_left = codes_left - 1
+  assert(codes_left >= 0)
+  local literals, distances, count = take(5) + 257, take(5) + 1, take(4) + 4
+  local lengths = {}
+  for place = 1, 19 do
+    lengths[ORDER[place]] = place <= count and take(3) or 0
+  end
+  local code, index, total = new_code(lengths, 0, 18), 0, literals + distances
+  while index < total do
+    local length, times = decode(code), 1
+    if length > 15 then
+      times = length == 16 and take(2) + 3 or length == 17 and take(3) + 3 or take(7) + 11
+      length = length == 16 and lengths[index - 1] or 0
+    end
+    for _ = 1, times do
+      lengths[index], index = length, index + 1
+    end
+  end
+  assert(index == total and lengths[END] > 0)
+  put_symbols(new_code(lengths, 0, literals - 1), new_code(lengths, literals, total - 1))
+end
+
+local KINDS = { [0] = put_stored, put_fixed, put_dynamic }
+
+local function put_blocks()
+  window = size
+  repeat
+    local is_last = take(1) == 1
+    KINDS[take(2)]()
+  until is_last
+end
+
+--- The members of gzip. Flags say what the header of each has: extra bytes, a name, a comment, a checksum.
+local function put_members()
+  repeat
+    assert(take(16) == GZIP and take(8) == DEFLATE)
+    local flags = take(8)
+    drop(48) -- time, level, system
+    if band(flags, 4) > 0 then
+      drop(take(16) * 8)
+    end
+    for flag = 8, 16, 8 do
+      local is_text = band(flags, flag) > 0
+      while is_text do
+        is_text = take(8) > 0
+      end
+    end
+    drop(band(flags, 2) * 8)
+    put_blocks()
+    drop(-position % 8 + 64) -- to the next byte; checksum and size
+  until peek(16) ~= GZIP
+end
+
+local M = {}
+
+--- Inflates a body: gzip, which its first bytes show, or deflate, if that is declared.
+-- @return what was inflated; whether that is all. nil if it is neither, or nothing was
+function M.inflate(text, encoding)
+  output = output or ffi.new("uint8_t[?]", MAX_BYTES)
+  padded = text .. "\0\0\0"
+  input, input_bits, position = ffi.cast("const uint8_t *", padded), #text * 8, 0
+  size, codes_left = 0, MAX_CODES
+  local start = peek(16)
+  local is_gzip = start == GZIP
+  -- zlib's header, for a stream without a dictionary. Some send deflate without a header.
+  local is_zlib = band(start, 0x200F) == DEFLATE and (start % 256 * 256 + rshift(start, 8)) % 31 == 0
+  if not is_gzip and encoding ~= "deflate" then
+    return nil
+  end
+  position = is_zlib and 16 or 0
+  local is_whole = pcall(is_gzip and put_members or put_blocks)
+  padded, input = nil, nil
+  -- Any text may begin like deflate without a header.
+  if is_whole or (size > 0 and (is_gzip or is_zlib)) then
+    return ffi.string(output, size), is_whole
+  end
+end
+
+return M
