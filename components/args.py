@@ -64,8 +64,11 @@ class EgressArgs(TypedDict):
     """Namespace of the ServiceEntry and the DestinationRule: the mesh's root namespace. Default:
     istio-system."""
     location: NotRequired[Location | None]
-    """Where the collector is: mesh or external. Default: mesh for an http URL and for *.svc.cluster.local,
-    else external."""
+    """Where the collector is: mesh or external. Default: mesh for an http URL and for Service names of the
+    cluster (clusterDomain), else external."""
+    cluster_domain: NotRequired[str]
+    """Domain of the Kubernetes cluster, with which the full names of its Services end:
+    SERVICE.NAMESPACE.svc.cluster.local. Default: cluster.local."""
     export_to: NotRequired[list[str] | None]
     """Namespaces that see the entry: names, '.' for the entry's own namespace, or '*' for all. Default: the
     mesh's own default, which is all. Required with tls.mode MUTUAL."""

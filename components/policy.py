@@ -11,6 +11,7 @@ from typing import Any
 from pydantic.alias_generators import to_snake
 
 from .istio import endpoint
+from .istio.endpoint import Registry
 from .istio.read import script_hash, settings_of, texts
 from .resources import COMPONENTS
 from .rules.check import check
@@ -107,11 +108,15 @@ def collector(inputs: Inputs) -> Iterator[str]:
     """Captured traffic leaves the mesh encrypted only, by any reading of the URL."""
     own = {key: inputs[key] for key in CollectorEgressSettings.model_fields if key in inputs}
     way = check(CollectorEgressSettings, own).collector
-    if way.tls or (way.location is Location.MESH and endpoint.is_in_cluster(way.host)):
+    # The package declares no way to a Service: if `egress.clusterDomain` is wrong, proxies have none. It does
+    # declare one to every other host, so there the setting proves nothing.
+    is_service = way.registry is Registry.KUBERNETES
+    if way.tls or is_service or (way.location is Location.MESH and endpoint.is_in_cluster(way.host)):
         return
     wanted = "an https URL"
     if way.host.count(".") == 1:
-        wanted += f", or a Service's full name, http://{way.host}.svc.cluster.local:{way.port}"
+        full_name = f"{way.host}.svc.{way.cluster_domain}"
+        wanted += f", or a Service's full name, http://{full_name}:{way.port}"
     yield (
         f"collectorUrl: got {inputs['collector_url']!r}, which takes captured traffic out of the mesh in "
         f"plain text: use {wanted}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
+from ..settings.defaults import CLUSTER_DOMAIN
 from ..settings.models import Egress, Location, Tls, TlsMode
 from ..settings.validation import Problem, placeholder, shown
 from ..settings.value_types import is_dns_name
@@ -23,9 +24,6 @@ OTLP_GRPC_PORT = 4317
 HTTPS_PORT = 443
 MAX_PORT = 65535
 
-KUBERNETES_DOMAIN = ".svc.cluster.local"
-"""How the full name of a Kubernetes Service ends."""
-
 _URL = re.compile(
     r"(?P<scheme>[^:/?#@]*)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)(?P<query>\?[^#]*)?(?P<fragment>#.*)?",
     re.DOTALL,
@@ -33,7 +31,7 @@ _URL = re.compile(
 _AUTHORITY = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(:(?P<port>.*))?", re.DOTALL)
 _PORT = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _PATH = re.compile(r"/([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
-_SERVICE = re.compile(r"([^.]+\.[^.]+)(\.svc(\..+)?)?")
+_SERVICE = re.compile(r"(?P<short>[^.]+\.[^.]+)(\.svc(\.(?P<domain>.+))?)?")
 # WHATWG URL, "ends in a number": such a host is an IPv4 address, in some notation, or nothing.
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
@@ -67,6 +65,7 @@ class Collector:
         path: where spans are posted.
         authority: the ``:authority`` of an export request: the DNS name, without a port.
         location: in the mesh or outside of it.
+        cluster_domain: the domain of the Kubernetes cluster.
         tls_mode: how the proxy originates TLS, None for plain text.
         sni: the server name asked for, None where Istio chooses it.
         registry: what makes it known to the mesh.
@@ -82,6 +81,7 @@ class Collector:
     path: str
     authority: str
     location: Location
+    cluster_domain: str
     tls_mode: TlsMode | None
     sni: str | None
     registry: Registry
@@ -102,8 +102,8 @@ class Collector:
         A Service has a short name, which holds in every namespace, and two longer ones.
         """
         service = _SERVICE.fullmatch(self.host) if self.location is Location.MESH else None
-        short = service[1] if service else self.host
-        names = (short, f"{short}.svc", short + KUBERNETES_DOMAIN) if service else ()
+        short = service["short"] if service else self.host
+        names = (short, f"{short}.svc", f"{short}.svc.{self.cluster_domain}") if service else ()
         address = f"[{self.host}]" if ":" in self.host else self.host
         return tuple(dict.fromkeys((self.authority.lower(), address, *names)))
 
@@ -115,7 +115,7 @@ class Collector:
     @property
     def namespace(self) -> str | None:
         """The collector's namespace, where its host names a Service of the mesh."""
-        labels = self.host.removesuffix(KUBERNETES_DOMAIN).removesuffix(".svc").split(".")
+        labels = self.host.removesuffix(f".svc.{self.cluster_domain}").removesuffix(".svc").split(".")
         return labels[1] if self.location is Location.MESH and len(labels) == 2 else None  # noqa: PLR2004
 
 
@@ -230,10 +230,10 @@ def _punycode_hint(host: str) -> str:
     return f": {punycode}" if is_dns_name(punycode) else ""
 
 
-def is_in_cluster(host: str) -> bool:
+def is_in_cluster(host: str, cluster_domain: str = CLUSTER_DOMAIN) -> bool:
     """Whether every reading of a host's name leads into the cluster.
 
-    Inside are names below ``svc.cluster.local`` and ``svc``, which Kubernetes' DNS alone answers; the short
+    Inside are names below ``svc.cluster_domain`` and ``svc``, which Kubernetes' DNS alone answers; the short
     name ``SERVICE.NAMESPACE`` whose namespace can be no top-level domain, as those are letters only or begin
     with ``xn--`` (RFC 3696, 2); and private, unique local and loopback addresses (RFC 1918, RFC 4193).
     Outside is everything else: public names and addresses, ``evil.com``, which may be a Service too,
@@ -241,6 +241,7 @@ def is_in_cluster(host: str) -> bool:
 
     Args:
         host: as :attr:`Collector.host`.
+        cluster_domain: the domain of the cluster.
     """
     try:
         address: Address = ipaddress.ip_address(host)
@@ -250,7 +251,7 @@ def is_in_cluster(host: str) -> bool:
         if isinstance(address, ipaddress.IPv6Address):
             address = address.ipv4_mapped or address
         return any(address in network for network in _INSIDE if network.version == address.version)
-    if host.endswith((KUBERNETES_DOMAIN, ".svc")):
+    if host.endswith((f".svc.{cluster_domain}", ".svc")):
         return True
     *service, namespace = host.split(".")
     return len(service) == 1 and not namespace.isalpha() and not namespace.startswith("xn--")
@@ -263,9 +264,8 @@ def collector(url: str, egress: Egress) -> Collector:
         EndpointError: the URL is bad, or does not go with the egress settings.
     """
     parts = parse_url(url)
-    is_service = (
-        parts.host.endswith(KUBERNETES_DOMAIN) and parts.host.count(".") == KUBERNETES_DOMAIN.count(".") + 1
-    )
+    short_name = parts.host.removesuffix(f".svc.{egress.cluster_domain}")
+    is_service = short_name != parts.host and short_name.count(".") == 1
     by_default = Location.MESH if parts.scheme == "http" or is_service else Location.EXTERNAL
     location = egress.location or by_default
     if is_service and location is Location.EXTERNAL:
@@ -292,6 +292,7 @@ def collector(url: str, egress: Egress) -> Collector:
         path=parts.path,
         authority=_authority(parts, sni),
         location=location,
+        cluster_domain=egress.cluster_domain,
         tls_mode=None if tls is None else tls.mode,
         sni=sni,
         registry=Registry.KUBERNETES if is_service else Registry.STATIC if parts.address else Registry.DNS,
@@ -302,10 +303,11 @@ def collector(url: str, egress: Egress) -> Collector:
     )
 
 
-def _looks_outside(url: Url) -> bool:
+def _looks_outside(url: Url, cluster_domain: str) -> bool:
     """Whether a host is a public address, or a name that is hardly SERVICE.NAMESPACE."""
-    if is_in_cluster(url.host) or url.address:
-        return not is_in_cluster(url.host)
+    is_inside = is_in_cluster(url.host, cluster_domain)
+    if is_inside or url.address:
+        return not is_inside
     *_, last = labels = url.host.split(".")
     is_country = len(last) == 2 and last.isalpha()  # noqa: PLR2004 - ISO 3166
     return len(labels) > 2 or is_country or last in {"com", "net", "org"}  # noqa: PLR2004
@@ -314,16 +316,22 @@ def _looks_outside(url: Url) -> bool:
 def _warnings(url: Url, location: Location, egress: Egress) -> Iterator[str]:
     if url.scheme == "http" and location is Location.EXTERNAL:
         yield "captured traffic leaves the mesh in plain text; use an https URL"
-    elif url.scheme == "http" and egress.location is None and _looks_outside(url):
+    elif url.scheme == "http" and egress.location is None and _looks_outside(url, egress.cluster_domain):
+        service = _SERVICE.fullmatch(url.host)
+        domain = service and service["domain"]
+        other_domain = (
+            f"egress.clusterDomain to {domain} if it is a Service of this cluster, " if domain else ""
+        )
         yield (
             f"{url.host} is taken for a host of the mesh, as every http URL's, and gets captured traffic in "
-            "plain text: set egress.location to external if it is outside (and use https), else to mesh"
+            f"plain text: set {other_domain}egress.location to external if it is outside (and use https), "
+            "else to mesh"
         )
     tls = egress.tls or Tls()
     has_public_roots = (
         url.scheme == "https" and tls.mode is not TlsMode.ISTIO_MUTUAL and not tls.ca_certificates
     )
-    if has_public_roots and tls.sni is None and is_in_cluster(url.host):
+    if has_public_roots and tls.sni is None and is_in_cluster(url.host, egress.cluster_domain):
         yield (
             f"no public authority signs a certificate of {url.host}, and the proxies trust the system's root "
             "certificates: set egress.tls.caCertificates to the file of its authority, or egress.tls.mode to "

@@ -5,11 +5,11 @@ release, and changed by hand: what cannot be read is left out.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from .endpoint import HTTPS_PORT, KUBERNETES_DOMAIN
+from .endpoint import HTTPS_PORT
 from .literals import parse_literal
 from .names import PART_OF, SCRIPT_HASH, Manifest
 
@@ -24,6 +24,9 @@ _LOCATIONS = {"MESH_INTERNAL": "mesh", "MESH_EXTERNAL": "external"}
 _CONFIG = re.compile(
     r"^local config ?= ?(\{\n.*?\n\})$", re.DOTALL | re.MULTILINE
 )  # without spaces: 0.1's first scripts
+
+
+_SERVICE = re.compile(r"(?P<name>[^.]+)\.(?P<namespace>[^.]+)\.svc\..+")
 
 
 def own(manifests: Iterable[Manifest]) -> list[Manifest]:
@@ -190,11 +193,13 @@ class Entry:
     Attributes:
         namespace: of the objects.
         host: of the service, which Envoy's cluster is named by.
+        is_declared: whether a ServiceEntry declares the host; else Kubernetes knows it.
         settings: by their path in a stack's configuration.
     """
 
     namespace: str
     host: str = ""
+    is_declared: bool = False
     settings: dict[str, Any] = field(default_factory=dict)
     _address: str = ""
     _port: int | None = None
@@ -219,6 +224,7 @@ class Entry:
             port, self.host = spec["ports"][0], spec["hosts"][0]
             [endpoint, *_] = spec.get("endpoints") or [{"address": self.host}]
             self._address, self._port = endpoint["address"], port.get("targetPort", port["number"])
+            self.is_declared = True
             self.settings["egress.location"] = _LOCATIONS.get(spec.get("location"))
             return
         self.host = spec["host"]
@@ -249,10 +255,33 @@ def expects_tls(manifests: Iterable[Manifest], host: str) -> bool:
     )
 
 
-def namespace_of_host(manifests: Iterable[Manifest], host: str) -> str | None:
+class Service(NamedTuple):
+    """A Kubernetes Service.
+
+    Attributes:
+        name: its name.
+        namespace: its namespace.
+    """
+
+    name: str
+    namespace: str
+
+
+def service_of_host(manifests: Sequence[Manifest], host: str) -> Service | None:
+    """The Kubernetes Service that a host is the full name of, whatever the cluster's domain.
+
+    A host that a ServiceEntry of the package declares is none.
+    """
+    service = _SERVICE.fullmatch(host)
+    is_declared = any(entry.is_declared for entry in entries(manifests).values() if entry.host == host)
+    return None if service is None or is_declared else Service(**service.groupdict())
+
+
+def namespace_of_host(manifests: Sequence[Manifest], host: str) -> str | None:
     """The namespace that the collector's entry belongs to; None where another stack declares it."""
-    if host.endswith(KUBERNETES_DOMAIN):
-        return host.split(".")[1]
+    service = service_of_host(manifests, host)
+    if service is not None:
+        return service.namespace
     return next((entry.namespace for entry in entries(manifests).values() if entry.host == host), None)
 
 

@@ -118,7 +118,12 @@ class _Recorder(MockMonitor):
     def RegisterResource(self, request: Any) -> resource_pb2.RegisterResourceResponse:  # noqa: N802
         if request.type.startswith("kubernetes:"):
             manifest = _whole_numbers(deserialize_properties(request.object))
-            self.objects.setdefault(_provider_name(request.provider), []).append(manifest)
+            if "kind" in manifest:
+                self.objects.setdefault(_provider_name(request.provider), []).append(manifest)
+            else:  # a chart, or another resource of which the provider makes objects
+                self.warnings.append(
+                    f"{request.name} ({request.type}): left out, as only the Pulumi engine can render it"
+                )
         urn = self.make_urn(request.parent, request.type, request.name)
         return resource_pb2.RegisterResourceResponse(urn=urn, id=request.name, object=request.object)
 

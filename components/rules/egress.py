@@ -1,4 +1,4 @@
-"""What must hold between workloads and the way to the collector: no loop, no spans without a way. Pure."""
+"""What must hold between workloads and the collector: its pods are not captured, spans have a way. Pure."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,9 @@ from ..settings.value_types import is_output
 def problems(
     path: Path, workload: Workload, egress: Egress | None, collector: Collector
 ) -> Iterator[Problem]:
-    """Why a workload would capture the export of spans, or not reach the collector.
+    """Why a workload would capture the collector's own pods, or not reach the collector.
+
+    No filter captures an export. What others send to the collector would be captured there.
 
     Args:
         path: the workload's place in the settings.
@@ -22,8 +24,8 @@ def problems(
     if _captures_all_inbound(workload) and workload.namespace == collector.namespace:
         yield Problem(
             (*path, "namespace"),
-            f"got {workload.namespace!r} without labels, which captures the collector's own pods, and each "
-            "captured call again: say by labels which pods to capture",
+            f"got {workload.namespace!r} without labels, which captures the collector's own pods, and what "
+            "others send to them: say by labels which pods to capture",
         )
     if egress is not None and not _sees_collector(workload, egress):
         yield Problem(
@@ -40,7 +42,7 @@ def problems(
         yield Problem(
             path,
             "captures every pod of the mesh; keep the collector's own pods out of it "
-            "(no sidecar in them), or each captured call is captured again when it arrives there",
+            "(no sidecar in them), or what others send to them is captured there",
             is_warning=True,
         )
 

@@ -1,6 +1,8 @@
-"""Long defaults of the settings."""
+"""Defaults of the settings that are long, or that others need."""
 
 # fmt: off
+
+CLUSTER_DOMAIN = "cluster.local"
 
 # The guide's allowlist in the guide's order, each name once.
 GUIDE_HEADERS = [

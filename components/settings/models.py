@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from .defaults import GUIDE_HEADERS, KEPT_FIELDS, SECRET_FIELDS, SECRET_HEADERS, TEXT_TYPES
+from .defaults import CLUSTER_DOMAIN, GUIDE_HEADERS, KEPT_FIELDS, SECRET_FIELDS, SECRET_HEADERS, TEXT_TYPES
 from .value_types import (
     FILTER_NAME_PREFIX,
     CollectorUrl,
@@ -234,7 +234,12 @@ class Egress(_Model):
     location: Location | None = _choice(
         None,
         "Where the collector is: mesh or external. Default: mesh for an http URL and for "
-        "*.svc.cluster.local, else external.",
+        "Service names of the cluster (clusterDomain), else external.",
+    )
+    cluster_domain: DnsName = Field(
+        default=CLUSTER_DOMAIN,
+        description="Domain of the Kubernetes cluster, with which the full names of its Services end: "
+        "SERVICE.NAMESPACE.svc.cluster.local. Default: cluster.local.",
     )
     export_to: list[ExportTo] | None = Field(
         default=None,

@@ -36,13 +36,14 @@ __all__ = [
 
 
 @contextmanager
-def running(*, istio: bool = True) -> Iterator[Mesh]:
+def running(*, istio: bool = True, domain: str = istiod.DOMAIN) -> Iterator[Mesh]:
     """Run a cluster for as long as the block lasts, building first what is missing.
 
     Logs of a run that fails or is interrupted are kept; where, is said on standard error.
 
     Args:
         istio: False leaves istiod out: the API server with Istio's CRDs, and its controllers.
+        domain: with which the full names of Services end.
 
     Raises:
         ClusterError: Go is missing, or a part does not start.
@@ -51,7 +52,7 @@ def running(*, istio: bool = True) -> Iterator[Mesh]:
     logs = Path(tempfile.mkdtemp(prefix="lab-cluster-"))
     keep = True
     try:
-        with _parts(logs, istio=istio) as mesh:
+        with _parts(logs, istio=istio, domain=domain) as mesh:
             yield mesh
             keep = mesh.keep_logs
     finally:
@@ -62,7 +63,7 @@ def running(*, istio: bool = True) -> Iterator[Mesh]:
 
 
 @contextmanager
-def _parts(folder: Path, *, istio: bool) -> Iterator[Mesh]:
+def _parts(folder: Path, *, istio: bool, domain: str) -> Iterator[Mesh]:
     names: dict[str, str] = {}
     with ExitStack() as stack:
         authority = Authority(folder / "certificates")
@@ -75,7 +76,7 @@ def _parts(folder: Path, *, istio: bool) -> Iterator[Mesh]:
         if istio:
             dns_port = stack.enter_context(resolver.serving(names))
             control_plane = stack.enter_context(
-                istiod.running(folder, kubeconfig, kubectl, authority, dns_port)
+                istiod.running(folder, kubeconfig, kubectl, authority, dns_port=dns_port, domain=domain)
             )
         yield Mesh(
             folder, kubeconfig, kubectl=kubectl, authority=authority, istiod=control_plane, names=names

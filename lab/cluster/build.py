@@ -63,10 +63,11 @@ ISTIOD = Binary("pilot-discovery", "istio", "istio.io/istio/pilot/cmd/pilot-disc
 ISTIOCTL = Binary("istioctl", "istio", "istio.io/istio/istioctl/cmd/istioctl")
 AGENT = Binary("agent", "istio", ".")
 COLLECTOR = Binary("collector", "collector", ".")
+TRAFFIC_COLLECTOR = Binary("traffic-collector", "traffic-collector", ".")
 KUBELET = Binary("kubelet", "kubelet", ".")
 
 API_BINARIES = (ETCD, API_SERVER, CONTROLLER_MANAGER, KUBECTL)
-BINARIES = (*API_BINARIES, ISTIOD, AGENT, ISTIOCTL, COLLECTOR, KUBELET)
+BINARIES = (*API_BINARIES, ISTIOD, AGENT, ISTIOCTL, COLLECTOR, TRAFFIC_COLLECTOR, KUBELET)
 
 
 def ensure(binaries: tuple[Binary, ...] = BINARIES) -> None:

@@ -150,6 +150,7 @@ class Mesh:
             proxy.running(
                 self.istiod.xds,
                 sds,
+                domain=self.istiod.domain,
                 kind=kind,
                 namespace=namespace,
                 pod=pod,
@@ -181,8 +182,9 @@ class Mesh:
         self.names.update(dict.fromkeys(hosts, address))
         try:
             folder = self.logs / f"collector-{next(self._numbers)}"
-            async with otel.behind_receiver(folder, address=address, port=port) as pair:
-                yield pair
+            with otel.running(folder) as collector:
+                async with otel.behind_receiver(collector, address=address, port=port) as pair:
+                    yield pair
         finally:
             for host in hosts:
                 del self.names[host]
@@ -206,6 +208,24 @@ class Mesh:
                 yield running
         finally:
             del self.names[host]
+
+    @contextmanager
+    def customized_collector(
+        self, custom: dict[str, Any], *, address: str, tls: Certificate | None = None, percentage: float = 100
+    ) -> Iterator[otel.OpenTelemetryCollector]:
+        """Run what stands in for the Astra Traffic Collector, on OTLP/HTTP's port.
+
+        Args:
+            custom: see `otel.customized`.
+            address: an address of `address`.
+            tls: see `otel.customized`.
+            percentage: see `otel.customized`.
+        """
+        folder = self.logs / f"collector-{next(self._numbers)}"
+        with otel.customized(
+            folder, custom, address=address, port=otel.PORT, tls=tls, percentage=percentage
+        ) as running:
+            yield running
 
 
 @asynccontextmanager

@@ -48,15 +48,25 @@ class Istiod:
         ca: ``host:port`` of its certificate authority, with TLS.
         root: the authority that signed that one's certificate, a PEM file.
         http: ``host:port`` of its debug endpoints: ``/debug/config_dump?proxyID=POD.NAMESPACE`` and others.
+        domain: the cluster's, with which the full names of Services end.
     """
 
     def __init__(  # noqa: PLR0913  # by keyword
-        self, *, xds: str, ca: str, root: Path, http: str, kubectl: Kubectl, mesh_config: Mapping[str, Any]
+        self,
+        *,
+        xds: str,
+        ca: str,
+        root: Path,
+        http: str,
+        domain: str,
+        kubectl: Kubectl,
+        mesh_config: Mapping[str, Any],
     ) -> None:
         self.xds = xds
         self.ca = ca
         self.root = root
         self.http = http
+        self.domain = domain
         self._kubectl = kubectl
         self._mesh_config = mesh_config
 
@@ -85,8 +95,8 @@ def install_crds(kubectl: Kubectl) -> None:
 
 
 @contextmanager
-def running(
-    folder: Path, kubeconfig: Path, kubectl: Kubectl, authority: Authority, dns_port: int
+def running(  # noqa: PLR0913  # two by keyword
+    folder: Path, kubeconfig: Path, kubectl: Kubectl, authority: Authority, *, dns_port: int, domain: str
 ) -> Iterator[Istiod]:
     """Run istiod for as long as the block lasts, its webhook refusing what is invalid.
 
@@ -96,6 +106,7 @@ def running(
         kubectl: of the same.
         authority: signs the webhook's certificate.
         dns_port: of the DNS server that all proxies ask.
+        domain: the cluster's.
     """
     xds, ca, http, webhook, monitoring = (f"{LOOPBACK}:{process.free_port()}" for _ in range(5))
     certificate = authority.certificate("istiod", f"istiod.{ROOT_NAMESPACE}.svc")
@@ -108,7 +119,7 @@ def running(
     kubectl.apply([_namespace(ROOT_NAMESPACE), _mesh_config_map(mesh_config), _dns(dns_port)], dry_run=False)
     command = [
         *(build.ISTIOD.path, "discovery", "--kubeconfig", kubeconfig, "--clusterID", CLUSTER_ID),
-        *("--namespace", ROOT_NAMESPACE, "--domain", DOMAIN, "--meshConfig", folder / "absent"),
+        *("--namespace", ROOT_NAMESPACE, "--domain", domain, "--meshConfig", folder / "absent"),
         *("--grpcAddr", xds, "--httpAddr", http, "--httpsAddr", webhook, "--monitoringAddr", monitoring),
         *("--secureGRPCAddr", ca, "--tlsCertFile", certificate.chain, "--tlsKeyFile", certificate.key),
         *("--caCertFile", certificate.ca, "--shutdownDuration", "1s"),
@@ -120,7 +131,15 @@ def running(
         env={**os.environ, **_ENVIRONMENT},
     ):
         kubectl.apply([_webhook(webhook, certificate.ca)], dry_run=False)
-        yield Istiod(xds=xds, ca=ca, root=certificate.ca, http=http, kubectl=kubectl, mesh_config=mesh_config)
+        yield Istiod(
+            xds=xds,
+            ca=ca,
+            root=certificate.ca,
+            http=http,
+            domain=domain,
+            kubectl=kubectl,
+            mesh_config=mesh_config,
+        )
 
 
 def _is_ready(http: str) -> bool:

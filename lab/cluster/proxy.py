@@ -17,7 +17,7 @@ from lab.server import LOOPBACK
 
 from . import dump
 from .dump import Json
-from .istiod import CLUSTER_ID, DOMAIN
+from .istiod import CLUSTER_ID
 
 _TIMEOUT_SECONDS = 30
 _STATISTICS_SECONDS = 15
@@ -126,6 +126,7 @@ async def running(  # noqa: PLR0913  # by keyword
     xds: str,
     sds: Path,
     *,
+    domain: str,
     kind: str,
     namespace: str,
     pod: str,
@@ -144,6 +145,7 @@ async def running(  # noqa: PLR0913  # by keyword
     Args:
         xds: ``host:port`` of istiod.
         sds: the Unix socket of its agent.
+        domain: the cluster's.
         kind: sidecar, router (a gateway) or waypoint.
         namespace: of its pod.
         pod: its name.
@@ -166,7 +168,7 @@ async def running(  # noqa: PLR0913  # by keyword
     bootstrap = _bootstrap(
         [_grpc("xds-grpc", _address(host, int(port))), _grpc("sds-grpc", {"pipe": {"path": str(sds)}})],
         node={
-            "id": f"{kind}~{address}~{pod}.{namespace}~{namespace}.svc.{DOMAIN}",
+            "id": f"{kind}~{address}~{pod}.{namespace}~{namespace}.svc.{domain}",
             "cluster": f"{labels.get('app', pod)}.{namespace}",
             "metadata": {
                 "NAME": pod,

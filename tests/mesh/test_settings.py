@@ -1,13 +1,23 @@
 """Settings whose effect is on what istiod reads. tests/envoy/test_settings.py has the others."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from lab import cluster
-from lab.cluster import dump
+from lab.cluster import dump, objects
 from tests.mesh import scenario
 from tests.mesh.test_collectors import TRACE, captured_twice, lasting
 
 pytestmark = pytest.mark.anyio
+
+DOMAIN = "acme.corp"
+
+
+@pytest.fixture
+def mesh_of_another_domain() -> Iterator[cluster.Mesh]:
+    with cluster.running(domain=DOMAIN) as mesh:
+        yield mesh
 
 
 @pytest.mark.setting("egress.namespace", "egress.exportTo")
@@ -100,3 +110,33 @@ async def test_the_collector_is_asked_for_by_the_server_name_and_checked_against
     assert asked == ["tenant.example.com"]
     assert written.trace_id == TRACE
     assert lasting(written) == lasting(received)
+
+
+@pytest.mark.setting("egress.clusterDomain")
+async def test_a_service_of_a_cluster_of_another_domain_needs_no_entry_and_keeps_its_limits(
+    mesh_of_another_domain: cluster.Mesh, shop: int
+) -> None:
+    mesh = mesh_of_another_domain
+    with mesh.namespace() as namespace:
+        host, address = f"collector.{namespace}.svc.{DOMAIN}", mesh.address()
+        stack = scenario.manifests(
+            namespace, collectorUrl=f"http://{host}:4318", egress={"clusterDomain": DOMAIN}
+        )
+        service = objects.service(namespace, "collector", port=4318, address=address, target_port=4318)
+        async with (
+            mesh.applied([*stack, *service]),
+            mesh.collector(address=address) as collector,
+            mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
+            proxy.client() as client,
+        ):
+            name = f"outbound|4318||{host}"
+            await scenario.capturing(proxy, cluster=name)
+            await proxy.until(
+                lambda config: dump.endpoints(config).get(name) == [f"{address}:4318"], "an endpoint"
+            )
+            await client.get("/api/products")
+            spans = await collector.spans(1)
+            [thresholds] = dump.clusters(await proxy.config_dump())[name]["circuit_breakers"]["thresholds"]
+    assert [manifest["kind"] for manifest in stack] == ["DestinationRule", "EnvoyFilter"]
+    assert scenario.targets(spans) == ["GET /api/products"]
+    assert thresholds["max_connections"] == 8

@@ -70,12 +70,14 @@ class RecordingEngine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc
 
     def GetDeploymentInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
         del request, context
-        features = resource_pb2.ResourceMonitorFeature.values()
+        features = set(resource_pb2.ResourceMonitorFeature.values())
+        # Pulumi's mock monitor leaves it out too: inputs of remote components then come as plain values.
+        features -= {resource_pb2.RESOURCE_MONITOR_FEATURE_OUTPUT_VALUES}
         return resource_pb2.DeploymentInfo(supportedFeatures=features)
 
     def SupportsFeature(self, request: Any, context: Any) -> Any:  # noqa: N802
-        del request, context
-        return resource_pb2.SupportsFeatureResponse(hasSupport=True)
+        del context
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id != "outputValues")
 
     def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802
         del context

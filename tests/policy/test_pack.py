@@ -283,6 +283,17 @@ def test_what_can_only_be_inside_of_the_cluster_is_allowed_in_plain_text(pack: P
     assert pack.violations(stack(ORDERS, collector_url=url)) == []
 
 
+def test_a_service_of_a_cluster_with_another_domain_is_allowed_in_plain_text(pack: Pack) -> None:
+    url = "http://otel.obs.svc.acme.corp:4318"
+    assert pack.violations(stack(ORDERS, collector_url=url, egress={"cluster_domain": "acme.corp"})) == []
+
+
+def test_the_domain_of_the_cluster_makes_nothing_inside_that_the_package_declares(pack: Pack) -> None:
+    url = "http://otel-0.otel.obs.svc.evil.com:4318"
+    [violation] = pack.violations(stack(ORDERS, collector_url=url, egress={"cluster_domain": "evil.com"}))
+    assert violation[:2] == ("collector", "t")
+
+
 def test_a_short_name_that_may_be_a_public_one_is_told_the_name_that_cannot(pack: Pack) -> None:
     [violation] = pack.violations(egress(collector_url="http://otel.obs:4318/v1/x"))
     assert violation.message.endswith(

@@ -305,7 +305,7 @@ def test_capturing_the_whole_mesh_is_allowed_with_a_warning(engine: Engine) -> N
     assert engine.warnings == [
         (
             "workloads.all: captures every pod of the mesh; keep the collector's own pods out of it "
-            "(no sidecar in them), or each captured call is captured again when it arrives there"
+            "(no sidecar in them), or what others send to them is captured there"
         )
     ]
 

@@ -77,6 +77,19 @@ def test_a_kubernetes_service_gets_a_rule_for_its_port_only() -> None:
     }
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_service_of_a_cluster_with_another_domain_is_known_to_the_mesh_already(scheme: str) -> None:
+    found = at(f"{scheme}://otel.obs.svc.acme.corp:4318", clusterDomain="Acme.Corp")
+    assert (found.registry.name, found.location, found.namespace) == ("KUBERNETES", "mesh", "obs")
+    assert found.cluster == "outbound|4318||otel.obs.svc.acme.corp"
+    assert found.hosts == ("otel.obs.svc.acme.corp", "otel.obs", "otel.obs.svc")
+
+
+def test_in_a_cluster_with_another_domain_a_name_of_cluster_local_is_no_service() -> None:
+    found = at("http://otel.obs.svc.cluster.local:4318", clusterDomain="acme.corp")
+    assert (found.registry.name, found.namespace) == ("DNS", None)
+
+
 @pytest.mark.parametrize("limits", [{}, None])
 @pytest.mark.parametrize(
     "url",
@@ -195,8 +208,15 @@ def test_a_public_name_taken_for_a_host_of_the_mesh_is_warned_of_with_the_key_th
 ) -> None:
     [told] = at(f"http://{host}:4318").warnings
     assert told.startswith(f"{host.strip('[]')} is taken for a host of the mesh, as every http URL's")
-    assert "set egress.location to external" in told
+    assert "egress.location to external" in told
     assert at(f"http://{host}:4318", location="mesh").warnings == ()
+
+
+def test_a_name_as_of_a_service_in_a_cluster_of_another_domain_is_warned_of_with_that_domain() -> None:
+    url = "http://c.ns.svc.acme.corp:4318"
+    [told] = at(url).warnings
+    assert "set egress.clusterDomain to acme.corp if it is a Service of this cluster" in told
+    assert at(url, clusterDomain="acme.corp").warnings == ()
 
 
 @pytest.mark.parametrize(

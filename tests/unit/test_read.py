@@ -115,6 +115,11 @@ def test_tls_to_a_port_of_a_service_is_expected_too() -> None:
     [
         ({"collectorUrl": "http://otel.obs:4318"}, "istio-system"),
         ({"collectorUrl": "http://otel.obs.svc.cluster.local:4318"}, "obs"),
+        (
+            {"collectorUrl": "http://otel.obs.svc.acme.corp:4318", "egress": {"clusterDomain": "acme.corp"}},
+            "obs",
+        ),
+        ({"collectorUrl": "http://otel.obs.svc.acme.corp:4318"}, "istio-system"),
         ({"collectorUrl": "http://otel.obs:4318", "egress": {"create": False}}, None),
     ],
 )

@@ -137,6 +137,23 @@ def test_a_providers_name_that_cannot_name_a_folder_is_refused(
     )
 
 
+CHART = """
+    import pulumi_kubernetes as kubernetes
+    kubernetes.core.v1.Namespace("n", metadata={"name": "collector"})
+    kubernetes.helm.v4.Chart("collector", chart="./chart", namespace="collector")
+"""
+
+
+def test_a_chart_is_left_out_with_a_warning_and_the_rest_rendered(
+    project: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run(project(CHART), out) == 0
+    assert rendered(out) == ["Namespace.collector.yaml"]
+    said = "collector (kubernetes:helm.sh/v4:Chart): left out, as only the Pulumi engine can render it"
+    assert capsys.readouterr().err == f"warning: {said}\n"
+
+
 AWAITING = """
     import pulumi, pulumi_kubernetes as kubernetes
 

@@ -175,14 +175,19 @@ def test_filters_of_other_namespaces_or_kinds_may_share_a_name() -> None:
 
 
 LOOP = (
-    "workloads.w.namespace: got 'obs' without labels, which captures the collector's own pods, and each "
-    "captured call again: say by labels which pods to capture"
+    "workloads.w.namespace: got 'obs' without labels, which captures the collector's own pods, and what "
+    "others send to them: say by labels which pods to capture"
 )
 
 
 @pytest.mark.parametrize("url", ["http://otel.obs:4318", "http://otel.obs.svc.cluster.local:4318"])
 def test_the_collectors_own_namespace_is_not_captured_as_a_whole(url: str) -> None:
     assert said_of({"w": {"namespace": "obs"}}, url) == [LOOP]
+
+
+def test_nor_is_it_in_a_cluster_of_another_domain() -> None:
+    url = "http://otel.obs.svc.acme.corp:4318"
+    assert said_of({"w": {"namespace": "obs"}}, url, clusterDomain="acme.corp") == [LOOP]
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,18 @@
 
 from collections.abc import Iterator
 
-from ...istio.endpoint import HTTPS_PORT, KUBERNETES_DOMAIN
+from ...istio.endpoint import HTTPS_PORT
 from ...istio.names import REVISION, Manifest
-from ...istio.read import ROUTER, SIDECAR, WAYPOINT, Capture, expects_tls, namespace_of_host, texts
+from ...istio.read import (
+    ROUTER,
+    SIDECAR,
+    WAYPOINT,
+    Capture,
+    expects_tls,
+    namespace_of_host,
+    service_of_host,
+    texts,
+)
 from .. import rights
 from ..facts import Facts, Pod, Proxy, Unread
 from ..findings import Finding, Level
@@ -202,8 +211,8 @@ def _missing(facts: Facts, capture: Capture, pod: Pod) -> Finding:
         cause = (
             "a waypoint gets no cluster that its routes do not name: is the stack's EnvoyFilter for it there?"
         )
-    elif host.endswith(KUBERNETES_DOMAIN):
-        cause = f"is there a Service {host.split('.')[0]} in namespace {namespace} with that port?"
+    elif service := service_of_host(facts.manifests, host):
+        cause = f"is there a Service {service.name} in namespace {service.namespace} with that port?"
     else:
         cause = "is the ServiceEntry in the cluster, and exported to the pod's namespace (egress.exportTo)?"
     unread = next((items for items in lists if isinstance(items, Unread)), None)
