@@ -1,4 +1,5 @@
---- Cuts what is too long where it comes in, before anything looks at it.
+--- Cuts texts that are too long, and shows no part of a secret at their end.
+-- Headers and the path are cut where they come in, before anything looks at them.
 
 local structure = require("structure")
 local values = require("values")
@@ -10,9 +11,10 @@ local HOST_ENDS = structure.set("/?# \t\r\n&;,\"'<>") -- what ends the host of a
 
 local M = {}
 
---- A text whose end was cut off, without what may be the beginning of a secret there. It goes if what was cut
--- off may have shown what it is: the "@" behind user information (https://user:password@host), so nothing of
--- a host stays; the end of a card number, key or token.
+--- A text whose end was cut off, without what may be the beginning of a secret there.
+-- Some secrets show only by their end, which may have been cut off. The "@" behind user information is one
+-- such end (https://user:password@host), so nothing of a host stays. The others are the ends of card numbers,
+-- keys and tokens.
 function M.finished(text)
   local at = #text
   while at > 0 and not HOST_ENDS[byte(text, at)] do

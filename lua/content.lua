@@ -1,7 +1,7 @@
 --- What a span says of a body: its text, or why there is none.
--- A body's bytes decide, so that a client hides nothing by a wrong type. A body is text if it is valid UTF-8
--- without control characters, or begins as JSON or markup does, or is of a textual type. Each part of a
--- multipart body is judged on its own.
+-- A body in gzip or deflate is inflated first. Then its bytes decide, so that a client hides nothing by a
+-- wrong type. A body is text if it is valid UTF-8 without control characters, or begins as JSON or markup
+-- does, or is of a textual type. Where a multipart body is no text, each of its parts is judged on its own.
 
 local config = require("config")
 local bounds = require("bounds")
@@ -18,7 +18,7 @@ local MAX_PARTS = 256
 local MAX_PART_HEAD = 4096 -- bytes
 local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, carriage return
 
--- Bodies of these types may look like text by chance. Only those that begin as JSON or markup count as text.
+-- Bodies of these types may look like text by chance. Those that begin as JSON or markup are text.
 local BINARY_TYPES = { "protobuf", "grpc-web", "msgpack", "cbor", "avro" }
 
 local is_textual = patterns.type_matcher(config.content_types)

@@ -1,4 +1,4 @@
---- Where a secret's name starts and its value ends, with ":" or "=" between them. Fails closed.
+--- Names and values with ":" or "=" between them: where they start and end. Fails closed.
 -- A value ends where what follows shows it: a next name, a closing bracket, the end of its string or element.
 -- Where nothing does, the rest of its JSON string is masked, and in other texts all that follows.
 

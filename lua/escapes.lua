@@ -1,4 +1,4 @@
---- What escapes hide: those of URLs (%70, %u0070), JSON (\u0070) and markup (&#112; &#x70; &lt;).
+--- Decodes the escapes of URLs (%70, %u0070), of JSON (\u0070) and of markup (&#112; &#x70; &lt;).
 
 local char, find, format, gsub = string.char, string.find, string.format, string.gsub
 
@@ -26,7 +26,8 @@ local function utf8(digits)
   return char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
 end
 
---- Whether a text has escapes that may hide something: none of letters beyond ASCII (\u00e9).
+--- Whether a text has escapes that may hide a sign or an ASCII letter. An escape of JSON for another letter,
+-- as \u00e9, does not count: many harmless texts have it.
 function M.may_hide(text)
   return find(text, "%", 1, true)
     or (find(text, "&", 1, true) and find(text, ";", 1, true))

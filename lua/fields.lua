@@ -1,9 +1,8 @@
---- All secrets of a text, whatever its form, and those that only show once it is decoded.
--- Each form looks for its own sign, so a text costs little in a form whose sign it does not have. What a form
--- has masked, the next one finds masked.
--- A secret that escapes hide is found in the decoded text. In the text as it stands, all of the run around it
--- is masked, as only a guess would tell where in the run the secret ends: of `a=token%3DS%26b&page=1`, that
--- is `token%3DS%26b`.
+--- Masks all secrets of a text: those that it shows in any form, and those that only decoding shows.
+-- The forms are applied one after the other, and each searches what the one before has masked. A form looks
+-- for its own sign, so a text without that sign costs little.
+-- A secret that escapes hide is found in the decoded text. Where it ends in the text as it stands, nobody
+-- could tell without guessing, so the run around it is masked: `token%3DS%26b` of `a=token%3DS%26b&page=1`.
 
 local ends = require("ends")
 local escapes = require("escapes")
@@ -19,9 +18,9 @@ local values = require("values")
 local find, gsub, match = string.find, string.gsub, string.match
 
 local MASK = ends.MASK
-local ROUNDS = 3 -- of decoding: what changes in the last one is escaped too often, and counts as secret
-local MAX_RUNS = 256 -- that are decoded one by one; all further ones with escapes are masked
--- The runs of a text: parameters; what stands between quotes and tags.
+local ROUNDS = 3 -- of decoding; a text that still changes in the last one counts as secret
+local MAX_RUNS = 256 -- with escapes, that are decoded one by one; all further ones are masked
+-- What runs are: the short ones parameters, the long ones what stands between quotes and tags.
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
 
 local M = {}
@@ -55,8 +54,8 @@ local function is_open(text)
   return behind and names.is_secret((ends.name_before(text, #text + 2 - behind)))
 end
 
---- Masks a run if it hides a secret, all but the parameter's name that it may start with.
--- Where the secret may stand behind the run, that is left to the search of what is around it.
+--- A run, masked if it hides a secret. If it starts with a parameter's name, that stays.
+-- If the run ends with a secret name and its sign, the value may stand behind it: that is for a longer run.
 local function masked_run(run)
   if not hides_secret(run) or is_open(decoded(run) or "") then
     return run
@@ -67,7 +66,7 @@ local function masked_run(run)
 end
 
 --- Masks the runs of a text that hide a secret.
--- @param run_of what makes a run, a pattern
+-- @param run_of a pattern: what is a run
 local function mask_runs(text, run_of)
   local count = 0
   local function masked(run)
@@ -79,7 +78,7 @@ local function mask_runs(text, run_of)
   return (gsub(text, run_of, masked))
 end
 
---- Masks what escapes hide: in narrow runs if that is enough, else in wider ones, else all of the text.
+--- Masks what escapes hide: short runs if that is enough, else long ones, else all of the text.
 local function mask_hidden(text)
   for _, run_of in ipairs(RUNS) do
     if not hides_secret(text) then

@@ -1,6 +1,6 @@
---- Span and trace identity.
+--- The ids of spans, and the trace that a request belongs to.
 -- Span ids are 64 random bits from a generator seeded once per VM: unseeded, LuaJIT gives every worker, pod
--- and restart the same sequence. Trace identity is the caller's where it has one.
+-- and restart the same sequence. A trace id is the caller's, if it sends one.
 
 local random, tohex = math.random, require("bit").tohex
 

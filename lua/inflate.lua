@@ -1,8 +1,8 @@
 --- Inflates gzip and deflate (RFC 1950 to 1952) up to the bound of a body.
--- Work is bounded by the input, by MAX_BYTES of output, and by MAX_CODES, as a stream may bring new codes
--- every few bytes. The end of the input and what no stream may have are errors, which end a stream: what was
--- inflated before counts. Checksums are not checked: a span shows what came. Nothing checks the indexes into
--- memory of `ffi`, so each is bounded here.
+-- The work is bounded by the input, by MAX_BYTES of output, and by MAX_CODES: a stream may bring new codes
+-- every few bytes, and each takes time. If the input ends too early or is damaged, an `assert` fails, and
+-- what was inflated before counts. Checksums are not checked: a span shows what came. LuaJIT does not check
+-- indexes into memory of `ffi`, so each of them is bounded here.
 
 local config = require("config")
 

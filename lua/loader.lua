@@ -1,4 +1,4 @@
---- Loads the capture script, which is the comment below, at a proxy's first request.
+--- Loads the capture script, which is the comment below, at a VM's first request.
 -- Why it is a comment: most filter chains of a proxy never see a request, and each has a Lua VM per worker
 -- thread. A comment costs an idle VM its text; as functions the script would cost it several times as much.
 -- How: Envoy names a chunk by its text, so the loader finds the comment in the name of its own chunk, and

@@ -1,8 +1,16 @@
---- The two hooks that Envoy calls, by the loader.
--- A request travels: sampling -> headers -> body -> span -> batch. For each stream, Envoy runs the request
--- hook and the response hook as two coroutines of one VM. The response hook finds the record that the request
--- hook began by its span id, which is in the stream's dynamic metadata. A failure here costs a span, never a
--- request: each hook runs in a pcall (from inside of which LuaJIT can yield).
+--- The two hooks that Envoy calls through the loader: one for each request, one for each response.
+-- The way of an exchange through the modules:
+--   sampling: is it captured? endpoints counts its endpoint's spans;
+--   headers: reads its headers; bounds cuts them, redaction masks them;
+--   span.begin: makes its record; ids finds the trace, peer finds the client's address;
+--   inflight: keeps the record until the exchange has ended, or was aborted;
+--   message: copies the bodies as they pass, first the request's, then the response's;
+--   span.complete: writes its span, as otlp encodes it; content decides what the span says of a body, with
+--     inflate, utf8 and redaction;
+--   exporter: sends the span in a batch.
+-- For each stream, Envoy runs the two hooks as two coroutines of one VM. The request hook puts the span's id
+-- into the stream's dynamic metadata, by which the response hook finds the record. A failure here costs a
+-- span, never a request: each hook runs in a pcall (from inside of which LuaJIT can yield).
 
 local config = require("config")
 local exporter = require("exporter")

@@ -1,5 +1,5 @@
---- Secrets of XML and HTML: elements, values that an element before or after them names, cut-off tags.
--- Attributes with secret names are parameters' work, as they have a "=".
+--- Secrets of XML and HTML: contents of elements with secret names, and tags that are cut off.
+-- Attributes are left to `parameters`, as they have a "=".
 
 local structure = require("structure")
 

@@ -10,7 +10,8 @@ local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 local M = {}
 
 --- A message of whose body nothing has passed yet: the body's pieces in order, and what is known of it.
--- It has 8 fields at most, as otherwise its table takes twice the memory.
+-- As a rule it has 8 fields at most: otherwise its table takes twice the memory. Where the body is left out
+-- before it is read, as in a stream without end, `omitted` says why.
 -- @param values header values by name
 -- @param shown its recorded headers, as JSON
 -- @param are_headers_cut whether these are not all

@@ -1,9 +1,9 @@
 --- Values whose name is a value, too: {"name": "password", "value": ...}, in either order.
--- Here, `name` tells a name and `value` holds a value. The search notes both. Where the name that is told is
--- secret, the values that belong to it are masked:
+-- Here, `name` tells a name and `value` holds a value. The search notes where both stand. If the name that
+-- is told is secret, the values that belong to it are masked:
 --   inside of an object, all values of the object;
---   outside of objects, as in XML and forms, the values next to it: those after it where a name comes first
---     and a value last, those before it where it is the other way round. Else both.
+--   outside of objects, as in XML and forms, the values next to it. These are the values after it, if the
+--     first note is a name and the last one a value; those before it, if it is the other way round; else both.
 
 local names = require("names")
 local spans = require("spans")

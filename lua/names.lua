@@ -8,7 +8,8 @@
 --   anywhere in the name's letters: `password` in pAsSwOrD. Such a phrase needs eight bytes, or a letter
 --   beyond ASCII.
 -- Words that `keep_fields` names together do not count: `page token` in nextPageToken.
--- Names repeat, so facts about them are remembered, within bounds. Of a long name, start and end are read.
+-- Names repeat, so what is known of them is remembered, within bounds. Of a long name, only the start and the
+-- end are read.
 
 local config = require("config")
 local escapes = require("escapes")
@@ -19,11 +20,12 @@ local clear = require("table.clear")
 local words_of = structure.words
 local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
 
--- A longer name is read up to MAX_PART bytes and from as many before its end, and not remembered.
+-- Of a name longer than MAX_NAME, the first and last MAX_PART bytes are read, and it is not remembered.
 local MAX_NAME, MAX_PART = 64, 128
 local MAX_KNOWN = 4096 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
--- Most letters of a phrase that only the end of a word may be, and least of one that stands anywhere.
+-- Bytes: the most of a phrase that is looked for at the end of a word, with the "s" of its plural; the fewest
+-- of a name in which phrases are looked for anywhere.
 local MAX_END, LEAST_ANYWHERE = 8, 6
 local BYTE_ORDER_MARK = 239 -- its first byte
 

@@ -1,5 +1,5 @@
 --- Secrets whose name is followed by "=": parameters of URLs and forms, attributes, lines of settings.
--- Finds the parts of multipart bodies, too: the head of a part tells its name by "=" (name="password").
+-- Also finds the parts of multipart bodies, as the head of a part names it with a "=" (name="password").
 
 local ends = require("ends")
 local markup = require("markup")

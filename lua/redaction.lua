@@ -1,18 +1,28 @@
 --- What leaves the proxy masked: bodies, URLs and header values. Fails closed.
--- Three kinds of evidence say that something is secret:
+--
+-- Evidence. Three kinds say that something is secret:
 --   its name, as a header, field, parameter, element or part (names);
 --   its value, as tokens, keys and card numbers show by themselves (values);
 --   its place: Authorization and cookies (below), user:password@ in a host (below) or a URL (values).
--- Harmless text has to be cheap, so no form of text is read byte by byte. The search jumps from sign to sign
--- by plain find (":" for members, "=" for parameters, "<" for markup), reads the name at the sign, and looks
--- it up. Only for a secret name does it find out about structure: where the value ends, and in which string,
--- tag or object it stands (ends, structure, named_values).
--- One form is masked after the other: each collects spans in order, which are masked in one pass (spans), and
--- the next one searches the masked text. Where a text has escapes, it is searched decoded, too. If that shows
--- a secret, each run that hides one is masked whole (escapes, fields).
--- The time is linear in the text, whatever its bytes are: positions only grow, so each walk reads it once.
--- Where a secret's end cannot be told, the rest of its string, parameter or element is masked. If that cannot
--- be told either, the rest of the text is masked. If masking itself fails, all of the text is.
+--
+-- Forms. A text may have several at once, as JSON with a URL in it, and its type may be declared wrongly. So
+-- each text is searched in every form, one after the other (fields): values, then members (":"), then
+-- parameters ("="), then markup ("<"). Each takes a text and returns it masked, and the next one searches
+-- that. A mask is no secret: to mask a masked text changes nothing.
+--
+-- Names. Harmless text has to be cheap, so none is read byte by byte. The search jumps by plain find to the
+-- form's next sign, reads the name there, and looks it up (search, names). Only if the name is secret does it
+-- ask where the value ends, and in which string, tag or object it stands (ends, structure, named_values).
+-- What it finds is replaced in one pass (spans).
+--
+-- Escapes. A text with escapes is also searched decoded (escapes). If that shows a secret, the text is taken
+-- run by run, and each run that hides a secret is masked whole: first short runs, such as a parameter; then
+-- long ones; then all of the text (fields).
+--
+-- Failing closed. If the end of a secret cannot be told, the rest of its string, parameter or element is
+-- masked; if that cannot be told either, the rest of the text; if masking itself fails, all of the text.
+--
+-- Time. It is linear in the text, whatever its bytes are: positions only grow, so each walk reads it once.
 
 local config = require("config")
 local ends = require("ends")

@@ -1,4 +1,4 @@
---- Which exchanges are captured, decided before any other work.
+--- Decides which exchanges are captured: by the request before any other work, or by the response's type.
 
 local config = require("config")
 local endpoints = require("endpoints")
@@ -29,9 +29,9 @@ function M.chosen()
   return RATIO >= 1 or math.random() < RATIO
 end
 
---- Whether its endpoint's spans of this minute and all spans of this second let a request be captured; counts
--- it where they do.
--- @param headers the request's; nil if Envoy does not tell: then the request has no endpoint
+--- Whether a request is within the limits: that of its endpoint for this minute, and that for this second. If
+-- so, it is counted.
+-- @param headers the request's; nil if Envoy does not tell them: then the request has no endpoint
 -- @param now microseconds
 function M.within_limits(headers, now)
   local endpoint = ENDPOINT_BUDGET and headers and endpoints.of(headers, now)

@@ -17,7 +17,8 @@ local structure = require("structure")
 
 local find = string.find
 
--- Of names that names inside of their values may continue, as in card.number: depth, and bytes.
+-- A name is joined with that of the object around it, as in card.number: up to this depth of objects, and if
+-- the object's name has fewer bytes.
 local MAX_DEPTH, MAX_OWNER = 8, 128
 
 --- The facts that make a name secret, or nil. They are those of its own words; or of the name after its

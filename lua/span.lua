@@ -1,4 +1,4 @@
---- One exchange: its record, begun at its request, and its span, written without a tree of tables.
+--- One exchange: its record, which begins with the request, and its span, which is written at the end.
 -- The attributes and their names are the guide's; `compatibility = "guide"` writes nothing beyond them.
 
 local config = require("config")

@@ -1,6 +1,6 @@
---- Where a text has strings and objects, and where what starts in it ends.
--- Asked only where a name was secret. Quotes may be escaped, as they are in JSON that is a string of other
--- JSON: \"name\". Takes any bytes.
+--- Strings, brackets and objects of a text: where they start and end. Also sets of bytes and of words.
+-- Asked only where something secret was found. Quotes may be escaped, as they are in JSON that is a string of
+-- other JSON: \"name\". Takes any bytes.
 
 local byte, find, match = string.byte, string.find, string.match
 

@@ -222,8 +222,8 @@ function M.find(document)
   return list
 end
 
---- Where a text that was cut off ends without the beginning of a key, token or card number. The first six
--- digits of a card number stay: they tell who issued it.
+--- Where a text that was cut off has to end, so that it does not end with the beginning of a key, token or
+-- card number. Up to six bytes of a number stay: of a card, they tell no more than who issued it.
 function M.last_whole(text)
   local word, number = #text, #text
   while KEY_BYTES[byte(text, word)] do
