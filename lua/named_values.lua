@@ -3,7 +3,8 @@
 -- is told is secret, the values that belong to it are masked:
 --   inside of an object, all values of the object;
 --   outside of objects, as in XML and forms, the values next to it. These are the values after it, if the
---     first note is a name and the last one a value; those before it, if it is the other way round; else both.
+--     first note is a name and the last one a value; the values before it, if the first note is a value and
+--     the last one a name; else both.
 
 local names = require("names")
 local spans = require("spans")
