@@ -284,6 +284,31 @@ def test_a_kubectl_whose_child_keeps_the_pipe_ends_and_so_does_the_child(
     gone(tmp_path / "pids")
 
 
+def test_lists_that_take_longer_than_the_whole_may_are_told_in_one_line(
+    project: Path, fake: FakeKubectl, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.does(f"echo $$ >> {tmp_path}/pids; exec sleep 600")
+    expected = "the cluster's objects and pods were not read within 0.5 s; is it slow? --timeout gives more"
+    assert told(project, capsys, "--timeout=0.5") == expected
+    gone(tmp_path / "pids")
+
+
+def test_what_was_found_until_the_whole_has_taken_too_long_is_told(
+    project: Path, fake: FakeKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.has(pods=[POD])
+    with listening(forever(OK + b"\r\n", b" ", 0.01)) as drips:
+        arguments = [f"--admin=web-1.default={drips}", "--project", str(project), "--stack", stack.STACK]
+        assert main([*arguments, "--timeout=3", "--output=json"]) == 1
+    found = {
+        finding["check"]: finding["message"] for finding in json.loads(capsys.readouterr().out)["findings"]
+    }
+    assert found["proxy-unread"] == (
+        "not read, as the 3 s of verify were over; --timeout gives more, --pods asks fewer"
+    )
+    assert "object-missing" in found
+
+
 @pytest.mark.parametrize("output", ["table", "markdown", "json"])
 def test_people_are_told_what_a_long_wait_is_for_and_programs_are_not(
     project: Path,
