@@ -21,8 +21,8 @@ local report = require("report")
 local sampling = require("sampling")
 local span = require("span")
 
--- Handlers are short and branch often: compiling each of their branches costs more than it saves.
-require("jit.opt").start("maxside=4")
+-- Of a loop, LuaJIT compiles so many branches. Its own limit of 100 costs more than it saves (lab/bench).
+require("jit.opt").start("maxside=32")
 
 -- Several filters may see a stream, of one sensor or of several. The first filter of a sensor marks the
 -- stream under its sensor's id: with the span's id, or with "" if it does not capture. The sensor's other

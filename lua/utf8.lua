@@ -1,7 +1,9 @@
 --- Valid UTF-8 from any bytes (RFC 3629): what OTLP asks of each text.
 
-local band, byte, cast, sub = require("bit").band, string.byte, require("ffi").cast, string.sub
+local band, byte, sub = require("bit").band, string.byte, string.sub
+local ffi = require("ffi")
 
+local WORDS = ffi.typeof("const int32_t *")
 local REPLACEMENT = "\239\191\189" -- U+FFFD
 
 local scratch = require("string.buffer").new()
@@ -34,7 +36,7 @@ end
 --- Where to start looking for bytes that are not ASCII: up to there, all are. Most texts are nothing else, so
 -- it looks at four bytes at once.
 local function after_ascii(text)
-  local words, at = cast("const int32_t *", text), 0
+  local words, at = ffi.cast(WORDS, text), 0
   while at + 4 <= #text and band(words[at / 4], 0x80808080) == 0 do
     at = at + 4
   end

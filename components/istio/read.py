@@ -130,6 +130,11 @@ class Capture:
         return str(next((settings["collector"]["cluster"] for settings in self.settings if settings), ""))
 
     @property
+    def is_switched_off(self) -> bool:
+        """Whether its scripts capture nothing, as `capture.enabled` says."""
+        return all(settings.get("enabled") is False for settings in self.settings)
+
+    @property
     def host(self) -> str:
         """The collector's host, as the mesh knows it."""
         return self.cluster.rpartition("|")[2]

@@ -24,6 +24,7 @@ from .kubectl import ClusterError, Kubectl
 
 _PODS = 3
 _INTERVAL_SECONDS = 10.0
+_TIMEOUT_SECONDS = 600.0
 _ADDRESS = re.compile(
     r"(?P<pod>[a-z0-9.-]+\.[a-z0-9-]+)=(?P<address>(\[[0-9a-f:]+\]|[A-Za-z0-9.-]+):\d{1,5})"
 )
@@ -125,6 +126,13 @@ def _parser() -> argparse.ArgumentParser:
         help="wait before looking again at proxies that lost spans (default: %(default)g)",
     )
     parser.add_argument(
+        "--timeout",
+        default=_TIMEOUT_SECONDS,
+        metavar="SECONDS",
+        type=_seconds,
+        help="what reading the cluster and its proxies may take in all (default: %(default)g)",
+    )
+    parser.add_argument(
         "--output",
         choices=("table", *_CHECKED),
         default="table",
@@ -181,6 +189,7 @@ def _facts(options: argparse.Namespace) -> Facts:
         root_namespace=options.root_namespace,
         pods=options.pods,
         interval=options.interval,
+        timeout=options.timeout,
         progress=progress,
     )
 

@@ -22,7 +22,7 @@ from ..istio.read import Capture
 from . import admin
 from .admin import AdminError
 from .facts import Facts, Pod, Proxy, Unread
-from .kubectl import COMMAND_SECONDS, ForwardError, Kubectl
+from .kubectl import COMMAND_SECONDS, ClusterError, ForwardError, Kubectl
 from .selection import pod, sample, selected
 
 RESOURCES = {
@@ -58,6 +58,7 @@ class Source:
         root_namespace: the mesh's.
         pods: how many pods of each capture are looked at; None for all.
         interval: seconds between two readings of exports, where some got lost.
+        timeout: seconds that all of it may take.
         progress: told what happens, a line each.
     """
 
@@ -66,6 +67,7 @@ class Source:
     root_namespace: str
     pods: int | None
     interval: float
+    timeout: float
     progress: Progress
 
 
@@ -77,12 +79,20 @@ async def gather(source: Source, manifests: Sequence[Manifest]) -> Facts:
         manifests: the package's own objects, as declared.
 
     Raises:
-        ClusterError: the cluster cannot be read at all.
+        ClusterError: the cluster cannot be read at all, or not in time.
     """
+    ends = asyncio.get_running_loop().time() + source.timeout
     limit = asyncio.Semaphore(AT_ONCE)
     captures = read.captures(manifests)
-    objects = await _objects(source, manifests, captures, limit)
-    pods = await _pods(source, captures, limit)
+    try:
+        async with asyncio.timeout_at(ends):
+            objects = await _objects(source, manifests, captures, limit)
+            pods = await _pods(source, captures, limit)
+    except TimeoutError:
+        raise ClusterError(
+            f"the cluster's objects and pods were not read within {source.timeout:g} s; "
+            "is it slow? --timeout gives more"
+        ) from None
     known = [candidate for group in pods.values() if not isinstance(group, Unread) for candidate in group]
     checked = {
         str(capture): sample(selected(capture, known, source.root_namespace), source.pods)
@@ -94,7 +104,7 @@ async def gather(source: Source, manifests: Sequence[Manifest]) -> Facts:
         objects=objects,
         pods=pods,
         checked=checked,
-        proxies=await _proxies(source, captures, checked.values(), limit),
+        proxies=await _proxies(source, captures, checked.values(), limit, ends),
         root_namespace=source.root_namespace,
         interval=source.interval,
     )
@@ -142,14 +152,16 @@ async def _proxies(
     captures: Sequence[Capture],
     checked: Iterable[Sequence[Pod]],
     limit: asyncio.Semaphore,
+    ends: float,
 ) -> dict[str, Proxy | Unread]:
     """What the proxies of pods say, by ``str(pod)``; where exports got lost, with a second look at them."""
+    loop = asyncio.get_running_loop()
     clusters = {capture.cluster for capture in captures}
     pods = {str(candidate): candidate for group in checked for candidate in group}
 
     async def asked(key: str, question: Callable[[admin.Get, Collection[str]], Answer]) -> Answer | Unread:
         try:
-            async with limit, asyncio.timeout(_PROXY_SECONDS):
+            async with asyncio.timeout_at(ends), limit, asyncio.timeout(_PROXY_SECONDS):
                 with _telling(source, f"the proxy of {key}", _PROXY_SECONDS):
                     async with _address(source, pods[key]) as address:
                         source.progress(f"reading proxies: {key}")
@@ -157,7 +169,12 @@ async def _proxies(
         except (AdminError, ForwardError) as error:
             return Unread(str(error))
         except TimeoutError:
-            return Unread(f"not read after {_PROXY_SECONDS} s")
+            if loop.time() < ends:
+                return Unread(f"not read after {_PROXY_SECONDS} s")
+            return Unread(
+                f"not read, as the {source.timeout:g} s of verify were over; "
+                "--timeout gives more, --pods asks fewer"
+            )
 
     source.progress(f"reading proxies: {len(pods)}")
     proxies = await _by_key({key: asked(key, admin.read) for key in pods})
@@ -166,7 +183,9 @@ async def _proxies(
         for key, proxy in proxies.items()
         if isinstance(proxy, Proxy) and any(cluster.exports.lost for cluster in proxy.clusters.values())
     }
-    if lossy:
+    if lossy and loop.time() + source.interval >= ends:
+        source.progress(f"{len(lossy)} of them lost exports: no time is left to read them again")
+    elif lossy:
         source.progress(
             f"{len(lossy)} of them lost exports: send requests, they are read again in {source.interval:g} s"
         )

@@ -48,6 +48,7 @@ class TeamNamespace(pulumi.ComponentResource):
                     "labels": labels,
                     "collector_url": args["collector_url"],
                     "sensor_id": args["sensor_id"],
+                    "capture": {"skip_methods": ["OPTIONS"]},  # the collector drops them, as it is shipped
                 },
                 child,
             )

@@ -21,7 +21,7 @@ class Edit(NamedTuple):
     new: str
 
 
-_LIMIT_OF_TRACES = 'require("jit.opt").start("maxside=4")'
+_LIMIT_OF_TRACES = 'require("jit.opt").start("maxside=32")'
 
 BY_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "masking": {"redaction": {"mode": "none"}},
@@ -42,7 +42,7 @@ BY_EDITS: Mapping[str, Edit] = {
     ),
     "the export call": Edit("pcall(handle.httpCall, handle, CLUSTER, HEADERS, payload, OPTIONS)", "true"),
     "LuaJIT's compiler": Edit(_LIMIT_OF_TRACES, "jit.off()"),
-    "`maxside=4` (LuaJIT's own 100 instead)": Edit(_LIMIT_OF_TRACES, ""),
+    "`maxside=32` (LuaJIT's own 100 instead)": Edit(_LIMIT_OF_TRACES, ""),
 }
 """What is left out, and the change to the script that leaves it out."""
 

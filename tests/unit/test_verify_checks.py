@@ -27,13 +27,15 @@ Change = Callable[[Facts], Facts]
 
 
 @cache
-def rendered(url: str, mechanism: str) -> list[Json]:
+def rendered(url: str, mechanism: str, enabled: bool) -> list[Json]:
     workloads = {"w": {**WORKLOADS["w"], "mechanism": mechanism}}
-    return stack.manifests(workloads=workloads, collectorUrl=url)
+    return stack.manifests(workloads=workloads, collectorUrl=url, capture={"enabled": enabled})
 
 
-def healthy(url: str = "http://otel.obs:4318", mechanism: str = "EnvoyFilter") -> Facts:
-    manifests = copy.deepcopy(rendered(url, mechanism))
+def healthy(
+    url: str = "http://otel.obs:4318", mechanism: str = "EnvoyFilter", *, enabled: bool = True
+) -> Facts:
+    manifests = copy.deepcopy(rendered(url, mechanism, enabled))
     captures = read.captures(manifests)
     objects: dict[tuple[str, str], Any] = {("Sidecar", "shop"): [], ("Sidecar", "istio-system"): []}
     for manifest in copy.deepcopy(manifests):
@@ -461,6 +463,12 @@ def test_an_idle_workload_is_not_taken_for_a_healthy_one() -> None:
     finding = only(with_cluster(healthy(), exports=Exports()))
     assert (finding.level, finding.check) == (Level.UNKNOWN, "no-exports")
     assert "send requests" in finding.next
+
+
+def test_a_capture_that_is_not_enabled_is_a_note_and_needs_no_requests() -> None:
+    facts = with_cluster(healthy(enabled=False), exports=Exports(refused=0, over_limit=0))
+    finding = only(facts)
+    assert (finding.level, finding.check) == (Level.NOTE, "not-enabled")
 
 
 def test_one_pod_that_exports_is_enough_for_its_workload() -> None:

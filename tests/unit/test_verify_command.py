@@ -100,6 +100,7 @@ def test_the_rights_are_printed_without_a_stack_or_a_cluster(capsys: pytest.Capt
         ("--root-namespace", "Istio", "the name of a namespace"),
         ("--root-namespace", "", "the name of a namespace"),
         ("--interval", "-1", "seconds from 0 to 3600"),
+        ("--timeout", "1h", "seconds from 0 to 3600"),
     ],
 )
 def test_a_bad_option_is_told_with_what_was_expected(

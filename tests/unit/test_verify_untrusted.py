@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from components.istio.read import captures
 from components.verify import admin, bounded, gather, kubectl
 from components.verify.__main__ import main
 from components.verify.admin import AdminError
@@ -282,6 +283,57 @@ def test_a_kubectl_whose_child_keeps_the_pipe_ends_and_so_does_the_child(
     fake.does(f"sleep 600 & echo $! >> {tmp_path}/pids; echo '{{\"items\": []}}'")
     assert "no end after 0.5 s" in told(project, capsys)
     gone(tmp_path / "pids")
+
+
+def test_lists_that_take_longer_than_the_whole_may_are_told_in_one_line(
+    project: Path, fake: FakeKubectl, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.does(f"echo $$ >> {tmp_path}/pids; exec sleep 600")
+    expected = "the cluster's objects and pods were not read within 0.5 s; is it slow? --timeout gives more"
+    assert told(project, capsys, "--timeout=0.5") == expected
+    gone(tmp_path / "pids")
+
+
+def test_what_was_found_until_the_whole_has_taken_too_long_is_told(
+    project: Path, fake: FakeKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.has(pods=[POD])
+    with listening(forever(OK + b"\r\n", b" ", 0.01)) as drips:
+        arguments = [f"--admin=web-1.default={drips}", "--project", str(project), "--stack", stack.STACK]
+        assert main([*arguments, "--timeout=3", "--output=json"]) == 1
+    found = {
+        finding["check"]: finding["message"] for finding in json.loads(capsys.readouterr().out)["findings"]
+    }
+    assert found["proxy-unread"] == (
+        "not read, as the 3 s of verify were over; --timeout gives more, --pods asks fewer"
+    )
+    assert "object-missing" in found
+
+
+def test_exports_that_got_lost_are_not_read_again_where_no_time_is_left_for_it(
+    project: Path, fake: FakeKubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake.has(pods=[POD])
+    [capture] = captures(stack.manifests())
+    lossy = {
+        "address": {"socket_address": {"port_value": 4318}},
+        "stats": [{"name": "rq_error", "value": 2}],
+    }
+    cluster = {
+        "configs": [{"cluster": {"name": capture.cluster}}],
+        "cluster_statuses": [{"name": capture.cluster, "host_statuses": [lossy]}],
+    }
+
+    def serve(connection: socket.socket, request: bytes) -> None:
+        answer = cluster if b"clusters" in request else {**INFO, "configs": [], "stats": []}
+        answering(json.dumps(answer).encode())(connection, request)
+
+    with listening(serve) as address:
+        arguments = [f"--admin=web-1.default={address}", "--project", str(project), "--stack", stack.STACK]
+        assert main([*arguments, "--interval=600"]) == 1
+    printed = capsys.readouterr()
+    assert "1 of them lost exports: no time is left to read them again ..." in printed.err
+    assert "2 of 2 exports got lost since the proxy started" in printed.out
 
 
 @pytest.mark.parametrize("output", ["table", "markdown", "json"])

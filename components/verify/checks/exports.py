@@ -22,6 +22,14 @@ def check(facts: Facts) -> Iterator[Finding]:
             if key not in asked:
                 asked.add(key)
                 yield from _of_proxy(facts, capture, pod, proxy)
+        if capture.is_switched_off:
+            yield Finding(
+                Level.NOTE,
+                "not-enabled",
+                str(capture),
+                "captures nothing, as the stack says: capture.enabled is false",
+            )
+            continue
         # What has no way to the collector is told by the check of proxies.
         able = [
             cluster.exports
