@@ -87,9 +87,10 @@ function M.render(message)
   local is_encoded = encoding ~= "" and encoding ~= "identity"
   if INFLATES and is_encoded then
     local inflated, is_whole = inflate.inflate(bytes, encoding)
-    -- A text may begin like deflate.
-    if inflated and (is_whole or not text_of(bytes, content_type, true, is_cut)) then
-      bytes, is_cut, is_encoded = inflated, is_cut or not is_whole, false
+    -- What is text already is shown as it came: a text may begin like deflate, whatever it goes on with.
+    if inflated and not text_of(bytes, content_type, true, is_cut) then
+      local has_more_encodings = find(encoding, ",", 1, true) ~= nil
+      bytes, is_cut, is_encoded = inflated, is_cut or not is_whole, has_more_encodings
     end
   end
   local text = text_of(bytes, content_type, is_encoded, is_cut) or parts_of(bytes, is_cut)

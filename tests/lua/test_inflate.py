@@ -113,6 +113,16 @@ def test_the_optional_parts_of_a_header_are_passed_over(proxy):
     assert shown(proxy, body) == whole('{"a":1}', body)
 
 
+def test_a_text_that_begins_like_deflate_is_shown_as_it_came(proxy):
+    body = b'{"9m3`":1,"cmd":"attack"}'  # as deflate, its first bytes are a whole stream
+    assert shown(proxy, body, "deflate") == whole(body.decode(), body)
+
+
+def test_of_several_encodings_none_is_shown_as_text(proxy):
+    body = gzip.compress(gzip.compress(DOCUMENT.encode()))
+    assert shown(proxy, body, "gzip, gzip")["omitted"] == "encoding"
+
+
 def test_a_wrong_checksum_is_not_looked_at(proxy):
     body = gzip.compress(b'{"a":1}')[:-8] + b"\xff" * 8
     assert shown(proxy, body) == whole('{"a":1}', body)
