@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .limits import IDLE_GOAL_MB, IDLE_LIMIT_MB, LIMITS, Limit
 from .results import Row, Sample, Spread, over, rows
-from .variants import EMPTY, NO_FILTER, OURS
+from .variants import EMPTY, NO_FILTER, OURS, OVER_BUDGET
 
 COMPARISON = "make bench"
 ABLATION = "make bench ARGS=--ablation"
@@ -29,6 +29,9 @@ COLUMNS = (
     "exports/request",
     "egress B/request",
 )
+
+# The service of which the page tells what a budget for each endpoint saves, and that budget.
+BUSY_ENDPOINTS, BUSY_REQUESTS_PER_SECOND, SPANS_PER_MINUTE = 50, 2000, 60
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def comparison(
         "### Limits",
         _limits(samples, idle_mb[OURS] - first, idle),
         "![CPU time that each variant adds, as a share of the guide's](performance.png)",
+        *_budget(samples),
     ]
     for scenario in dict.fromkeys(sample.scenario for sample in samples):
         parts += [f"### {scenario}", _table(COLUMNS, [cells(row) for row in rows(samples, scenario)])]
@@ -138,6 +142,30 @@ def _limit(limit: Limit, samples: Sequence[Sample]) -> tuple[str, ...]:
         _spread(measured, form),
         met,
     )
+
+
+def _budget(samples: Sequence[Sample]) -> list[str]:
+    """What a budget for each endpoint saves a busy service, as Markdown; nothing if it was not measured."""
+    captured = BUSY_ENDPOINTS * SPANS_PER_MINUTE / 60 / BUSY_REQUESTS_PER_SECOND
+    lines = []
+    for scenario in dict.fromkeys(sample.scenario for sample in samples):
+        each, spent = (over(samples, scenario, variant, NO_FILTER) for variant in (OURS, OVER_BUDGET))
+        if each and spent:
+            mixed = captured * each.median + (1 - captured) * spent.median
+            lines.append((scenario, *map(_us_and_cores, (each.median, mixed))))
+    if not lines:
+        return []
+    what = (
+        f"A service with {BUSY_ENDPOINTS} endpoints gets {BUSY_REQUESTS_PER_SECOND:,} requests/s, in one "
+        f"worker. With `maxSpansPerEndpoint: {SPANS_PER_MINUTE}`, {captured:.1%} of them are captured, and "
+        f'the others cost what "{OVER_BUDGET}" costs. Computed from the tables below:'
+    )
+    columns = ("added µs per request, and of one core", "all captured", "with the budget")
+    return ["### A budget for each endpoint", what, _table(columns, lines)]
+
+
+def _us_and_cores(added_us: float) -> str:
+    return f"{added_us:.0f} µs, {added_us * BUSY_REQUESTS_PER_SECOND / 1e6:.0%}"
 
 
 def ablation(run: Run, samples: Sequence[Sample]) -> str:

@@ -13,7 +13,18 @@ from lab.bench.limits import LIMITS, Limit
 from lab.bench.measure import SCENARIOS
 from lab.bench.processor import Processor, ProcessorError
 from lab.bench.results import Row, Sample, Spread, over, rows
-from lab.bench.variants import EMPTY, GUIDE, NO_FILTER, OURS, PROCESSED, TRACER, compared, document, ours
+from lab.bench.variants import (
+    EMPTY,
+    GUIDE,
+    NO_FILTER,
+    OURS,
+    OVER_BUDGET,
+    PROCESSED,
+    TRACER,
+    compared,
+    document,
+    ours,
+)
 from lab.stack import PROJECT
 
 SCENARIO = "250 B, 16 connections"
@@ -148,6 +159,13 @@ def test_the_report_names_date_command_machine_and_envoy():
     assert report.comparison(RUN, ROUNDS, IDLE_MB, "idle things", None).startswith(
         "31 January 2026, `make bench`, Envoy 1.40.0, 2 cores, a model, load average 0.2 before the start.\n"
     )
+
+
+def test_the_page_tells_what_a_budget_for_each_endpoint_saves():
+    samples = [*ROUNDS, sample(OVER_BUDGET, 0, 55.0), sample(OVER_BUDGET, 1, 105.0)]
+    found = tables(report.comparison(RUN, samples, IDLE_MB, "idle things", None))
+    # 2.5% of the requests cost 35 µs, and the others 5 µs.
+    assert found["A budget for each endpoint"] == [[SCENARIO, "35 µs, 7%", "6 µs, 1%"]]
 
 
 def test_the_report_has_a_line_for_each_variant():
