@@ -12,7 +12,6 @@ local names = require("names")
 local parameters = require("parameters")
 local search = require("search")
 local spans = require("spans")
-local structure = require("structure")
 local values = require("values")
 
 local find, gsub, match = string.find, string.gsub, string.match
@@ -27,7 +26,7 @@ local M = {}
 
 --- A text with the secrets masked that show without decoding.
 local function mask_shown(text)
-  text = spans.apply(text, values.find(structure.document(text)))
+  text = spans.apply(text, values.find(text))
   return search(search(search(text, members), parameters), markup)
 end
 

@@ -60,7 +60,8 @@ end
 --- Masks a tag that the end of the text cuts off, all but its element's name: nobody knows which attributes
 -- it would have had.
 function M.mask_cut_tag(text)
-  local less = structure.document(text).is_markup and match(text, "^.*()<")
+  local is_markup = find(text, "<", 1, true) and structure.document(text).is_markup
+  local less = is_markup and match(text, "^.*()<")
   if less and not find(text, ">", less, true) then
     local name, stop = M.name_at(text, less)
     return find(name, "^%a") and sub(text, 1, stop) .. " ***" or text

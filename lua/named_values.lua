@@ -77,7 +77,10 @@ end
 -- @param notes positions of names that tell a name or hold a value, in order; `facts`: what is known of each
 function M.find(text, form, notes)
   local is_secret = secret_notes(text, form, notes)
-  local chosen = is_secret and chosen_values(notes, is_secret, structure.objects_at(text, notes)) or {}
+  if not is_secret then
+    return nil
+  end
+  local chosen = chosen_values(notes, is_secret, structure.objects_at(text, notes))
   local document, list, done = structure.document(text), nil, 0
   for index, at in ipairs(notes) do
     if chosen[index] and at > done then

@@ -171,8 +171,8 @@ local function add_card(document, list, from, to)
 end
 
 --- Payment card numbers, in runs of digits and separators.
-local function cards(document)
-  local text, list, run_end = document.text, nil, 1
+local function cards(text)
+  local document, list, run_end = nil, nil, 1
   for at = CARD_STEP, #text, CARD_STEP do
     -- If this is a byte of a card number, one of these is another.
     local is_number = NUMBER[byte(text, at)] and at > run_end
@@ -184,7 +184,10 @@ local function cards(document)
       run_end = skip(text, at, NUMBER)
       while run_end - from >= 13 do
         local card = may_start(text, from) and card_end(text, from)
-        list = card and add_card(document, list, from, card) or list
+        if card then
+          document = document or structure.document(text)
+          list = add_card(document, list, from, card)
+        end
         from = (card or from) + 1
       end
     end
@@ -209,12 +212,11 @@ end
 
 local M = {}
 
---- The secrets of a document that show by their own form, or by their place in a URL.
-function M.find(document)
-  local text = document.text
+--- The secrets of a text that show by their own form, or by their place in a URL.
+function M.find(text)
   local list = IS_ON.jwt and tokens(text) or nil
   list = spans.merged(list, IS_ON.pem and private_keys(text) or nil)
-  list = spans.merged(list, IS_ON.card and cards(document) or nil)
+  list = spans.merged(list, IS_ON.card and cards(text) or nil)
   list = spans.merged(list, IS_ON.key and keys(text) or nil)
   if find(text, "@", 1, true) then
     list = spans.merged(spans.merged(list, user_information(text, "//")), user_information(text, "/\\/"))
