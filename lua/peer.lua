@@ -33,12 +33,22 @@ local function is_ipv6(text)
   return before and after and before + after < 8
 end
 
---- The IP address in a text, without a port; or nil.
-function M.address(text)
+local function parsed(text)
   local words = text:gmatch('[^%s"]+')
   local word, other = words() or "", words()
   local ip = word:match("^%[([%x:.]+)%]:?%d*$") or word:match("^([%d.]+):%d+$") or word
   return not other and (is_ipv4(ip) or is_ipv6(ip)) and ip or nil
+end
+
+local last_text, last_address = "", nil
+
+--- The IP address in a text, without a port; or nil. The last one is remembered: a request asks for that of
+-- its connection twice.
+function M.address(text)
+  if text ~= last_text then
+    last_text, last_address = text, text ~= "" and parsed(text) or nil
+  end
+  return last_address
 end
 
 --- The entry of X-Forwarded-For that the trusted proxies wrote, as Envoy's `xff_num_trusted_hops` counts.
