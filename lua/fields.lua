@@ -92,10 +92,15 @@ end
 -- is enough to mask all of it.
 function M.mask(text)
   if not find(text, "\0", 1, true) then
-    return mask_hidden(mask_shown(markup.mask_cut_tag(text)))
+    return mask_hidden(mask_shown(text))
   end
   local plain = gsub(text, "%z", "")
   return mask_hidden(mask_shown(plain)) == plain and text or MASK
+end
+
+--- The same for a text that may be a document: it may end within a tag.
+function M.mask_document(text)
+  return M.mask(markup.mask_cut_tag(text))
 end
 
 return M

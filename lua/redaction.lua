@@ -101,17 +101,19 @@ end
 
 local M = {}
 
---- Masks the secrets of a body, URL or header value, whatever its form.
-M.text = IS_ON and guarded(fields.mask) or as_it_is
+--- Masks the secrets of a body or URL, whatever its form.
+M.text = IS_ON and guarded(fields.mask_document) or as_it_is
 
 --- Masks user information in a host.
 M.host = IS_ON and guarded(mask_host) or as_it_is
+
+local mask_value = guarded(fields.mask)
 
 -- A value that is a UUID passes unread, as no secret has that form. It saves a search in each request: that
 -- of x-request-id, which Envoy makes anew each time.
 local function mask_header(value)
   local is_uuid = #value == 36 and value:find("^%x+%-%x%x%x%x%-%x%x%x%x%-%x%x%x%x%-%x+$")
-  return is_uuid and value or M.text(value)
+  return is_uuid and value or mask_value(value)
 end
 
 --- The function that masks a header's values, or nil where they pass as they are.
