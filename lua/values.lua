@@ -121,14 +121,15 @@ local function is_card(text, from, to)
 end
 
 --- Where the longest card number stops that starts at `from`, or nil. Its digits stand together, or in groups
--- of 3 to 7 with the same separator between all of them.
+-- of 3 to 7 with the same separator between all of them. With a letter after it, it is a hash or a time.
 local function card_end(text, from)
   local start, separator, card = from, nil, nil
   while start - from < MAX_CARD do
     local stop = skip(text, start, DIGITS)
     local size, following = stop - start, byte(text, stop)
-    local may_stop = not separator or (size > 0 and size <= 7 and not structure.LETTERS[following])
-    if may_stop and is_card(text, from, stop - 1) and not find(text, "^%.%d", stop) then
+    local is_group = not separator or (size > 0 and size <= 7)
+    local is_end = not structure.LETTERS[following] and not find(text, "^%.%d", stop)
+    if is_group and is_end and is_card(text, from, stop - 1) then
       card = stop - 1
     end
     separator = separator or following

@@ -172,6 +172,7 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"usage":{"prompt_tokens":5,"max_completion_tokens":7}}',
         '{"nextPageToken":"abc"}',
         '{"token_type":"bearer"}',
+        '{"sha1":"9270904594082e5f1a386475e5ed9367773a7fac"}',  # its first 13 digits are a card's
         '{"password_required":true}',
         "cookie_policy=accepted",
         "https://token.example.com:8443/x",
