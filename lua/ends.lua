@@ -28,7 +28,7 @@ local M = { MASK = "***" }
 function M.name_before(text, at)
   local stop, quote = at - 1, nil
   local code = byte(text, stop)
-  while GAP[code] do
+  while GAP[code] or (ESCAPED_WHITE[code] and byte(text, stop - 1) == BACKSLASH) do
     quote = QUOTES[code] and code or quote
     stop = stop - 1
     code = byte(text, stop)

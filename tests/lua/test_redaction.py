@@ -493,6 +493,12 @@ def test_what_only_looks_like_a_secret_is_kept(proxy, body):
     assert shown(proxy, body) == kept
 
 
+@pytest.mark.parametrize("name", ["password", r"\\u0070assword"])
+def test_escaped_white_space_may_stand_before_the_colon_of_json_in_a_string(proxy, name):
+    body = rf"""{{"a": ["{{\"{name}\" \n\t: \r\n \"hunter2\"}}"]}}"""
+    assert shown(proxy, body) == rf"""{{"a": ["{{\"{name}\" \n\t:\"***\"}}"]}}"""
+
+
 def test_the_rest_of_a_json_text_is_kept_after_a_secret_in_a_string(proxy):
     body = '{"error":"invalid token: S","url":"/?token=S","user":"jane"}'.replace("S", SECRET)
     assert shown(proxy, body) == '{"error":"invalid token:***","url":"/?token=***","user":"jane"}'
