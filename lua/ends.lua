@@ -15,6 +15,8 @@ local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("\"'"), set(":=>"), set("{["),
 -- What follows a value in quotes or brackets; what follows the brackets that close around another one.
 local AFTER_VALUE, AFTER_CLOSERS = set(")]}<>/?&;"), set(",;<\"'\\)]}")
 local CLOSERS, SURE_BREAKS, UNICODE = set(")]}"), set("&<"), set("u\\")
+-- What follows a value that is masked already. Before any other sign, the mask may stand for the start only.
+local AFTER_MASK = set(";,)]}<>\r\n")
 -- What an item of a list starts with, and a member whose name has quotes.
 local ITEM_STARTS = set("\"'{[\\")
 local NAME_AND_SIGN, NAME_AND_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+="
@@ -23,6 +25,22 @@ local QUOTING, QUOTED_ENDS, BARE_ENDS = set("\\\"'"), set("\"'<>&\r\n"), set("\"
 local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
 
 local M = { MASK = "***" }
+
+--- Where the name starts that stops at `stop`: after its opening quote, or what ends one without quotes.
+-- @param quote the one after the name, or nil
+local function name_start(text, stop, quote)
+  local start, code, is_escape = stop + 1, byte(text, stop), false -- of a letter: \u0070
+  while start > 1 and code ~= quote and (quote or is_escape or not NAME_ENDS[code]) do
+    start = start - 1
+    code = byte(text, start - 1)
+    is_escape = code == BACKSLASH and UNICODE[byte(text, start)]
+  end
+  if quote and code ~= quote then
+    return name_start(text, stop, nil) -- It opens a value, as in '::1', or the opening one is cut off.
+  end
+  -- The `n` of an escape is no part of the name: "\npin: 1"
+  return code == BACKSLASH and ESCAPED_WHITE[byte(text, start)] and start + 1 or start
+end
 
 --- The name before the sign at `at`, without quotes, and where it stops.
 function M.name_before(text, at)
@@ -33,17 +51,7 @@ function M.name_before(text, at)
     stop = stop - 1
     code = byte(text, stop)
   end
-  local start = stop + 1
-  local is_escape = false -- of a letter: \u0070
-  while start > 1 and code ~= quote and (quote or is_escape or not NAME_ENDS[code]) do
-    start = start - 1
-    code = byte(text, start - 1)
-    is_escape = code == BACKSLASH and UNICODE[byte(text, start)]
-  end
-  if code == BACKSLASH and ESCAPED_WHITE[byte(text, start)] then
-    start = start + 1 -- the `n` is no part of the name: "\npin: 1"
-  end
-  return sub(text, start, stop), stop
+  return sub(text, name_start(text, stop, quote), stop), stop
 end
 
 --- A name with up to two words before it, where single spaces stand between them: `Card Number`.
@@ -162,7 +170,11 @@ function M.mask(document, at, name_stop)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
   local is_member, quote, to = byte(text, at) == COLON, quote_at(text, start), limit
-  if quote ~= "" or OPENERS[byte(text, start)] then
+  local masked = quote .. M.MASK .. quote
+  local after_mask = start + #masked
+  if sub(text, start, after_mask - 1) == masked and AFTER_MASK[byte(text, after_mask) or NEWLINE] then
+    to = after_mask - 1 -- An earlier search has masked it.
+  elseif quote ~= "" or OPENERS[byte(text, start)] then
     to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
   elseif not is_member then
     to = bare_end(text, at + 1, limit, is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)

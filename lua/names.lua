@@ -18,9 +18,9 @@ local structure = require("structure")
 local clear = require("table.clear")
 
 local words_of = structure.words
-local byte, find, lower, sub = string.byte, string.find, string.lower, string.sub
+local byte, find, lower, match, sub = string.byte, string.find, string.lower, string.match, string.sub
 
--- Of a name longer than MAX_NAME, the first and last MAX_PART bytes are read, and it is not remembered.
+-- A name longer than MAX_NAME is not remembered. Of one longer than twice MAX_PART, both ends are read.
 local MAX_NAME, MAX_PART = 64, 128
 local MAX_KNOWN = 4096 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
@@ -174,6 +174,13 @@ local function facts_of(name)
   return (facts.is_secret or says_more) and facts or false
 end
 
+--- The start and the end of a long name, without the words that are cut in two: they may look like others, as
+-- `pan` of span.
+local function without_middle(name)
+  local first, last = sub(name, 1, MAX_PART + 1), sub(name, -MAX_PART - 1)
+  return (match(first, "^(.*)%A%a+$") or first) .. " " .. (match(last, "^%a+(%A.*)$") or last)
+end
+
 local known, known_count = {}, 0
 
 local M = {}
@@ -190,7 +197,7 @@ function M.facts(name)
   if facts ~= nil then
     return facts
   elseif #name > MAX_NAME then
-    return facts_of(sub(name, 1, MAX_PART) .. " " .. sub(name, -MAX_PART))
+    return facts_of(#name > 2 * MAX_PART and without_middle(name) or name)
   elseif known_count >= MAX_KNOWN then
     clear(known)
     known_count = 0

@@ -144,6 +144,13 @@ def test_a_value_that_shows_what_it_is_is_masked_under_any_name(proxy, value, ma
     assert proxy.spans[-1].headers("request")["user-agent"] == masked
 
 
+@pytest.mark.parametrize("quote", ["", "'"])
+@pytest.mark.parametrize("shift", range(6))
+def test_no_word_is_read_that_only_the_limit_of_a_name_makes(proxy, quote, shift):
+    body = quote + "x" * shift + " span" * 60 + "':1"  # where it is cut within span, `pan` is left
+    assert shown(proxy, body) == body
+
+
 @pytest.mark.parametrize("value", [JWT, "4242424242424242", STRIPE])
 def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
     assert target(proxy, f"/reset/{value}/x").startswith("/reset/***")

@@ -499,6 +499,11 @@ def test_escaped_white_space_may_stand_before_the_colon_of_json_in_a_string(prox
     assert shown(proxy, body) == rf"""{{"a": ["{{\"{name}\" \n\t:\"***\"}}"]}}"""
 
 
+def test_what_is_masked_is_not_masked_again_for_an_escape_elsewhere(proxy):
+    body = "// &#733; Double Acute\nvar tokens = [];\nvar part = null;"
+    assert shown(proxy, body) == body.replace(" []", "***")
+
+
 def test_the_rest_of_a_json_text_is_kept_after_a_secret_in_a_string(proxy):
     body = '{"error":"invalid token: S","url":"/?token=S","user":"jane"}'.replace("S", SECRET)
     assert shown(proxy, body) == '{"error":"invalid token:***","url":"/?token=***","user":"jane"}'
