@@ -13,6 +13,7 @@ from lab import mesh, raw, stack
 from lab.fuzz import floods, target
 from lab.fuzz.floods import Flood
 from lab.fuzz.inputs import HEAD_BYTES, PLACES, Input
+from lab.fuzz.yardstick import slowness
 from tests.envoy import upstreams
 from tests.envoy.upstreams import endpoint_at
 
@@ -56,7 +57,7 @@ async def test_one_exchange_holds_a_worker_for_no_longer_than_the_bar(found: Inp
         own = min([(await without.cost(found)).milliseconds for _ in range(ROUNDS)])
     assert [cost.wrong for cost in costs if cost.wrong] == []
     assert {cost.status for cost in costs} == {200}
-    assert min(cost.milliseconds for cost in costs) - own < target.BAR_MS
+    assert min(cost.milliseconds for cost in costs) - own < target.BAR_MS * slowness()
 
 
 async def test_hostile_clients_keep_nobody_waiting() -> None:

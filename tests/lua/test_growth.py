@@ -14,16 +14,15 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lupa.luajit21 import LuaRuntime
 
 from components.settings.defaults import GUIDE_HEADERS
 from lab.fuzz.shapes import FORMS, UNITS, Text
+from lab.fuzz.yardstick import slowness
 from tests.lua.fake_envoy import GET, OK, Headers, Proxy, render
 
 SIZE = 65_536  # bytes
 FOLD = 4
-BAR = 0.020  # seconds for SIZE bytes, on a machine that needs YARDSTICK seconds for `yardstick`
-YARDSTICK = 0.004
+BAR = 0.020  # seconds for SIZE bytes, on a machine of its own
 MAX_GROWTH = 6  # times the time for FOLD times the text; 16 times is what is quadratic
 # Seconds; below, growth says nothing: whether LuaJIT compiles a loop or gives it up differs from VM to VM and
 # makes the same text take 1.6 ms or 5.7. What is quadratic and takes less for SIZE bytes holds nobody up.
@@ -57,16 +56,6 @@ def no_garbage_collection() -> Iterator[None]:
 Exchange = Callable[[Proxy, str], None]
 
 
-def yardstick() -> float:
-    """CPU seconds of a fixed loop in LuaJIT's interpreter: it tells how fast the machine is just now."""
-    run = LuaRuntime().eval(
-        "function() jit.off(true, true) local t = {} for i = 1, 4e5 do t[i % 64] = i * 3 % 7 end end"
-    )
-    begun = time.thread_time()
-    run()
-    return time.thread_time() - begun
-
-
 def cost(exchange: Exchange, text: str) -> float:
     """CPU seconds of an exchange in a new VM."""
     proxy = Proxy(SCRIPT)
@@ -89,8 +78,7 @@ def too_slow(exchange: Exchange, text: Text) -> Slow | None:
         if large > HOPELESS:
             return Slow(text, round(large * 1000, 1), float("nan"))
         small = min(small, cost(exchange, text.of(SIZE // FOLD)))
-        slowness = max(1.0, yardstick() / YARDSTICK)  # of a machine that others use at the same time
-        if large <= BAR * slowness and large < MAX_GROWTH * small:
+        if large <= BAR * slowness() and large < MAX_GROWTH * small:
             return None
     return Slow(text, round(large * 1000, 1), round(large / small, 1))
 
