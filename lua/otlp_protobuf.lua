@@ -94,10 +94,17 @@ function M.put_span(batch, span, attributes)
   batch:put("\18", varint(#attributes), attributes)
 end
 
--- Resource in ResourceSpans, and InstrumentationScope in ScopeSpans: each number is a key or a length.
-local RESOURCE = "\10\75"
-  .. "\10\45\10\12service.name\18\29\10\27astra-istio-instrumentation"
-  .. "\10\26\10\15service.version\18\7\10\0051.0.0"
+--- One of Resource.attributes, a KeyValue: its key and its value.
+local function resource_attribute(name, value)
+  return field("\10", field("\10", name) .. field("\18", field("\10", value)))
+end
+
+-- Resource in ResourceSpans, and InstrumentationScope in ScopeSpans.
+local RESOURCE = field(
+  "\10",
+  resource_attribute("service.name", "astra-istio-instrumentation")
+    .. resource_attribute("service.version", "1.0.0")
+)
 local SCOPE = field("\10", field("\10", config.scope_name))
 
 local export = require("string.buffer").new()
