@@ -8,7 +8,8 @@ local structure = require("structure")
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local BACKSLASH, COLON, COMMA, SLASH, SPACE, NEWLINE = byte("\\:,/ \n", 1, 6)
+local BACKSLASH, COLON, COMMA, DOT, SLASH, SPACE, NEWLINE, CLOSE_BRACKET = byte("\\:,./ \n]", 1, 8)
+local CONSTANTS = structure.words("true false null")
 -- What may stand between a name and its sign; what ends a name that has no quotes.
 local GAP, NAME_ENDS = set(" \t\r\n\\\"'])*/"), set(" \t\r\n\\\"'`,;&?#{}()<>=:|/")
 local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("\"'"), set(":=>"), set("{["), set("nrt")
@@ -89,11 +90,16 @@ function M.contents_end(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text) or nil
 end
 
---- Whether the value of a secret name is harmless: a count (`tokens: 12`), or a port, where the "name" is a
--- host (https://token.example.com:8443).
+--- Whether the value of a secret name is harmless: true, false or null; a count (`tokens: 12`); a
+-- pseudo-class of CSS (`.token:hover {`); or a port of a host (https://token.example.com:8443).
 function M.is_harmless(text, at, name, stop, facts)
-  if facts.is_count then
-    return find(text, "^%d+%f[^%w._+-]", M.value_start(text, at)) ~= nil
+  local start = M.value_start(text, at)
+  if facts.is_count and find(text, "^%d+%f[^%w._+-]", start) then
+    return true
+  elseif CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&\r\n%z]", start)] then
+    return true
+  elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
+    return find(text, "^::?[%l-]+%s*[{(,:.]", at) ~= nil
   end
   -- Without "://", a host has to end as a domain does: token.example.com:8443, but not user.pin:1234.
   local domain = match(name, "%.(%l%l%l?)$")

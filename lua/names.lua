@@ -7,7 +7,8 @@
 --   one of a few short words: `pin` in `mypin`;
 --   anywhere in the name's letters: `password` in pAsSwOrD. Such a phrase needs eight bytes, or a letter
 --   beyond ASCII.
--- Words that `keep_fields` names together do not count: `page token` in nextPageToken.
+-- Words that `keep_fields` names together do not count: `page token` in nextPageToken. Nor is a name
+-- secret if its last word says that it only tells of a secret: `at` in password_changed_at.
 -- Names repeat, so what is known of them is remembered, within bounds. Of a long name, only the start and the
 -- end are read.
 
@@ -24,28 +25,38 @@ local byte, find, lower, match, sub = string.byte, string.find, string.lower, st
 local MAX_NAME, MAX_PART = 64, 128
 local MAX_KNOWN = 4096 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
--- Bytes: the most of a phrase that is looked for at the end of a word, with the "s" of its plural; the fewest
--- of a name in which phrases are looked for anywhere.
-local MAX_END, LEAST_ANYWHERE = 8, 6
+local MAX_END = 8 -- bytes of a phrase at the end of a word, with the "s" of its plural
 local BYTE_ORDER_MARK = 239 -- its first byte
 
--- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value.
-local TELLS_NAME, HOLDS_VALUE =
-  words_of("name names key id field path type header param label title attribute property variable"),
-  words_of("value values val content contents string data text default example stringvalue")
-for owner in ("parameter param attribute attr header field property setting variable option"):gmatch("%l+") do
-  TELLS_NAME[owner .. "name"], TELLS_NAME[owner .. "key"], HOLDS_VALUE[owner .. "value"] = true, true, true
+-- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value. So does
+-- any name that ends with the word `value` or `string`: newValue.
+local OWNERS_OF_NAMES =
+  "parameter param attribute attr header field property prop setting variable option column"
+local TELLS_NAME = words_of("name names key id path type kind label title k env " .. OWNERS_OF_NAMES)
+local HOLDS_VALUE = words_of(
+  "value values val v content contents string data text default example old new before after from to "
+    .. "previous current input raw plain answer"
+)
+for owner in (OWNERS_OF_NAMES .. " config display"):gmatch("%l+") do
+  for word in ("name key id"):gmatch("%l+") do
+    TELLS_NAME[owner .. word] = true
+  end
 end
 -- Where one of these is in a secret name, a number is a count, and no secret: {"tokens": 12}.
 local MEASURES = words_of(
   "tokens sessions credentials passwords secrets count length limit size total attempts retries age timeout"
 )
+-- After a secret word, the last word of a name that says something about the secret: password_changed_at.
+local ABOUT = words_of(
+  "at in enabled required type status mode endpoint policy expires expiry strength algorithm name label ref"
+)
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin client login account card sms db app mail email new old")
 
 -- The letters of phrases, and of their plurals. Sets: all; those found at the end of a word; first words, as
--- `socialsecurity`; last words; phrases of `keep_fields`. A list: those found anywhere.
+-- `socialsecurity`; last words; phrases of `keep_fields`. Lists by their first two bytes: those anywhere.
 local phrases, ends, heads, tails, kept, anywhere = {}, {}, {}, {}, {}, {}
+local NONE = {}
 
 --- Adds the letters of a phrase to a set.
 local function add(set, phrase)
@@ -57,7 +68,9 @@ end
 for phrase in config.redaction.fields:gmatch("[^\n]+") do
   local letters = add(phrases, phrase)
   if #letters >= 8 or find(letters, "[\128-\255]") then
-    anywhere[#anywhere + 1] = letters
+    local start = sub(letters, 1, 2)
+    anywhere[start] = anywhere[start] or {}
+    table.insert(anywhere[start], letters)
   elseif #letters >= 5 or (#letters >= 3 and not find(letters, "[aeiou]")) then
     add(ends, letters)
   end
@@ -111,6 +124,17 @@ local function ends_in_phrase(word)
   return false
 end
 
+local function has_phrase(letters)
+  for at = 1, #letters do
+    for _, phrase in ipairs(anywhere[sub(letters, at, at + 1)] or NONE) do
+      if sub(letters, at, at + #phrase - 1) == phrase then
+        return true
+      end
+    end
+  end
+  return false
+end
+
 --- Whether a name of these words is secret.
 local function is_secret(words)
   for at, word in ipairs(words) do
@@ -118,13 +142,12 @@ local function is_secret(words)
       return true
     end
   end
-  local letters = table.concat(words)
-  for _, phrase in ipairs(#letters >= LEAST_ANYWHERE and anywhere or {}) do
-    if find(letters, phrase, 1, true) then
-      return true
-    end
-  end
-  return false
+  return has_phrase(table.concat(words))
+end
+
+--- Whether a name is that of a secret, and one word more, which says that this is not the secret itself.
+local function is_about(words)
+  return ABOUT[words[#words]] and is_secret({ unpack(words, 1, #words - 1) })
 end
 
 --- The words without those that `keep_fields` names together. A space, which no phrase has, stands for these.
@@ -148,10 +171,10 @@ local function has_measure(words)
 end
 
 --- The word by which a name says that it tells a name, or holds a value: `key` of <a:key>, `name` of
--- items[0][name]. Nil for most names.
+-- items[0][name] and of name[0]. Nil for most names.
 local function role_of(name, last_word)
   local may_have_role = TELLS_NAME[last_word] or HOLDS_VALUE[last_word]
-  return may_have_role and lower(name):gsub("^.*[:%[.]", ""):gsub("%A+", "") or nil
+  return may_have_role and lower(name):gsub("%A+$", ""):gsub("^.*[:%[.]", ""):gsub("%A+", "") or nil
 end
 
 local function facts_of(name)
@@ -163,12 +186,12 @@ local function facts_of(name)
   local last, before_last = words[#words] or "", words[#words - 1] or ""
   local role = role_of(name, last)
   local facts = {
-    is_secret = is_secret(words) and is_secret(without_kept(words)),
+    is_secret = is_secret(words) and not is_about(words) and is_secret(without_kept(words)),
     is_count = has_measure(words),
     is_head = heads[last] or heads[before_last .. last],
     is_tail = tails[lower(name)],
     tells_name = TELLS_NAME[role] and role,
-    holds_value = HOLDS_VALUE[role],
+    holds_value = HOLDS_VALUE[role] or last == "value" or last == "string",
   }
   local says_more = facts.is_head or facts.is_tail or facts.tells_name or facts.holds_value
   return (facts.is_secret or says_more) and facts or false

@@ -51,30 +51,33 @@ SECRET_HEADERS = [
 SECRET_FIELDS = [
     "password", "passwd", "pwd", "passphrase", "secret", "token", "api key", "access key",
     "private key", "credential", "session", "pin", "ssn", "card number", "cvv", "cvc", "otp",
-    "authorization", "signature", "sig", "jwt", "bearer", "client secret", "pass", "creds", "security code",
+    "authorization", "signature", "sig", "jwt", "bearer", "pass", "creds", "security code",
     "csrf", "xsrf", "totp", "assertion", "saml response", "encryption key", "signing key",
     "connection string", "cookie", "sid", "card no", "cc number", "cvn", "pin code", "mfa code",
     "code verifier", "auth key", "account key", "subscription key", "saml request",
     # More of the same.
     "auth", "ticket", "credit card", "card num", "pan", "social security number", "recovery code",
-    "backup code", "verification code", "two factor code", "mnemonic", "privkey", "priv key", "pw", "psw",
-    "consumer key", "app key", "hmac",
+    "backup code", "verification code", "two factor code", "mnemonic", "priv key", "pw", "psw",
+    "consumer key", "app key", "hmac", "passkey", "seed phrase", "recovery phrase", "security answer",
+    "access code", "login code", "one time code", "reset code", "sms code", "master key", "decryption key",
+    "ssh key", "shared key", "deploy key", "rapidapi key", "functions key",
+    "aes key", "psk", "conn str", "cc num", "cc no", "ccv", "csc", "oauth verifier",
     # Other languages.
-    "passwort", "kennwort", "contraseña", "senha", "mot de passe", "wachtwoord", "hasło", "пароль",
-    "密码", "密碼", "パスワード", "비밀번호",
+    "passwort", "kennwort", "geheim", "contraseña", "contrasena", "senha", "palavra passe",
+    "mot de passe", "mdp", "wachtwoord", "parola", "lösenord", "passord", "adgangskode", "salasana",
+    "hasło", "haslo", "heslo", "jelszó", "şifre", "sifre", "mật khẩu", "kata sandi", "κωδικός",
+    "пароль", "секрет", "токен", "סיסמה", "كلمة المرور", "पासवर्ड", "รหัสผ่าน",
+    "密码", "密碼", "口令", "密钥", "令牌", "パスワード", "暗証番号", "비밀번호", "암호",
     # Words that are often written together.
-    "sessionid", "sessid", "phpsessid", "accesstoken", "refreshtoken", "sessiontoken", "idtoken", "apitoken",
-    "authtoken", "csrftoken", "middlewaretoken", "secretkey", "passcode",
+    "sessionid", "sessid", "accesstoken", "refreshtoken", "secretkey", "passcode",
 ]
 
 # Words that together are no secret, although one of them is a secret word: counts, kinds and places in lists.
 KEPT_FIELDS = [
     "prompt tokens", "completion tokens", "total tokens", "max tokens", "input tokens", "output tokens",
-    "tokens details", "token count", "token type", "token usage", "page token", "next token",
-    "continuation token",
-    "allow credentials", "auth type", "auth method", "auth mode", "auth provider", "auth time", "ticket id",
-    "ticket number", "ticket status", "ticket type", "ticket price", "session duration", "password policy",
-    "password required", "cookie policy", "cookie consent", "signature algorithm", "possession", "obsession",
+    "tokens details", "token count", "token usage", "page token", "next token", "continuation token",
+    "allow credentials", "auth time", "ticket id", "ticket number", "ticket price", "session duration",
+    "cookie consent", "possession", "obsession",
 ]
 
 # What `http.*.body` may hold as a string, whatever its bytes are.

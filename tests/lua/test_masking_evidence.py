@@ -39,7 +39,9 @@ def target(proxy, path):
         *("backup_code", "verificationCode", "twoFactorCode", "mnemonic", "privkey", "privKey", "pw", "psw"),
         *("consumer_key", "appKey", "hmac", "mypin", "smsotp", "dbPass", "userpass", "mycreds"),
         *("密码", "用户密码", "пароль", "Пароль", "ПАРОЛЬ", "senha", "Passwort", "contraseña", "CONTRASEÑA"),
-        *("mot de passe", "motDePasse", "パスワード"),
+        *("mot de passe", "motDePasse", "パスワード", "mdp", "contrasena", "lösenord", "LÖSENORD", "Şifre"),
+        *("parola", "κωδικός", "токен", "סיסמה", "كلمة المرور", "पासवर्ड", "รหัสผ่าน", "用户口令", "암호"),
+        *("seedPhrase", "one_time_code", "ssh-key", "psk", "cc_num", "x-rapidapi-key", "security answer"),
     ],
 )
 def test_a_name_is_secret_in_any_form(proxy, name):
@@ -82,6 +84,13 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
             '{"ParameterKey":"DBPassword","ParameterValue":"***"}',
         ),
         ("ParameterKey=DBPassword&ParameterValue=S", "ParameterKey=DBPassword&ParameterValue=***"),
+        ('{"key":"password","old":"S","new":"S"}', '{"key":"password","old":"***","new":"***"}'),
+        ('{"field":"pin","oldValue":"S"}', '{"field":"pin","oldValue":"***"}'),
+        ('{"column_name":"pin","previous":"S"}', '{"column_name":"pin","previous":"***"}'),
+        ('{"displayName":"PIN","answer":"S"}', '{"displayName":"PIN","answer":"***"}'),
+        ('{"kind":"Secret","data":{"a":"S"}}', '{"kind":"Secret","data":"***"}'),
+        ('{"k":"password","v":"S"}', '{"k":"password","v":"***"}'),
+        ("name[0]=password&value[0]=S", "name[0]=password&value[0]=***"),
         ("value=S&name=password", "value=***&name=password"),
         ("<value>S</value><name>password</name>", "<value>***</value><name>password</name>"),
         (
@@ -182,6 +191,13 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"sha1":"9270904594082e5f1a386475e5ed9367773a7fac"}',  # its first 13 digits are a card's
         '{"password_required":true}',
         "cookie_policy=accepted",
+        '{"password_changed_at":"2026-11-27","token_expires_in":"1h","csrfHeaderName":"x"}',
+        '{"token_endpoint":"https://h/token","authorization_endpoint":"https://h/authorize"}',
+        '{"name":"DB_PASSWORD","valueFrom":{"secretKeyRef":{"name":"db","key":"password"}}}',
+        '{"has_password":true,"password":null,"mfa":{"pin":false}}',
+        "has_password=true&page=1",
+        "if(token===null){login()}",
+        '.pin:hover{top:0}input[type="password"]:focus{top:0}.session::after{content:""}',
         "https://token.example.com:8443/x",
         "a<b and c",
         '{"at":1700000000000,"us":1700000000000000,"ns":1700000000000000000}',
@@ -262,6 +278,11 @@ def test_settings_add_to_the_lists_and_keep_names(start):
         "a": JWT,
         "b": "***card***",
     }
+
+
+def test_a_word_about_secrets_may_belong_to_a_name_that_is_added(start):
+    proxy = start(redaction={"extra_fields": ["full name"]})
+    assert shown(proxy, '{"fullName":"x","secretName":"x"}') == '{"fullName":"***","secretName":"x"}'
 
 
 def test_headers_that_are_added_are_recorded_and_masked(start):
