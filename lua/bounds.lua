@@ -1,4 +1,5 @@
---- Cuts texts that are too long, and shows no part of a secret at their end.
+--- Cuts texts that are too long.
+-- Shows no part of a secret at their end.
 -- Headers and the path are cut where they come in, before anything looks at them.
 
 local structure = require("structure")

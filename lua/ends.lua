@@ -1,4 +1,5 @@
---- Names and values with ":" or "=" between them: where they start and end. Fails closed.
+--- Where names and values start and end.
+-- Names and values with ":" or "=" between them. Fails closed.
 -- A value ends where what follows shows it: a next name, a closing bracket, the end of its string or element.
 -- Where nothing does, the rest of its JSON string is masked, and in other texts all that follows.
 
@@ -6,9 +7,10 @@ local names = require("names")
 local structure = require("structure")
 
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
-local byte, find, match, sub = string.byte, string.find, string.match, string.sub
+local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
-local BACKSLASH, COLON, COMMA, DOT, SLASH, SPACE, NEWLINE, CLOSE_BRACKET = byte("\\:,./ \n]", 1, 8)
+local BACKSLASH, EQUALS, COMMA, DOT, SLASH, SPACE, NEWLINE, OPEN_BRACKET, CLOSE_BRACKET =
+  byte("\\=,./ \n[]", 1, 9)
 local CONSTANTS = structure.words("true false null")
 -- What may stand between a name and its sign; what ends a name that has no quotes.
 local GAP, NAME_ENDS = set(" \t\r\n\\\"'])*/"), set(" \t\r\n\\\"'`,;&?#{}()<>=:|/")
@@ -24,6 +26,10 @@ local NAME_AND_SIGN, NAME_AND_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]",
 -- What ends a value that may be a name, with and without quotes.
 local QUOTING, QUOTED_ENDS, BARE_ENDS = set("\\\"'"), set("\"'<>&\r\n"), set("\"'<>&= \t\r\n")
 local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
+-- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. An input is no cell.
+local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
+local MAX_TAGS = 256 -- bytes
+local MAX_BLANK = 64 -- bytes before a list, with escapes
 
 local M = { MASK = "***" }
 
@@ -72,9 +78,17 @@ function M.value_start(text, at)
   return at
 end
 
---- The value of the sign at `at`, if that may be a name: without quotes; of a long one, the beginning.
+--- The value of the sign at `at`, if that may be a name: without quotes; of a long one, the beginning; of a
+-- list, the name of a secret: {"columns": ["user", "password"], "rows": ...}.
 function M.told_name(text, at)
   local value = M.value_start(text, at)
+  if byte(text, value) == OPEN_BRACKET then
+    for item in gmatch(match(text, "[^%]{]*", value), "[^,\"']+") do
+      if names.is_secret(item) then
+        return item
+      end
+    end
+  end
   local start = skip(text, value, QUOTING)
   start = byte(text, start - 1) == BACKSLASH and start - 1 or start -- of an escaped letter
   local stop, told_ends = start, start > value and QUOTED_ENDS or BARE_ENDS
@@ -175,10 +189,14 @@ function M.mask(document, at, name_stop)
   local limit = structure.string_end(document, at)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
-  local is_member, quote, to = byte(text, at) == COLON, quote_at(text, start), limit
+  local is_member, quote, to = byte(text, at) ~= EQUALS, quote_at(text, start), limit
   local masked = quote .. M.MASK .. quote
   local after_mask = start + #masked
-  if sub(text, start, after_mask - 1) == masked and AFTER_MASK[byte(text, after_mask) or NEWLINE] then
+  local tags = is_markup and sub(text, start, start + MAX_TAGS) or ""
+  local cell = match(tags, NEXT_CELL) or match(tags, END_TAG)
+  if cell then
+    to = structure.next_sign(document, "<", start + cell - 1) - 1
+  elseif sub(text, start, after_mask - 1) == masked and AFTER_MASK[byte(text, after_mask) or NEWLINE] then
     to = after_mask - 1 -- An earlier search has masked it.
   elseif quote ~= "" or OPENERS[byte(text, start)] then
     to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
@@ -190,6 +208,24 @@ function M.mask(document, at, name_stop)
   end
   quote = quote ~= "" and quote or quote_at(text, name_stop + 1)
   return at + 1, to, quote .. M.MASK .. quote
+end
+
+--- The first item of the list at `at`, if that is in quotes.
+function M.first_item(text, at)
+  return QUOTING[byte(text, after_blank(text, at + 1))] and M.told_name(text, at) or "", at
+end
+
+--- Masks the second item of the list at `at`, if that list is an item of another one. In a list that stands
+-- alone, such as ["password", "email"], a secret word is no name.
+function M.mask_second_item(document, at)
+  local text = document.text
+  local start = after_blank(text, at + 1)
+  local close = structure.closing_quote(text, start + #quote_at(text, start) - 1) or #text
+  local comma = after_blank(text, close + 1)
+  local is_item = find(sub(text, math.max(at - MAX_BLANK, 1), at - 1), "[%[,][%s\\nrt]*$")
+  if is_item and byte(text, comma) == COMMA then
+    return M.mask(document, comma, close - 1)
+  end
 end
 
 return M

@@ -1,4 +1,5 @@
---- Decodes the escapes of URLs (%70, %u0070), of JSON (\u0070) and of markup (&#112; &#x70; &lt;).
+--- Decodes the escapes of URLs, JSON and markup.
+-- %70 and %u0070; \u0070; &#112;, &#x70; and &lt;.
 
 local char, find, format, gsub = string.char, string.find, string.format, string.gsub
 

@@ -1,4 +1,5 @@
---- Masks all secrets of a text: those that it shows in any form, and those that only decoding shows.
+--- Masks all secrets of a text.
+-- Those that it shows in any form, and those that only decoding shows.
 -- The forms are applied one after the other, and each searches what the one before has masked. A form looks
 -- for its own sign, so a text without that sign costs little.
 -- A secret that escapes hide is found in the decoded text. Where it ends in the text as it stands, nobody
@@ -6,6 +7,7 @@
 
 local ends = require("ends")
 local escapes = require("escapes")
+local lists = require("lists")
 local markup = require("markup")
 local members = require("members")
 local names = require("names")
@@ -27,7 +29,7 @@ local M = {}
 --- A text with the secrets masked that show without decoding.
 local function mask_shown(text)
   text = spans.apply(text, values.find(text))
-  return search(search(search(text, members), parameters), markup)
+  return search(search(search(search(text, members), lists), parameters), markup)
 end
 
 --- A text with its escapes replaced, however often that takes; nil where that is too often.

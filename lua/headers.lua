@@ -1,4 +1,5 @@
---- One walk over a header map: the values that the filter uses, and allowlisted headers as JSON text.
+--- One walk over a header map.
+-- It finds the values that the filter uses, and allowlisted headers as JSON text.
 -- Values are cut to their bounds before anything else reads them: masks, escapes, trace ids, the peer.
 
 local config = require("config")

@@ -1,4 +1,5 @@
---- Captured exchanges that have not ended: a list in order of their start, bounded in entries and bytes.
+--- Captured exchanges that have not ended.
+-- A list in order of their start, bounded in entries and bytes.
 -- All bytes that records hold are counted together. If they are too many, the oldest records give up what
 -- they hold, unless it is little. So clients who upload and wait cannot push out the exchanges of others.
 -- An aborted stream never runs its response hook, so its record has to be found here. Envoy lets go of a

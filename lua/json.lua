@@ -1,4 +1,5 @@
---- JSON string content: what may stand between the quotes of a JSON string (RFC 8259).
+--- JSON string content (RFC 8259).
+-- What may stand between the quotes of a JSON string.
 
 local byte, sub = string.byte, string.sub
 

@@ -1,4 +1,5 @@
---- Secrets whose name is followed by ":": members of JSON, lines of YAML, arguments of GraphQL, free text.
+--- Secrets whose name is followed by ":".
+-- Members of JSON, lines of YAML, arguments of GraphQL, free text.
 
 local ends = require("ends")
 

@@ -1,4 +1,5 @@
---- Secrets of multipart bodies: the content of a part whose name is secret, up to the next boundary.
+--- Secrets of multipart bodies.
+-- The content of a part whose name is secret, up to the next boundary.
 
 local ends = require("ends")
 local names = require("names")

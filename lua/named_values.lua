@@ -1,4 +1,5 @@
---- Values whose name is a value, too: {"name": "password", "value": ...}, in either order.
+--- Values whose name is a value, too.
+-- {"name": "password", "value": ...}, in either order.
 -- Here, `name` tells a name and `value` holds a value. The search notes where both stand. If the name that
 -- is told is secret, the values that belong to it are masked:
 --   inside of an object, all values of the object;

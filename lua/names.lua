@@ -1,4 +1,5 @@
---- What the name of a field, header, parameter, element or part says of its value.
+--- What a name says of its value.
+-- The name of a field, header, parameter, element or part.
 -- A name is split into words where its case changes, and at digits and punctuation. So apiKey, api_key and
 -- API-KEYS have the same words, but for the plural. A phrase of the settings makes a name secret if it is
 --   one to three words of the name in a row: `password` in userPassword, `api key` in x-api-key;
@@ -32,10 +33,12 @@ local BYTE_ORDER_MARK = 239 -- its first byte
 -- any name that ends with the word `value` or `string`: newValue.
 local OWNERS_OF_NAMES =
   "parameter param attribute attr header field property prop setting variable option column"
-local TELLS_NAME = words_of("name names key id path type kind label title k env " .. OWNERS_OF_NAMES)
+local TELLS_NAME = words_of(
+  "name names key keys columns fields headers id path type kind label title k env " .. OWNERS_OF_NAMES
+)
 local HOLDS_VALUE = words_of(
   "value values val v content contents string data text default example old new before after from to "
-    .. "previous current input raw plain answer"
+    .. "previous current input raw plain answer rows"
 )
 for owner in (OWNERS_OF_NAMES .. " config display"):gmatch("%l+") do
   for word in ("name key id"):gmatch("%l+") do

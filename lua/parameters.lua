@@ -1,4 +1,5 @@
---- Secrets whose name is followed by "=": parameters of URLs and forms, attributes, lines of settings.
+--- Secrets whose name is followed by "=".
+-- Parameters of URLs and forms, attributes, lines of settings.
 -- Also finds the parts of multipart bodies, as the head of a part names it with a "=" (name="password").
 
 local ends = require("ends")

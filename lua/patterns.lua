@@ -1,4 +1,5 @@
---- Lists of patterns in settings. A pattern has at most one "*", which stands for anything.
+--- Lists of patterns in settings.
+-- A pattern has at most one "*", which stands for anything.
 
 local M = {}
 

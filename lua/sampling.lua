@@ -1,4 +1,5 @@
---- Decides which exchanges are captured: by the request before any other work, or by the response's type.
+--- Decides which exchanges are captured.
+-- By the request before any other work, or by the response's type.
 
 local config = require("config")
 local endpoints = require("endpoints")

@@ -1,4 +1,5 @@
---- One exchange: its record, which begins with the request, and its span, which is written at the end.
+--- One exchange: its record and its span.
+-- The record begins with the request, and the span is written at the end.
 -- The attributes and their names are the guide's; `compatibility = "guide"` writes nothing beyond them.
 
 local config = require("config")

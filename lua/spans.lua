@@ -1,4 +1,5 @@
---- Lists of the parts of a text that are to be masked: {from, to, instead}, in order of `from`.
+--- Lists of the parts of a text that are to be masked.
+-- Each part is {from, to, instead}, in order of `from`.
 -- These spans have nothing to do with those of traces.
 -- Where nothing is to be masked, the list is nil: a list is never empty.
 

@@ -1,4 +1,5 @@
---- Strings, brackets and objects of a text: where they start and end. Also sets of bytes and of words.
+--- Strings, brackets and objects of a text.
+-- Where they start and end. Also sets of bytes and of words.
 -- Asked only where something secret was found. Quotes may be escaped, as they are in JSON that is a string of
 -- other JSON: \"name\". Takes any bytes.
 

@@ -1,4 +1,5 @@
---- Secrets that show by themselves, under any name: tokens, private keys, payment cards, well-known keys.
+--- Secrets that show by themselves, under any name.
+-- Tokens, private keys, payment cards, well-known keys, and what stands in a certain place.
 -- No text is read byte by byte for them. Plain finds look for the "eyJ" of tokens (`{"` in base64), for the
 -- "-----BEGIN" of private keys, and for the "//" of URLs. A card number or key is so long that one of every
 -- 13 or 20 bytes is a part of it: there, the run of such bytes is read. The mask says what it hides.
@@ -11,6 +12,11 @@ local set, skip = structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local BACKSLASH, DOT, PLUS, MINUS, ONE = byte("\\.+-1", 1, 5)
+-- What stands behind the "//" of a URL: a name and a password, before the host. What stands behind "Bearer":
+-- no word, as that has neither a digit nor a capital in it. What stands behind an option of curl.
+local USER_INFORMATION = '^[^/?#<>"%s]*()@'
+local BEARER_TOKEN = "^%w[%l_./+-]*[%d%u][%w._~+/=-]*()"
+local LOGIN = '^[^%s:/]+:[^%s"]+()'
 local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
 
 -- Prefixes of keys, by the least length of such keys.
@@ -196,17 +202,17 @@ local function cards(text)
   return list
 end
 
---- User information of URLs, which is a name and a password: https://user:password@host
--- @param slashes what the authority follows: "//", or "/\/" where JSON escapes the slashes
-local function user_information(text, slashes)
+--- What stands behind a sign and is no value by its own form.
+-- @param secret a pattern: the secret, and where it stops
+-- @param least bytes of a secret
+local function behind(text, sign, secret, least)
   local list
-  local at = find(text, slashes, 1, true)
+  local at = find(text, sign, 1, true)
   while at do
-    local from = at + #slashes
-    local authority = match(text, '^[^/?#<>"%s]*', from)
-    local last = match(authority, "^.*()@")
-    list = last and spans.add(list, from, from + last - 2, "***") or list
-    at = find(text, slashes, from + math.max(#authority - 1, 0), true)
+    local from = at + #sign
+    local stop = match(text, secret, from)
+    list = stop and stop - from >= least and spans.add(list, from, stop - 1, "***") or list
+    at = find(text, sign, from, true)
   end
   return list
 end
@@ -220,9 +226,12 @@ function M.find(text)
   list = spans.merged(list, IS_ON.card and cards(text) or nil)
   list = spans.merged(list, IS_ON.key and keys(text) or nil)
   if find(text, "@", 1, true) then
-    list = spans.merged(spans.merged(list, user_information(text, "//")), user_information(text, "/\\/"))
+    list = spans.merged(list, behind(text, "//", USER_INFORMATION, 1))
+    list = spans.merged(list, behind(text, "/\\/", USER_INFORMATION, 1)) -- as JSON may escape it
   end
-  return list
+  list = spans.merged(list, behind(text, "earer ", BEARER_TOKEN, 8))
+  list = spans.merged(list, behind(text, " -u ", LOGIN, 3))
+  return spans.merged(list, behind(text, " --user ", LOGIN, 3))
 end
 
 --- Where a text that was cut off has to end, so that it does not end with the beginning of a key, token or

@@ -59,9 +59,9 @@ SECRET_FIELDS = [
     "auth", "ticket", "credit card", "card num", "pan", "social security number", "recovery code",
     "backup code", "verification code", "two factor code", "mnemonic", "priv key", "pw", "psw",
     "consumer key", "app key", "hmac", "passkey", "seed phrase", "recovery phrase", "security answer",
-    "access code", "login code", "one time code", "reset code", "sms code", "master key", "decryption key",
-    "ssh key", "shared key", "deploy key", "rapidapi key", "functions key",
-    "aes key", "psk", "conn str", "cc num", "cc no", "ccv", "csc", "oauth verifier",
+    "access code", "one time code", "reset code", "master key", "decryption key",
+    "ssh key", "rapidapi key", "functions key",
+    "psk", "conn str", "cc num", "ccv", "oauth verifier",
     # Other languages.
     "passwort", "kennwort", "geheim", "contraseña", "contrasena", "senha", "palavra passe",
     "mot de passe", "mdp", "wachtwoord", "parola", "lösenord", "passord", "adgangskode", "salasana",
