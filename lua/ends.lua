@@ -9,9 +9,9 @@ local structure = require("structure")
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
 local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
-local BACKSLASH, EQUALS, COMMA, DOT, SLASH, SPACE, NEWLINE, OPEN_BRACKET, CLOSE_BRACKET =
-  byte("\\=,./ \n[]", 1, 9)
-local CONSTANTS = structure.words("true false null")
+local QUOTE, BACKSLASH, COLON, COMMA, DOT, SLASH, SPACE, NEWLINE, OPEN_BRACKET, CLOSE_BRACKET =
+  byte('"\\:,./ \n[]', 1, 10)
+local WORD, CONSTANTS = structure.WORD, structure.words("true false null")
 -- What may stand between a name and its sign; what ends a name that has no quotes.
 local GAP, NAME_ENDS = set(" \t\r\n\\\"'])*/"), set(" \t\r\n\\\"'`,;&?#{}()<>=:|/")
 local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("\"'"), set(":=>"), set("{["), set("nrt")
@@ -28,8 +28,6 @@ local QUOTING, QUOTED_ENDS, BARE_ENDS = set("\\\"'"), set("\"'<>&\r\n"), set("\"
 local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
 -- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. An input is no cell.
 local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
-local MAX_TAGS = 256 -- bytes
-local MAX_BLANK = 64 -- bytes before a list, with escapes
 
 local M = { MASK = "***" }
 
@@ -51,6 +49,15 @@ end
 
 --- The name before the sign at `at`, without quotes, and where it stops.
 function M.name_before(text, at)
+  if byte(text, at - 1) == QUOTE then -- Most names: a plain word, with its quotes right before the sign.
+    local open = at - 2
+    while WORD[byte(text, open)] do
+      open = open - 1
+    end
+    if open < at - 2 and byte(text, open) == QUOTE then
+      return sub(text, open + 1, at - 2), at - 2
+    end
+  end
   local stop, quote = at - 1, nil
   local code = byte(text, stop)
   while GAP[code] or (ESCAPED_WHITE[code] and byte(text, stop - 1) == BACKSLASH) do
@@ -189,10 +196,10 @@ function M.mask(document, at, name_stop)
   local limit = structure.string_end(document, at)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
-  local is_member, quote, to = byte(text, at) ~= EQUALS, quote_at(text, start), limit
+  local is_member, quote, to = byte(text, at) == COLON, quote_at(text, start), limit
   local masked = quote .. M.MASK .. quote
   local after_mask = start + #masked
-  local tags = is_markup and sub(text, start, start + MAX_TAGS) or ""
+  local tags = is_markup and sub(text, start, start + 256) or ""
   local cell = match(tags, NEXT_CELL) or match(tags, END_TAG)
   if cell then
     to = structure.next_sign(document, "<", start + cell - 1) - 1
@@ -208,24 +215,6 @@ function M.mask(document, at, name_stop)
   end
   quote = quote ~= "" and quote or quote_at(text, name_stop + 1)
   return at + 1, to, quote .. M.MASK .. quote
-end
-
---- The first item of the list at `at`, if that is in quotes.
-function M.first_item(text, at)
-  return QUOTING[byte(text, after_blank(text, at + 1))] and M.told_name(text, at) or "", at
-end
-
---- Masks the second item of the list at `at`, if that list is an item of another one. In a list that stands
--- alone, such as ["password", "email"], a secret word is no name.
-function M.mask_second_item(document, at)
-  local text = document.text
-  local start = after_blank(text, at + 1)
-  local close = structure.closing_quote(text, start + #quote_at(text, start) - 1) or #text
-  local comma = after_blank(text, close + 1)
-  local is_item = find(sub(text, math.max(at - MAX_BLANK, 1), at - 1), "[%[,][%s\\nrt]*$")
-  if is_item and byte(text, comma) == COMMA then
-    return M.mask(document, comma, close - 1)
-  end
 end
 
 return M

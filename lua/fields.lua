@@ -7,7 +7,6 @@
 
 local ends = require("ends")
 local escapes = require("escapes")
-local lists = require("lists")
 local markup = require("markup")
 local members = require("members")
 local names = require("names")
@@ -29,7 +28,7 @@ local M = {}
 --- A text with the secrets masked that show without decoding.
 local function mask_shown(text)
   text = spans.apply(text, values.find(text))
-  return search(search(search(search(text, members), lists), parameters), markup)
+  return search(search(search(text, members), parameters), markup)
 end
 
 --- A text with its escapes replaced, however often that takes; nil where that is too often.

@@ -38,7 +38,7 @@ local TELLS_NAME = words_of(
 )
 local HOLDS_VALUE = words_of(
   "value values val v content contents string data text default example old new before after from to "
-    .. "previous current input raw plain answer rows"
+    .. "previous current input raw rows"
 )
 for owner in (OWNERS_OF_NAMES .. " config display"):gmatch("%l+") do
   for word in ("name key id"):gmatch("%l+") do
@@ -51,7 +51,8 @@ local MEASURES = words_of(
 )
 -- After a secret word, the last word of a name that says something about the secret: password_changed_at.
 local ABOUT = words_of(
-  "at in enabled required type status mode endpoint policy expires expiry strength algorithm name label ref"
+  "at in enabled required type status mode endpoint policy expires expiry strength algorithm duration "
+    .. "consent time name label ref"
 )
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin client login account card sms db app mail email new old")
@@ -177,7 +178,7 @@ end
 -- items[0][name] and of name[0]. Nil for most names.
 local function role_of(name, last_word)
   local may_have_role = TELLS_NAME[last_word] or HOLDS_VALUE[last_word]
-  return may_have_role and lower(name):gsub("%A+$", ""):gsub("^.*[:%[.]", ""):gsub("%A+", "") or nil
+  return may_have_role and match(lower(name), "^.*%a"):gsub("^.*[:%[.]", ""):gsub("%A+", "") or nil
 end
 
 local function facts_of(name)

@@ -27,7 +27,8 @@ function M.words(list)
   return members
 end
 
-M.LETTERS = M.set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+local LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+M.LETTERS, M.WORD = M.set(LETTERS), M.set(LETTERS .. "_-.")
 local WHITE, BACKSLASHES, ESCAPED_WHITE = M.set(" \t\r\n"), M.set("\\"), M.set("nrt")
 local JSON_STARTS = M.set('{["')
 -- Bytes that JSON may have outside of its strings, and those of masks: with any other, a text is no JSON.

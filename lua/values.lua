@@ -13,9 +13,9 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 
 local BACKSLASH, DOT, PLUS, MINUS, ONE = byte("\\.+-1", 1, 5)
 -- What stands behind the "//" of a URL: a name and a password, before the host. What stands behind "Bearer":
--- no word, as that has neither a digit nor a capital in it. What stands behind an option of curl.
-local USER_INFORMATION = '^[^/?#<>"%s]*()@'
-local BEARER_TOKEN = "^%w[%l_./+-]*[%d%u][%w._~+/=-]*()"
+-- something with a digit, so no word. What stands behind curl's -u.
+local USER_INFORMATION = '^[^/?#<>"%s]+()@'
+local BEARER_TOKEN = "^[%a_./+-]*%d[%w._~+/=-]+()"
 local LOGIN = '^[^%s:/]+:[^%s"]+()'
 local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
 
@@ -31,11 +31,6 @@ local PREFIXES = {
 local KEY_STEP, CARD_STEP = 20, 13 -- bytes; no key and no card number has less
 local MAX_CARD = 24 -- bytes, with separators
 
-local IS_ON = { jwt = false, pem = false, card = false, key = false }
-for kind in config.redaction.values:gmatch("%l+") do
-  IS_ON[kind] = true
-end
-
 -- By the first three bytes of a key: its prefix, and its least length. The first bytes of all, as most words
 -- start with none of them, and cost no more.
 local KEYS, IS_FIRST = {}, set("")
@@ -45,7 +40,7 @@ for least, prefixes in pairs(PREFIXES) do
   end
 end
 
-local KEY_BYTES = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
+local KEY_BYTES = structure.WORD
 local SEPARATORS, NUMBER = set(" -+"), set("0123456789 -+")
 local DIGITS, DOUBLED = set(""), {} -- a digit by its byte; by digit, what a doubled one adds to Luhn's sum
 for digit = 0, 9 do
@@ -204,34 +199,37 @@ end
 
 --- What stands behind a sign and is no value by its own form.
 -- @param secret a pattern: the secret, and where it stops
--- @param least bytes of a secret
-local function behind(text, sign, secret, least)
+local function behind(text, sign, secret)
   local list
   local at = find(text, sign, 1, true)
   while at do
     local from = at + #sign
     local stop = match(text, secret, from)
-    list = stop and stop - from >= least and spans.add(list, from, stop - 1, "***") or list
+    list = stop and spans.add(list, from, stop - 1, "***") or list
     at = find(text, sign, from, true)
   end
   return list
 end
 
+local FINDERS, finders = { jwt = tokens, pem = private_keys, card = cards, key = keys }, {}
+for kind in config.redaction.values:gmatch("%l+") do
+  finders[#finders + 1] = FINDERS[kind]
+end
+
 local M = {}
 
---- The secrets of a text that show by their own form, or by their place in a URL.
+--- The secrets of a text that show by their own form, or by their place.
 function M.find(text)
-  local list = IS_ON.jwt and tokens(text) or nil
-  list = spans.merged(list, IS_ON.pem and private_keys(text) or nil)
-  list = spans.merged(list, IS_ON.card and cards(text) or nil)
-  list = spans.merged(list, IS_ON.key and keys(text) or nil)
-  if find(text, "@", 1, true) then
-    list = spans.merged(list, behind(text, "//", USER_INFORMATION, 1))
-    list = spans.merged(list, behind(text, "/\\/", USER_INFORMATION, 1)) -- as JSON may escape it
+  local list
+  for _, find_values in ipairs(finders) do
+    list = spans.merged(list, find_values(text))
   end
-  list = spans.merged(list, behind(text, "earer ", BEARER_TOKEN, 8))
-  list = spans.merged(list, behind(text, " -u ", LOGIN, 3))
-  return spans.merged(list, behind(text, " --user ", LOGIN, 3))
+  if find(text, "@", 1, true) then
+    list = spans.merged(list, behind(text, "//", USER_INFORMATION))
+    list = spans.merged(list, behind(text, "/\\/", USER_INFORMATION)) -- as JSON may escape it
+  end
+  list = spans.merged(list, behind(text, "earer ", BEARER_TOKEN))
+  return spans.merged(list, behind(text, " -u ", LOGIN))
 end
 
 --- Where a text that was cut off has to end, so that it does not end with the beginning of a key, token or

@@ -52,7 +52,6 @@ MODULES = (
     "named_values",
     "search",
     "members",
-    "lists",
     "markup",
     "multipart",
     "parameters",

@@ -59,13 +59,11 @@ SECRET_FIELDS = [
     "auth", "ticket", "credit card", "card num", "pan", "social security number", "recovery code",
     "backup code", "verification code", "two factor code", "mnemonic", "priv key", "pw", "psw",
     "consumer key", "app key", "hmac", "passkey", "seed phrase", "recovery phrase", "security answer",
-    "access code", "one time code", "reset code", "master key", "decryption key",
-    "ssh key", "rapidapi key", "functions key",
-    "psk", "conn str", "cc num", "ccv", "oauth verifier",
+    "access code", "one time code", "master key", "ssh key", "psk", "conn str", "ccv",
     # Other languages.
     "passwort", "kennwort", "geheim", "contraseña", "contrasena", "senha", "palavra passe",
     "mot de passe", "mdp", "wachtwoord", "parola", "lösenord", "passord", "adgangskode", "salasana",
-    "hasło", "haslo", "heslo", "jelszó", "şifre", "sifre", "mật khẩu", "kata sandi", "κωδικός",
+    "hasło", "haslo", "heslo", "jelszó", "şifre", "sifre", "mật khẩu", "κωδικός",
     "пароль", "секрет", "токен", "סיסמה", "كلمة المرور", "पासवर्ड", "รหัสผ่าน",
     "密码", "密碼", "口令", "密钥", "令牌", "パスワード", "暗証番号", "비밀번호", "암호",
     # Words that are often written together.
@@ -76,8 +74,8 @@ SECRET_FIELDS = [
 KEPT_FIELDS = [
     "prompt tokens", "completion tokens", "total tokens", "max tokens", "input tokens", "output tokens",
     "tokens details", "token count", "token usage", "page token", "next token", "continuation token",
-    "allow credentials", "auth time", "ticket id", "ticket number", "ticket price", "session duration",
-    "cookie consent", "possession", "obsession",
+    "allow credentials", "ticket id", "ticket number", "ticket price",
+    "possession", "obsession",
 ]
 
 # What `http.*.body` may hold as a string, whatever its bytes are.
