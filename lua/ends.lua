@@ -102,7 +102,8 @@ function M.told_name(text, at)
   while stop - start < MAX_TOLD and not told_ends[byte(text, stop) or NEWLINE] do
     stop = stop + 1
   end
-  return sub(text, start, stop - 1)
+  local is_nested = start == value and byte(text, stop - 1) == COLON -- a name of YAML, in the next line
+  return is_nested and "" or sub(text, start, stop - 1)
 end
 
 --- Where the object or array stops that is the value of the sign at `at`; nil where the value is neither.

@@ -33,9 +33,8 @@ local BYTE_ORDER_MARK = 239 -- its first byte
 -- any name that ends with the word `value` or `string`: newValue.
 local OWNERS_OF_NAMES =
   "parameter param attribute attr header field property prop setting variable option column"
-local TELLS_NAME = words_of(
-  "name names key keys columns fields headers id path type kind label title k env " .. OWNERS_OF_NAMES
-)
+local TELLS_NAME =
+  words_of("name names key keys columns fields headers id path type kind label title k " .. OWNERS_OF_NAMES)
 local HOLDS_VALUE = words_of(
   "value values val v content contents string data text default example old new before after from to "
     .. "previous current input raw rows"

@@ -1,4 +1,5 @@
---- Valid UTF-8 from any bytes (RFC 3629): what OTLP asks of each text.
+--- Valid UTF-8 from any bytes (RFC 3629).
+-- It is what OTLP asks of each text.
 
 local band, byte, floor, sub = require("bit").band, string.byte, math.floor, string.sub
 local ffi = require("ffi")

@@ -73,8 +73,8 @@ SECRET_FIELDS = [
 # Words that together are no secret, although one of them is a secret word: counts, kinds and places in lists.
 KEPT_FIELDS = [
     "prompt tokens", "completion tokens", "total tokens", "max tokens", "input tokens", "output tokens",
-    "tokens details", "token count", "token usage", "page token", "next token", "continuation token",
-    "allow credentials", "ticket id", "ticket number", "ticket price",
+    "tokens details", "token count", "token type", "token usage", "page token", "next token",
+    "continuation token", "allow credentials", "ticket id", "ticket number", "ticket price",
     "possession", "obsession",
 ]
 
