@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lab.stack import PROJECT
 
+from .scenarios import Scenario
+
 _SCRIPT = PROJECT / "lab" / "data" / "load.lua"
 _LOG = PROJECT / ".cache" / "apt.log"
 
@@ -59,23 +61,25 @@ def find() -> str:
     )
 
 
-async def run(path: str, url: str, body: Path, *, connections: int, seconds: int) -> Load:
+async def run(path: str, scenario: Scenario, url: str, body: Path, seconds: int) -> Load:
     """POST a file over and over: each connection sends its next request when it has the answer to the last.
 
     Args:
         path: of wrk.
+        scenario: how many connections, kept alive, and how the file is compressed.
         url: where to.
         body: a JSON file.
-        connections: how many, kept alive.
         seconds: how long.
 
     Raises:
         WrkError: wrk failed.
     """
-    command = [path, "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
+    command = [path, "--threads", "1", "--connections", str(scenario.connections)]
+    command += ["--duration", f"{seconds}s", "--script", str(_SCRIPT), url, "--", str(body)]
+    if scenario.encoding:
+        command.append(scenario.encoding)
     process = await asyncio.create_subprocess_exec(
         *command,
-        *("--script", _SCRIPT, url, "--", body),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
