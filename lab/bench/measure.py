@@ -42,7 +42,7 @@ class Bench:
     Attributes:
         wrk_path: of the load generator.
         envoys: in the order in which they run.
-        bodies: a folder with a file for each body, named as the end of its path.
+        bodies: a folder of folders: the bodies of requests, by the end of the path that they go to.
     """
 
     wrk_path: str
@@ -91,8 +91,8 @@ class Bench:
         load = await wrk.run(
             self.wrk_path,
             scenario,
-            f"http://{LOOPBACK}:{proxy.ports[f'{LISTENER}-0']}{_PATH}{_body_name(scenario)}?page=1&sort=asc",
-            self.bodies / _body_name(scenario),
+            f"http://{LOOPBACK}:{proxy.ports[f'{LISTENER}-0']}{_PATH}{_kind(scenario)}",
+            self.bodies / _kind(scenario),
             seconds,
         )
         cpu_ns = _cpu_ns(proxy.pid) - cpu_before
@@ -132,13 +132,17 @@ async def running(wrk_path: str, variants: Sequence[Variant]) -> AsyncIterator[B
     Raises:
         EnvoyError: one does not start.
     """
-    answers = {_body_name(scenario): Answer(_body(scenario), scenario.encoding) for scenario in SCENARIOS}
+    answers = {}
     async with AsyncExitStack() as stack:
         bodies = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lab-bench-")))
-        for name, answer in answers.items():
-            (bodies / name).write_bytes(answer.content)
-        app = {_PATH + name: answer for name, answer in answers.items()}
-        sink = await stack.enter_async_context(envoy.running(sinks(app)))
+        for scenario in SCENARIOS:
+            kind = _kind(scenario)
+            (bodies / kind).mkdir(exist_ok=True)
+            for number in range(scenario.bodies):
+                (bodies / kind / str(number)).write_bytes(_body(scenario, number))
+                answer = Answer(_body(scenario, scenario.bodies + number), scenario.encoding)
+                answers[f"{_PATH}{kind}/{number}"] = answer
+        sink = await stack.enter_async_context(envoy.running(sinks(answers)))
         envoys = []
         for variant in variants:
             config = variant.bootstrap(app_port=sink.ports["app"], collector_port=sink.ports["collector"])
@@ -160,13 +164,14 @@ async def idle_mb(variant: Variant) -> float:
         return _resident_mb(proxy.pid) - (await proxy.memory())["pageheap_free"] / 1e6
 
 
-def _body(scenario: Scenario) -> bytes:
-    text = document(scenario.body_bytes).encode()
-    return gzip.compress(text) if scenario.encoding else text
-
-
-def _body_name(scenario: Scenario) -> str:
+def _kind(scenario: Scenario) -> str:
+    """What tells its bodies from those of other scenarios."""
     return f"{scenario.body_bytes}.{scenario.encoding}" if scenario.encoding else str(scenario.body_bytes)
+
+
+def _body(scenario: Scenario, number: int) -> bytes:
+    text = document(scenario.body_bytes, number).encode()
+    return gzip.compress(text) if scenario.encoding else text
 
 
 def _cpu_ns(pid: int) -> int:

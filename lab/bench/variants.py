@@ -36,6 +36,7 @@ _STACK = {
 }
 _NOWHERE = 1  # a port that nothing is sent to
 _EMPTY_SCRIPT = "function envoy_on_request(handle) end function envoy_on_response(handle) end"
+_DOCUMENT = '{"user": "jane", "items": [%s], "comment": "%s"}'
 _WARES = ("espresso", "machine", "grinder", "kettle", "filter", "cup", "saucer", "spoon", "tray", "jug")
 _GUIDE_SCRIPT = stack.PROJECT / "lab" / "data" / "guide.lua"
 
@@ -196,23 +197,28 @@ def sinks(answers: Mapping[str, Answer]) -> Json:
     )
 
 
-def document(size: int) -> str:
+def document(size: int, number: int = 0) -> str:
     """A JSON document as an API would send it, with escapes and without secrets.
 
     It is the same in every run, and so varied that gzip makes about a tenth of a large one.
 
     Args:
         size: bytes, 100 or more.
+        number: each makes a document of its own.
     """
-    note = 'says "hello"\nand waves'
-    choice = random.Random(size)
-    items: list[Json] = []
-    text = ""
-    while len(longer := json.dumps({"user": "jane", "items": items, "comment": ""})) <= size:
-        text = longer
-        name, price = " ".join(choice.choices(_WARES, k=2)), choice.randrange(100, 100_000) / 100
-        items.append({"id": len(items) + 1, "name": name, "price": price, "note": note})
-    return text.removesuffix('"}') + "y" * (size - len(text)) + '"}'
+    choice = random.Random(number)
+    items: list[str] = []
+    left = size - len(_DOCUMENT % ("", ""))
+    while len(item := _item(len(items) + 1, choice)) + len(", ") <= left:
+        items.append(item)
+        left -= len(item) + len(", ")
+    all_items = ", ".join(items)
+    return _DOCUMENT % (all_items, "y" * (size - len(_DOCUMENT % (all_items, ""))))
+
+
+def _item(number: int, choice: random.Random) -> str:
+    name, price = " ".join(choice.choices(_WARES, k=2)), choice.randrange(100, 100_000) / 100
+    return json.dumps({"id": number, "name": name, "price": price, "note": 'says "hello"\nand waves'})
 
 
 def _lua(script: str) -> Json:

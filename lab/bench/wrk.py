@@ -61,21 +61,30 @@ def find() -> str:
     )
 
 
-async def run(path: str, scenario: Scenario, url: str, body: Path, seconds: int) -> Load:
-    """POST a file over and over: each connection sends its next request when it has the answer to the last.
+async def run(path: str, scenario: Scenario, url: str, bodies: Path, seconds: int) -> Load:
+    """POST files: each connection sends its next request when it has the answer to the last.
 
     Args:
         path: of wrk.
-        scenario: how many connections, kept alive, and how the file is compressed.
-        url: where to.
-        body: a JSON file.
+        scenario: how many connections, kept alive; how many bodies, and how they are compressed.
+        url: where to; a number follows for each body.
+        bodies: a folder of JSON files, named by their numbers.
         seconds: how long.
 
     Raises:
         WrkError: wrk failed.
     """
     command = [path, "--threads", "1", "--connections", str(scenario.connections)]
-    command += ["--duration", f"{seconds}s", "--script", str(_SCRIPT), url, "--", str(body)]
+    command += [
+        "--duration",
+        f"{seconds}s",
+        "--script",
+        str(_SCRIPT),
+        url,
+        "--",
+        str(bodies),
+        str(scenario.bodies),
+    ]
     if scenario.encoding:
         command.append(scenario.encoding)
     process = await asyncio.create_subprocess_exec(

@@ -277,6 +277,14 @@ def test_a_scenario_of_some_variants_has_no_turns_of_others():
     assert order([replace(ONE, variants=(other.name,))], [variant, other]) == [("one", 0, other.name)]
 
 
+@pytest.mark.parametrize("scenario", [scenario for scenario in SCENARIOS if not scenario.repeats])
+def test_when_a_body_comes_again_the_filter_has_forgotten_it(scenario):
+    script = (PROJECT / "lua" / "redaction.lua").read_text("utf-8")
+    [power] = re.findall(r"MAX_REMEMBERED = 2 \^ (\d+)", script)
+    requests_and_answers = 2 * scenario.bodies * scenario.body_bytes
+    assert requests_and_answers > 1.5 * 2 ** int(power)
+
+
 def test_the_ablation_says_what_leaving_a_part_out_saves():
     samples = [*ROUNDS, sample("masking", 0, 60.0), sample("masking", 1, 130.0)]
     found = tables(report.ablation(RUN, [each for each in samples if each.variant not in (TRACER, GUIDE)]))
@@ -411,6 +419,10 @@ def test_a_document_is_json_of_exactly_the_size_that_was_asked_for(size):
 
 def test_a_document_is_the_same_each_time():
     assert document(4096) == document(4096)
+
+
+def test_each_number_makes_a_document_of_its_own():
+    assert len({document(250, number) for number in range(100)}) == 100
 
 
 def test_gzip_makes_of_a_large_document_what_it_makes_of_varied_json():
