@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"three minutes: {QUICK_ROUNDS} rounds, small and 64 KB bodies, no ablation",
+        help=f"two minutes: {QUICK_ROUNDS} rounds, small and 64 KB bodies, no ablation",
     )
     parser.add_argument(
         "--ablation",
