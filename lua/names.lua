@@ -24,10 +24,7 @@ local byte, find, lower, match, sub = string.byte, string.find, string.lower, st
 local MAX_NAME, MAX_PART = 64, 128
 local MAX_KNOWN = 4096 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
--- Bytes: the most of a phrase that is looked for at the end of a word, with the "s" of its plural; the fewest
--- of a name in which phrases are looked for anywhere.
-local MAX_END, LEAST_ANYWHERE = 8, 6
-local BYTE_ORDER_MARK = 239 -- its first byte
+local MAX_END = 8 -- bytes of a phrase that is looked for at the end of a word, with the "s" of its plural
 
 -- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value.
 local TELLS_NAME, HOLDS_VALUE =
@@ -72,10 +69,7 @@ for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
   add(kept, phrase)
 end
 
-local IS_LETTER = {} -- by byte, of lower case; those beyond ASCII count, too
-for code = 0, 255 do
-  IS_LETTER[code] = code > 127 or find(string.char(code), "%l") ~= nil
-end
+local IS_LETTER = structure.set("[%l\128-\255]") -- of lower case; those beyond ASCII count, too
 
 --- The words of a name, in lower case.
 local function split(name)
@@ -119,7 +113,7 @@ local function is_secret(words)
     end
   end
   local letters = table.concat(words)
-  for _, phrase in ipairs(#letters >= LEAST_ANYWHERE and anywhere or {}) do
+  for _, phrase in ipairs(anywhere) do
     if find(letters, phrase, 1, true) then
       return true
     end
@@ -155,9 +149,8 @@ local function role_of(name, last_word)
 end
 
 local function facts_of(name)
-  name = find(name, "[%%&\\]") and escapes.decoded(name) or name
-  if byte(name) == BYTE_ORDER_MARK then
-    name = name:gsub("^\239\187\191", "")
+  if find(name, "[%%&\\\239]") then -- what starts an escape, or a byte order mark
+    name = escapes.decoded(name):gsub("^\239\187\191", "")
   end
   local words = split(name)
   local last, before_last = words[#words] or "", words[#words - 1] or ""
