@@ -27,7 +27,6 @@ local MAX_NAME, MAX_PART = 64, 128
 local MAX_KNOWN = 4096 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
 local MAX_END = 8 -- bytes of a phrase at the end of a word, with the "s" of its plural
-local BYTE_ORDER_MARK = 239 -- its first byte
 
 -- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value. So does
 -- any name that ends with the word `value` or `string`: newValue.
@@ -88,10 +87,7 @@ for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
   add(kept, phrase)
 end
 
-local IS_LETTER = {} -- by byte, of lower case; those beyond ASCII count, too
-for code = 0, 255 do
-  IS_LETTER[code] = code > 127 or find(string.char(code), "%l") ~= nil
-end
+local IS_LETTER = structure.set("[%l\128-\255]") -- of lower case; those beyond ASCII count, too
 
 --- The words of a name, in lower case.
 local function split(name)
@@ -181,9 +177,8 @@ local function role_of(name, last_word)
 end
 
 local function facts_of(name)
-  name = find(name, "[%%&\\]") and escapes.decoded(name) or name
-  if byte(name) == BYTE_ORDER_MARK then
-    name = name:gsub("^\239\187\191", "")
+  if find(name, "[%%&\\\239]") then -- what starts an escape, or a byte order mark
+    name = escapes.decoded(name):gsub("^\239\187\191", "")
   end
   local words = split(name)
   local last, before_last = words[#words] or "", words[#words - 1] or ""
