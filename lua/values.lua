@@ -16,7 +16,7 @@ local BACKSLASH, DOT, PLUS, MINUS, ONE = byte("\\.+-1", 1, 5)
 -- something with a digit, so no word. What stands behind curl's -u.
 local USER_INFORMATION = '^[^/?#<>"%s]+()@'
 local BEARER_TOKEN = "^[%a_./+-]*%d[%w._~+/=-]+()"
-local LOGIN = '^[^%s:/]+:[^%s"]+()'
+local LOGIN = '^\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
 local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
 
 -- Prefixes of keys, by the least length of such keys.

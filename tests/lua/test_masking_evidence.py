@@ -211,7 +211,7 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"columns":["user","mail"],"rows":[["jane","x"]]}',
         '{"headers":[["accept","*/*"]],"points":[[1,2],[3,4]]}',
         "Bearer authentication, for the bearer of a token",
-        "docker run -u root image; sort -u a",
+        "docker run -u 1000:1000 image; sort -u a; date -u +%H:%M",
         '.pin:hover{top:0}input[type="password"]:focus{top:0}.session::after{content:""}',
         "https://token.example.com:8443/x",
         "a<b and c",
