@@ -26,6 +26,10 @@ local function utf8(digits)
   return char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
 end
 
+local function utf8_of_decimal(digits)
+  return utf8(format("%x", digits))
+end
+
 --- Whether a text has escapes that may hide a sign or an ASCII letter. An escape of JSON for another letter,
 -- as \u00e9, does not count: many harmless texts have it.
 function M.may_hide(text)
@@ -42,9 +46,7 @@ function M.decoded(text)
   if find(text, "&", 1, true) then
     text = gsub(text, "&(%a%a%a?%a?);", ENTITIES)
     text = gsub(text, "&#[xX]0*(%x%x?%x?%x?);", utf8)
-    text = gsub(text, "&#0*(%d%d?%d?%d?);", function(decimal)
-      return utf8(format("%x", decimal))
-    end)
+    text = gsub(text, "&#0*(%d%d?%d?%d?);", utf8_of_decimal)
   end
   if find(text, "\\u", 1, true) or find(text, "%u", 1, true) then
     text = gsub(text, "[\\%%]u(%x%x%x%x)", utf8)

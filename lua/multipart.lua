@@ -15,16 +15,15 @@ local M = {}
 -- the last line before that starts with "--". In JSON, a line starts after a quote or the escape `\n`.
 -- @return the span: from, to, instead; or nothing
 function M.mask(document, at)
-  local text = document.text
-  if at < (document.head_stop or 0) or structure.next_sign(document, "--", 1) > #text then
+  local text, first = document.text, math.max(at - MAX_HEAD, 1)
+  if at < (document.head_stop or 0) or structure.next_sign(document, "--", first) > at then
     return nil
   end
   local start = ends.value_start(text, at)
   local line = match(sub(text, start, start + MAX_HEAD), "^[^\r\n]*")
   line = sub(line, 1, (find(line, "\\[rn]") or 0) - 1)
   document.head_stop = start + #line
-  local boundary = names.is_secret(line)
-    and match("\n" .. sub(text, math.max(at - MAX_HEAD, 1), at), '^.*[\n"n](%-%-[^\r\n\\"]+)')
+  local boundary = names.is_secret(line) and match("\n" .. sub(text, first, at), '^.*[\n"n](%-%-[^\r\n\\"]+)')
   if boundary then
     local to = (find(text, boundary, at, true) or #text + 1) - 1
     local part = sub(text, at + 1, to)

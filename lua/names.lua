@@ -22,7 +22,7 @@ local byte, find, lower, match, sub = string.byte, string.find, string.lower, st
 
 -- A name longer than MAX_NAME is not remembered. Of one longer than twice MAX_PART, both ends are read.
 local MAX_NAME, MAX_PART = 64, 128
-local MAX_KNOWN = 4096 -- names that are remembered: as many as a large body has
+local MAX_KNOWN = 16384 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
 -- Bytes: the most of a phrase that is looked for at the end of a word, with the "s" of its plural; the fewest
 -- of a name in which phrases are looked for anywhere.
@@ -77,24 +77,39 @@ for code = 0, 255 do
   IS_LETTER[code] = code > 127 or find(string.char(code), "%l") ~= nil
 end
 
+--- Where the word of a name stops that starts at `at`: before a byte that is no letter; before a capital that
+-- stands after a small letter, or before one.
+-- @param plain the name in lower case
+local function word_stop(name, plain, at)
+  local is_capital = byte(name, at) ~= byte(plain, at)
+  while IS_LETTER[byte(plain, at + 1)] do
+    local was_capital = is_capital
+    is_capital = byte(name, at + 1) ~= byte(plain, at + 1)
+    if is_capital and (not was_capital or IS_LETTER[byte(name, at + 2)]) then
+      return at
+    end
+    at = at + 1
+  end
+  return at
+end
+
 --- The words of a name, in lower case.
 local function split(name)
-  local words, plain, start, was_upper = {}, lower(name), nil, false
-  for at = 1, #name + 1 do
-    local is_letter, is_upper = IS_LETTER[byte(plain, at)], byte(name, at) ~= byte(plain, at)
-    local is_before_lower = IS_LETTER[byte(name, at + 1)]
-    if start and (not is_letter or (is_upper and (is_before_lower or not was_upper))) then
-      words[#words + 1], start = sub(plain, start, at - 1), nil
+  local words, plain, at = {}, lower(name), 1
+  while at <= #name do
+    if IS_LETTER[byte(plain, at)] then
+      local stop = word_stop(name, plain, at)
+      words[#words + 1], at = sub(plain, at, stop), stop
     end
-    start, was_upper = start or (is_letter and at), is_upper
+    at = at + 1
   end
   return words
 end
 
 --- How many words from the one at `at` on are a phrase of a set together: as many as possible, or nil.
 local function phrase_at(words, at, set)
-  local run, count = "", nil
-  for index = at, math.min(at + MAX_WORDS - 1, #words) do
+  local run, count = words[at], set[words[at]] and 1
+  for index = at + 1, math.min(at + MAX_WORDS - 1, #words) do
     run = run .. words[index]
     count = set[run] and index - at + 1 or count
   end
@@ -111,8 +126,8 @@ local function ends_in_phrase(word)
   return false
 end
 
---- Whether a name of these words is secret.
-local function is_secret(words)
+--- Whether words have a phrase that makes a name of them secret.
+local function has_phrase(words)
   for at, word in ipairs(words) do
     if phrase_at(words, at, phrases) or ends_in_phrase(word) then
       return true
@@ -155,23 +170,27 @@ local function role_of(name, last_word)
 end
 
 local function facts_of(name)
-  name = find(name, "[%%&\\]") and escapes.decoded(name) or name
+  name = escapes.decoded(name)
   if byte(name) == BYTE_ORDER_MARK then
     name = name:gsub("^\239\187\191", "")
   end
   local words = split(name)
   local last, before_last = words[#words] or "", words[#words - 1] or ""
   local role = role_of(name, last)
-  local facts = {
-    is_secret = is_secret(words) and is_secret(without_kept(words)),
-    is_count = has_measure(words),
-    is_head = heads[last] or heads[before_last .. last],
-    is_tail = tails[lower(name)],
-    tells_name = TELLS_NAME[role] and role,
-    holds_value = HOLDS_VALUE[role],
-  }
-  local says_more = facts.is_head or facts.is_tail or facts.tells_name or facts.holds_value
-  return (facts.is_secret or says_more) and facts or false
+  local is_secret = has_phrase(words) and has_phrase(without_kept(words))
+  local is_head = heads[last] or heads[before_last .. last]
+  local is_tail = tails[lower(name)]
+  local tells_name, holds_value = TELLS_NAME[role] and role, HOLDS_VALUE[role]
+  return (is_secret or is_head or is_tail or tells_name or holds_value)
+      and {
+        is_secret = is_secret,
+        is_count = has_measure(words),
+        is_head = is_head,
+        is_tail = is_tail,
+        tells_name = tells_name,
+        holds_value = holds_value,
+      }
+    or false
 end
 
 --- The start and the end of a long name, without the words that are cut in two: they may look like others, as

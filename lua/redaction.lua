@@ -101,6 +101,9 @@ end
 
 local M = {}
 
+--- Begins a message, whose texts share the work of masking.
+M.begin_message = fields.begin_message
+
 --- Masks the secrets of a body or URL, whatever its form.
 M.text = IS_ON and guarded(fields.mask_document) or as_it_is
 
