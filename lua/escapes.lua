@@ -91,7 +91,9 @@ function M.decoded(text)
   if find(text, "%", 1, true) then
     text = replaced(replaced(text, "+", space), "%", byte_at) -- forms write a space as "+"
   end
-  text = replaced(replaced(text, "&", reference_at), "&", reference_at) -- &amp;#112; in one round
+  if find(text, ";", 1, true) then
+    text = replaced(replaced(text, "&", reference_at), "&", reference_at) -- &amp;#112; in one round
+  end
   return replaced(replaced(text, "\\u", unicode_at), "%u", unicode_at)
 end
 

@@ -17,12 +17,14 @@ local values = require("values")
 local find, gsub, match = string.find, string.gsub, string.match
 
 local MASK = ends.MASK
+local FORMS = { members, parameters, markup }
 local ROUNDS = 3 -- of decoding; a text that still changes in the last one counts as secret
 -- What runs are: the short ones parameters, the long ones what stands between quotes and tags.
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
 -- What may be searched once more to find the runs that hide secrets: bytes, for all texts of a message. A run
--- costs RUN more than its length. Where nothing is left, all is masked that may hide a secret.
-local WORK, RUN = 131072, 256
+-- costs RUN more than its length, a byte of a new name NAME. Where nothing is left, all is masked that may
+-- hide a secret.
+local WORK, RUN, NAME = 131072, 256, 2
 
 local left = WORK
 
@@ -36,7 +38,19 @@ end
 --- A text with the secrets masked that show without decoding.
 local function mask_shown(text)
   text = spans.apply(text, values.find(text))
-  return search(search(search(text, members), parameters), markup)
+  for _, form in ipairs(FORMS) do
+    text = search(text, form)
+  end
+  return text
+end
+
+--- Whether that masks something.
+local function shows_secret(text)
+  local masked = spans.apply(text, values.find(text))
+  for _, form in ipairs(FORMS) do
+    masked = masked == text and search(text, form) or masked
+  end
+  return masked ~= text
 end
 
 --- A text with its escapes replaced, however often that takes; nil where that is too often.
@@ -53,7 +67,7 @@ end
 --- Whether a text shows a secret once it is decoded; and the decoded text, or nil.
 local function hides_secret(text)
   local plain = decoded(text)
-  return not plain or (plain ~= text and mask_shown(plain) ~= plain), plain
+  return not plain or (plain ~= text and shows_secret(plain)), plain
 end
 
 --- Whether a text ends with a secret name and its sign, so that the value may stand behind it: `password="`.
@@ -87,9 +101,11 @@ end
 
 --- Masks what escapes hide: short runs if that is enough, else long ones, else all of the text.
 local function mask_hidden(text)
+  local names_before = names.bytes_read
   if not hides_secret(text) then
     return text
   end
+  left = left - NAME * (names.bytes_read - names_before)
   for _, run_of in ipairs(RUNS) do
     left = left - #text -- for the look at what becomes of it
     if left < 0 then

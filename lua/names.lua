@@ -202,9 +202,9 @@ end
 
 local known, known_count = {}, 0
 
-local M = {}
+local M = { bytes_read = 0 }
 
---- What a name says.
+--- What a name says. Counts the bytes of names that it did not remember.
 -- @return false where it says nothing, else a table:
 --   is_secret: its value is masked; is_count: but not if that is a number;
 --   is_head: names inside of its value may complete a phrase with it (card.number);
@@ -215,7 +215,9 @@ function M.facts(name)
   local facts = known[name]
   if facts ~= nil then
     return facts
-  elseif #name > MAX_NAME then
+  end
+  M.bytes_read = M.bytes_read + #name
+  if #name > MAX_NAME then
     return facts_of(#name > 2 * MAX_PART and without_middle(name) or name)
   elseif known_count >= MAX_KNOWN then
     clear(known)
