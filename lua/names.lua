@@ -40,6 +40,7 @@ end
 local MEASURES = words_of(
   "tokens sessions credentials passwords secrets count length limit size total attempts retries age timeout"
 )
+local SECRET = { is_secret = true } -- all that most secret names say
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin client login account card sms db app mail email new old")
 
@@ -178,19 +179,20 @@ local function facts_of(name)
   local last, before_last = words[#words] or "", words[#words - 1] or ""
   local role = role_of(name, last)
   local is_secret = has_phrase(words) and has_phrase(without_kept(words))
-  local is_head = heads[last] or heads[before_last .. last]
-  local is_tail = tails[lower(name)]
+  local is_count = is_secret and has_measure(words)
+  local is_head, is_tail = heads[last] or heads[before_last .. last], tails[lower(name)]
   local tells_name, holds_value = TELLS_NAME[role] and role, HOLDS_VALUE[role]
-  return (is_secret or is_head or is_tail or tells_name or holds_value)
-      and {
-        is_secret = is_secret,
-        is_count = has_measure(words),
-        is_head = is_head,
-        is_tail = is_tail,
-        tells_name = tells_name,
-        holds_value = holds_value,
-      }
-    or false
+  if not (is_count or is_head or is_tail or tells_name or holds_value) then
+    return is_secret and SECRET
+  end
+  return {
+    is_secret = is_secret,
+    is_count = is_count,
+    is_head = is_head,
+    is_tail = is_tail,
+    tells_name = tells_name,
+    holds_value = holds_value,
+  }
 end
 
 --- The start and the end of a long name, without the words that are cut in two: they may look like others, as
