@@ -152,7 +152,8 @@ class CaptureArgs(TypedDict):
     """What is sent of a body that is not text. omit (the default): its size only. bytes: the body itself."""
     compressed_bodies: NotRequired[CompressedBodies]
     """What is sent of a body that is compressed with gzip or deflate. inflate (the default): what it
-    contains, up to maxBodyBytes, like any other body. omit: its size only."""
+    contains, up to maxBodyBytes, like any other body. omit: its size only, and with binaryBodies: bytes its
+    bytes as they came."""
     headers: NotRequired[list[str]]
     """Names of headers that are recorded, in lower case. Default: the list of the setup guide. A list here
     replaces it."""

@@ -51,7 +51,10 @@ function M.of(headers, now)
   if current ~= minute then
     minute, recent, older, count = current, {}, {}, 0
   end
-  return remembered(method .. "\n" .. host .. "\n" .. path:gsub("[^/]+", generic))
+  if find(path, "%d") then
+    path = path:gsub("[^/]+", generic)
+  end
+  return remembered(method .. "\n" .. host .. "\n" .. path)
 end
 
 return M

@@ -8,7 +8,8 @@ local structure = require("structure")
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local BACKSLASH, COLON, COMMA, SLASH, SPACE, NEWLINE = byte("\\:,/ \n", 1, 6)
+local QUOTE, BACKSLASH, COLON, COMMA, SLASH, SPACE, NEWLINE = byte('"\\:,/ \n', 1, 7)
+local PLAIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 -- What may stand between a name and its sign; what ends a name that has no quotes.
 local GAP, NAME_ENDS = set(" \t\r\n\\\"'])*/"), set(" \t\r\n\\\"'`,;&?#{}()<>=:|/")
 local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("\"'"), set(":=>"), set("{["), set("nrt")
@@ -44,6 +45,15 @@ end
 
 --- The name before the sign at `at`, without quotes, and where it stops.
 function M.name_before(text, at)
+  if byte(text, at - 1) == QUOTE then -- Most names: a plain word, with its quotes right before the sign.
+    local open = at - 2
+    while PLAIN[byte(text, open)] do
+      open = open - 1
+    end
+    if open < at - 2 and byte(text, open) == QUOTE then
+      return sub(text, open + 1, at - 2), at - 2
+    end
+  end
   local stop, quote = at - 1, nil
   local code = byte(text, stop)
   while GAP[code] or (ESCAPED_WHITE[code] and byte(text, stop - 1) == BACKSLASH) do

@@ -70,8 +70,11 @@ local function begin(handle, stream, request_headers)
     return nil
   end
   local now = clock(handle)
-  catch_up(handle, now)
-  if chosen and sampling.within_limits(header_map, now) then
+  local is_captured = chosen and sampling.within_limits(header_map, now)
+  if is_captured or exporter.is_pending() or inflight.active_since(0) then
+    catch_up(handle, now)
+  end
+  if is_captured then
     local record = span.begin(header_map, stream, now)
     inflight.add(record, handle)
     report.count("captured")

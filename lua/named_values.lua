@@ -12,14 +12,20 @@ local structure = require("structure")
 
 local M = {}
 
---- Which notes tell the name of a secret: by index; or nil where none does, or where no note holds a value.
-local function secret_notes(text, form, notes)
-  local is_secret, has_value = {}, false
-  for _, facts in ipairs(notes.facts) do
-    has_value = has_value or facts.holds_value
+--- By index of a note: the word by which its name tells another name; nil where it holds a value.
+local function telling_words(text, form, notes)
+  local words = {}
+  for index, at in ipairs(notes) do
+    words[index] = names.facts((form.name_at(text, at))).tells_name
   end
-  for index, at in ipairs(has_value and notes or {}) do
-    is_secret[index] = notes.facts[index].tells_name and names.is_secret(form.told_name(text, at)) or nil
+  return words
+end
+
+--- Which notes tell the name of a secret: by index; nil where none does.
+local function secret_notes(text, form, notes, words)
+  local is_secret = {}
+  for index in pairs(words) do
+    is_secret[index] = names.is_secret(form.told_name(text, notes[index])) or nil
   end
   return next(is_secret) and is_secret
 end
@@ -27,10 +33,10 @@ end
 --- Chooses the values next to names of secrets, of notes that stand outside of objects.
 -- @param row indexes of these notes, in order: those of values, and of names that are told by the same word
 -- @param chosen by index of a note; is added to
-local function choose_beside(notes, is_secret, row, chosen)
+local function choose_beside(words, is_secret, row, chosen)
   local is_near, was_value
   local function read(index)
-    local is_value = not notes.facts[index].tells_name
+    local is_value = not words[index]
     if is_value then
       chosen[index] = chosen[index] or is_near
     else
@@ -38,7 +44,7 @@ local function choose_beside(notes, is_secret, row, chosen)
     end
     was_value = is_value
   end
-  local is_name_first, is_name_last = notes.facts[row[1]].tells_name, notes.facts[row[#row]].tells_name
+  local is_name_first, is_name_last = words[row[1]], words[row[#row]]
   for place = 1, (is_name_first or not is_name_last) and #row or 0 do
     read(row[place])
   end
@@ -50,37 +56,38 @@ end
 
 --- Which values belong to names of secrets: by index of their notes.
 -- @param objects by position: the object that it is in, nil outside of all
-local function chosen_values(notes, is_secret, objects)
+local function chosen_values(notes, words, is_secret, objects)
   local chosen, is_named, rows = {}, {}, {}
   for index in pairs(is_secret) do
     local object = objects[notes[index]]
     if object then
       is_named[object] = true
     else
-      rows[notes.facts[index].tells_name] = {}
+      rows[words[index]] = {}
     end
   end
   for index, at in ipairs(notes) do
-    local word, object = notes.facts[index].tells_name, objects[at]
+    local word, object = words[index], objects[at]
     chosen[index] = object and not word and is_named[object]
     for row_word, row in pairs(object and {} or rows) do
       row[#row + 1] = (word or row_word) == row_word and index or nil
     end
   end
   for _, row in pairs(rows) do
-    choose_beside(notes, is_secret, row, chosen)
+    choose_beside(words, is_secret, row, chosen)
   end
   return chosen
 end
 
 --- The spans of the values that belong to names of secrets, or nil.
--- @param notes positions of names that tell a name or hold a value, in order; `facts`: what is known of each
+-- @param notes positions of names that tell a name or hold a value, in order
 function M.find(text, form, notes)
-  local is_secret = secret_notes(text, form, notes)
+  local words = telling_words(text, form, notes)
+  local is_secret = secret_notes(text, form, notes, words)
   if not is_secret then
     return nil
   end
-  local chosen = chosen_values(notes, is_secret, structure.objects_at(text, notes))
+  local chosen = chosen_values(notes, words, is_secret, structure.objects_at(text, notes))
   local document, list, done = structure.document(text), nil, 0
   for index, at in ipairs(notes) do
     if chosen[index] and at > done then

@@ -31,6 +31,8 @@ local names = require("names")
 local report = require("report")
 local structure = require("structure")
 
+local clear = require("table.clear")
+
 local words = structure.words
 local MASK = ends.MASK
 
@@ -99,13 +101,35 @@ local function as_it_is(text)
   return text
 end
 
+-- Texts that masking left as they are, so no secret is remembered. They are not searched again when they come
+-- again, as paths do, and the bodies of health checks and of clients that poll.
+local harmless, remembered = {}, 0
+local MAX_REMEMBERED = 2 ^ 18 -- bytes, with those that an entry of a table takes
+local ENTRY_BYTES = 64
+
+--- Masks a body or URL, unless it is known to be harmless.
+local function mask_text(text)
+  if harmless[text] then
+    return text
+  end
+  local masked = fields.mask_document(text)
+  if masked == text then
+    if remembered > MAX_REMEMBERED then
+      clear(harmless)
+      remembered = 0
+    end
+    harmless[text], remembered = true, remembered + #text + ENTRY_BYTES
+  end
+  return masked
+end
+
 local M = {}
 
 --- Begins a message, whose texts share the work of masking.
 M.begin_message = fields.begin_message
 
 --- Masks the secrets of a body or URL, whatever its form.
-M.text = IS_ON and guarded(fields.mask_document) or as_it_is
+M.text = IS_ON and guarded(mask_text) or as_it_is
 
 --- Masks user information in a host.
 M.host = IS_ON and guarded(mask_host) or as_it_is

@@ -52,7 +52,9 @@ local function walk(search, from, last, owner, depth)
     elseif facts and (facts.tells_name or facts.holds_value) then
       masked_to = form.mask_role and form.mask_role(search, at, name_stop, facts)
       if not masked_to then
-        notes[#notes + 1], notes.facts[#notes + 1] = at, facts
+        local count = notes.count + 1
+        notes.count, notes[count] = count, at
+        notes.holds_value = notes.holds_value or facts.holds_value
       end
     end
     local is_head = (owner or (facts and facts.is_head)) and depth < MAX_DEPTH and #name < MAX_OWNER
@@ -68,7 +70,9 @@ return function(text, form)
   if not find(text, form.sign, 1, true) then
     return text
   end
-  local search = { form = form, document = structure.document(text), notes = { facts = {} } }
+  local search = { form = form, document = structure.document(text), notes = { count = 0 } }
   walk(search, 1, #text, nil, 0)
-  return spans.apply(text, spans.merged(search.list, named_values.find(text, form, search.notes)))
+  local notes = search.notes
+  local named = notes.holds_value and named_values.find(text, form, notes)
+  return spans.apply(text, spans.merged(search.list, named))
 end

@@ -1,6 +1,6 @@
 --- Valid UTF-8 from any bytes (RFC 3629): what OTLP asks of each text.
 
-local band, byte, sub = require("bit").band, string.byte, string.sub
+local band, byte, floor, sub = require("bit").band, string.byte, math.floor, string.sub
 local ffi = require("ffi")
 
 local WORDS = ffi.typeof("const int32_t *")
@@ -36,11 +36,13 @@ end
 --- Where to start looking for bytes that are not ASCII: up to there, all are. Most texts are nothing else, so
 -- it looks at four bytes at once.
 local function after_ascii(text)
-  local words, at = ffi.cast(WORDS, text), 0
-  while at + 4 <= #text and band(words[at / 4], 0x80808080) == 0 do
-    at = at + 4
+  local words, count = ffi.cast(WORDS, text), floor(#text / 4)
+  for index = 0, count - 1 do
+    if band(words[index], 0x80808080) ~= 0 then
+      return 4 * index + 1
+    end
   end
-  return at + 1
+  return 4 * count + 1
 end
 
 local M = {}

@@ -402,7 +402,8 @@ class Capture(_Model):
     compressed_bodies: CompressedBodies = _choice(
         CompressedBodies.INFLATE,
         "What is sent of a body that is compressed with gzip or deflate. inflate (the default): what it "
-        "contains, up to maxBodyBytes, like any other body. omit: its size only.",
+        "contains, up to maxBodyBytes, like any other body. omit: its size only, and with "
+        "binaryBodies: bytes its bytes as they came.",
     )
     headers: HeaderNames = Field(
         default=GUIDE_HEADERS,

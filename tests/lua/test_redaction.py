@@ -559,3 +559,23 @@ def test_of_many_escaped_runs_no_secret_leaves(proxy):
 def test_an_escaped_letter_of_broken_json_is_left_alone(proxy):
     body = '{"a":undefined,"b":"caf\\u00e9"}'
     assert shown(proxy, body) == body
+
+
+@pytest.mark.parametrize("body", ['{"a": 1}', '{"pin": "1234"}', "token=abc&page=1"])
+def test_a_body_is_shown_alike_when_it_comes_again(proxy, body):
+    first = shown(proxy, body)
+    shown(proxy, '{"b": 2}')
+    assert shown(proxy, body) == first
+
+
+def test_harmless_bodies_are_remembered_within_bounds(start):
+    proxy = start(cluster=False)  # the fake keeps what is exported
+
+    def memory_after(numbers):
+        for number in numbers:
+            proxy.exchange(sent=[f"{number:08}".encode() * 4000])
+        proxy.collect_garbage()
+        return proxy.memory
+
+    before = memory_after(range(40))
+    assert memory_after(range(40, 140)) - before < 400_000
