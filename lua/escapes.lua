@@ -1,5 +1,5 @@
 --- Decodes the escapes of URLs (%70, %u0070), of JSON (\u0070) and of markup (&#112; &#x70; &lt;).
--- Texts are full of them, and LuaJIT compiles no patterns: so they are found by plain find, and read by tables.
+-- Texts are full of them, and LuaJIT compiles no patterns: they are found by plain find, and read by tables.
 
 local structure = require("structure")
 
@@ -33,10 +33,6 @@ local function utf8(code)
 end
 
 -- What stands for the escape at `at`, or nil where none does; and where the escape stops.
-
-local function space(_, at)
-  return " ", at
-end
 
 local function byte_at(text, at)
   return BYTES[sub(text, at + 1, at + 2)], at + 2
@@ -89,7 +85,8 @@ end
 --- A text with its escapes replaced, once.
 function M.decoded(text)
   if find(text, "%", 1, true) then
-    text = replaced(replaced(text, "+", space), "%", byte_at) -- forms write a space as "+"
+    text = find(text, "+", 1, true) and text:gsub("%+", " ") or text -- as forms write a space
+    text = replaced(text, "%", byte_at)
   end
   if find(text, ";", 1, true) then
     text = replaced(replaced(text, "&", reference_at), "&", reference_at) -- &amp;#112; in one round

@@ -94,9 +94,13 @@ local function word_stop(name, plain, at)
   return at
 end
 
---- The words of a name, in lower case.
+-- The words of the name that is read, and those that count. New tables would take as long as all the rest.
+local words_read, words_left = {}, {}
+
+--- The words of a name, in lower case, until the next call.
 local function split(name)
-  local words, plain, at = {}, lower(name), 1
+  local words, plain, at = words_read, lower(name), 1
+  clear(words)
   while at <= #name do
     if IS_LETTER[byte(plain, at)] then
       local stop = word_stop(name, plain, at)
@@ -145,7 +149,8 @@ end
 
 --- The words without those that `keep_fields` names together. A space, which no phrase has, stands for these.
 local function without_kept(words)
-  local rest, at = {}, 1
+  local rest, at = words_left, 1
+  clear(rest)
   while words[at] do
     local count = phrase_at(words, at, kept)
     rest[#rest + 1] = count and " " or words[at]
