@@ -24,7 +24,7 @@ local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
 -- What may be searched once more to find the runs that hide secrets: bytes, for all texts of a message. A run
 -- costs RUN more than its length, a byte of a new name NAME. Where nothing is left, all is masked that may
 -- hide a secret.
-local WORK, RUN, NAME = 131072, 256, 2
+local WORK, RUN, NAME = 131072, 512, 2
 
 local left = WORK
 
@@ -44,15 +44,6 @@ local function mask_shown(text)
   return text
 end
 
---- Whether that masks something.
-local function shows_secret(text)
-  local masked = spans.apply(text, values.find(text))
-  for _, form in ipairs(FORMS) do
-    masked = masked == text and search(text, form) or masked
-  end
-  return masked ~= text
-end
-
 --- A text with its escapes replaced, however often that takes; nil where that is too often.
 local function decoded(text)
   for _ = 1, ROUNDS do
@@ -67,7 +58,7 @@ end
 --- Whether a text shows a secret once it is decoded; and the decoded text, or nil.
 local function hides_secret(text)
   local plain = decoded(text)
-  return not plain or (plain ~= text and shows_secret(plain)), plain
+  return not plain or (plain ~= text and mask_shown(plain) ~= plain), plain
 end
 
 --- Whether a text ends with a secret name and its sign, so that the value may stand behind it: `password="`.
@@ -108,7 +99,7 @@ local function mask_hidden(text)
   left = left - NAME * (names.bytes_read - names_before)
   for _, run_of in ipairs(RUNS) do
     left = left - #text -- for the look at what becomes of it
-    if left < 0 then
+    if left < RUN then
       return MASK
     end
     local masked = gsub(text, run_of, judged_run)
