@@ -40,7 +40,6 @@ end
 local MEASURES = words_of(
   "tokens sessions credentials passwords secrets count length limit size total attempts retries age timeout"
 )
-local SECRET = { is_secret = true } -- all that most secret names say
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin client login account card sms db app mail email new old")
 
@@ -175,6 +174,9 @@ local function role_of(name, last_word)
   return may_have_role and lower(name):gsub("^.*[:%[.]", ""):gsub("%A+", "") or nil
 end
 
+-- Tables of what names say, by a text of it. Thousands of names say the same, so they share one.
+local shared = { [""] = false }
+
 local function facts_of(name)
   name = escapes.decoded(name)
   if byte(name) == BYTE_ORDER_MARK then
@@ -183,21 +185,26 @@ local function facts_of(name)
   local words = split(name)
   local last, before_last = words[#words] or "", words[#words - 1] or ""
   local role = role_of(name, last)
+  local tells_name, holds_value = TELLS_NAME[role] and role, HOLDS_VALUE[role]
   local is_secret = has_phrase(words) and has_phrase(without_kept(words))
   local is_count = is_secret and has_measure(words)
   local is_head, is_tail = heads[last] or heads[before_last .. last], tails[lower(name)]
-  local tells_name, holds_value = TELLS_NAME[role] and role, HOLDS_VALUE[role]
-  if not (is_count or is_head or is_tail or tells_name or holds_value) then
-    return is_secret and SECRET
+  local said = ((tells_name or holds_value) and role or "")
+    .. (is_secret and ":" or "")
+    .. (is_count and "#" or "")
+    .. (is_head and "<" or "")
+    .. (is_tail and ">" or "")
+  if shared[said] == nil then
+    shared[said] = {
+      is_secret = is_secret,
+      is_count = is_count,
+      is_head = is_head,
+      is_tail = is_tail,
+      tells_name = tells_name,
+      holds_value = holds_value,
+    }
   end
-  return {
-    is_secret = is_secret,
-    is_count = is_count,
-    is_head = is_head,
-    is_tail = is_tail,
-    tells_name = tells_name,
-    holds_value = holds_value,
-  }
+  return shared[said]
 end
 
 --- The start and the end of a long name, without the words that are cut in two: they may look like others, as
