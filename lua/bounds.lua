@@ -1,5 +1,5 @@
 --- Cuts texts that are too long, and shows no part of a secret at their end.
--- Headers and the path are cut where they come in, before anything looks at them.
+-- Headers and the path are cut where they come in, before they are masked (headers).
 
 local structure = require("structure")
 local values = require("values")
@@ -7,7 +7,7 @@ local values = require("values")
 local byte, find, sub = string.byte, string.find, string.sub
 
 local SLASH, PERCENT = byte("/%", 1, 2)
-local HOST_ENDS = structure.set("/?# \t\r\n&;,\"'<>") -- what ends the host of a URL, or the URL
+local HOST_ENDS = structure.set("[/?# \t\r\n&;,\"'<>]") -- what ends the host of a URL, or the URL
 
 local M = {}
 
@@ -18,6 +18,7 @@ local M = {}
 function M.finished(text)
   local at = #text
   while at > 0 and not HOST_ENDS[byte(text, at)] do
+    -- An escaped slash ends a host, or stands before one: https%3A%2F%2Fuser. Nothing after it stays.
     if byte(text, at) == PERCENT and sub(text, at + 1, at + 2):lower() == "2f" then
       return sub(text, 1, at + 2)
     end

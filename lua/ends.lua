@@ -1,6 +1,6 @@
 --- Names and values with ":" or "=" between them: where they start and end. Fails closed.
 -- A value ends where what follows shows it: a next name, a closing bracket, the end of its string or element.
--- Where nothing does, the rest of its JSON string is masked, and in other texts all that follows.
+-- Where nothing does, the rest of its JSON string or element is masked, and in other texts all that follows.
 
 local names = require("names")
 local structure = require("structure")
@@ -9,28 +9,31 @@ local after_blank, set, skip = structure.after_blank, structure.set, structure.s
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local QUOTE, BACKSLASH, COLON, COMMA, SLASH, SPACE, NEWLINE = byte('"\\:,/ \n', 1, 7)
-local PLAIN = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
+local PLAIN = set("[%w_.-]")
 -- What may stand between a name and its sign; what ends a name that has no quotes.
-local GAP, NAME_ENDS = set(" \t\r\n\\\"'])*/"), set(" \t\r\n\\\"'`,;&?#{}()<>=:|/")
-local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("\"'"), set(":=>"), set("{["), set("nrt")
--- What follows a value in quotes or brackets; what follows the brackets that close around another one.
-local AFTER_VALUE, AFTER_CLOSERS = set(")]}<>/?&;"), set(",;<\"'\\)]}")
-local CLOSERS, SURE_BREAKS, UNICODE = set(")]}"), set("&<"), set("u\\")
+local GAP, NAME_ENDS = set("[] \t\r\n\\\"')*/]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
+local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[:=>]"), set("[{[]"), set("[nrt]")
+-- What follows a value in quotes or brackets; what follows the bracket that ends a value without quotes, as
+-- it closes what is around the value.
+local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
+local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
 -- What follows a value that is masked already. Before any other sign, the mask may stand for the start only.
-local AFTER_MASK = set(";,)]}<>\r\n")
+local AFTER_MASK = set("[];,)}<>\r\n]")
 -- What an item of a list starts with, and a member whose name has quotes.
-local ITEM_STARTS = set("\"'{[\\")
+local ITEM_STARTS = set("[\"'{[\\]")
 local NAME_AND_SIGN, NAME_AND_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+="
--- What ends a value that may be a name, with and without quotes.
-local QUOTING, QUOTED_ENDS, BARE_ENDS = set("\\\"'"), set("\"'<>&\r\n"), set("\"'<>&= \t\r\n")
+-- The bytes of a value that may be a name, with and without quotes.
+local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
 local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
 
 local M = { MASK = "***" }
 
---- Where the name starts that stops at `stop`: after its opening quote, or what ends one without quotes.
+--- Where the name starts that stops at `stop`. Goes back, with `code` for the byte before `start`: if a quote
+-- stands after the name, to that quote; else to a byte of NAME_ENDS. The backslash of \u0070 is a part of the
+-- name.
 -- @param quote the one after the name, or nil
 local function name_start(text, stop, quote)
-  local start, code, is_escape = stop + 1, byte(text, stop), false -- of a letter: \u0070
+  local start, code, is_escape = stop + 1, byte(text, stop), false
   while start > 1 and code ~= quote and (quote or is_escape or not NAME_ENDS[code]) do
     start = start - 1
     code = byte(text, start - 1)
@@ -86,8 +89,8 @@ function M.told_name(text, at)
   local value = M.value_start(text, at)
   local start = skip(text, value, QUOTING)
   start = byte(text, start - 1) == BACKSLASH and start - 1 or start -- of an escaped letter
-  local stop, told_ends = start, start > value and QUOTED_ENDS or BARE_ENDS
-  while stop - start < MAX_TOLD and not told_ends[byte(text, stop) or NEWLINE] do
+  local stop, told = start, start > value and QUOTED or BARE
+  while stop - start < MAX_TOLD and told[byte(text, stop)] do
     stop = stop + 1
   end
   return sub(text, start, stop - 1)
@@ -188,7 +191,7 @@ function M.mask(document, at, name_stop)
     to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
   elseif not is_member then
     to = bare_end(text, at + 1, limit, is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
-  elseif byte(text, start) ~= SLASH then -- with which a comment starts
+  elseif byte(text, start) ~= SLASH then -- After a slash, a comment may stand, with the value behind it.
     local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
     to = bare_end(text, start, limit, breaks, NAME_AND_SIGN)
   end

@@ -7,6 +7,7 @@ local byte, char, find, sub = string.byte, string.char, string.find, string.sub
 local floor = math.floor
 
 local HASH, SEMICOLON = byte("#;", 1, 2)
+local WORD = structure.set("%w")
 local ENTITIES =
   { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'", LT = "<", GT = ">", AMP = "&", QUOT = '"' }
 
@@ -48,7 +49,7 @@ end
 local function reference_at(text, at)
   local is_number = byte(text, at + 1) == HASH
   local start = is_number and at + 2 or at + 1
-  local stop = structure.skip(text, start, structure.LETTERS)
+  local stop = structure.skip(text, start, WORD)
   if byte(text, stop) ~= SEMICOLON or stop == start then
     return nil
   end

@@ -62,6 +62,7 @@ local function hides_secret(text)
 end
 
 --- Whether a text ends with a secret name and its sign, so that the value may stand behind it: `password="`.
+-- Read from behind, as a pattern that only its end ties would start again at each byte.
 local function is_open(text)
   local behind = match(string.reverse(text), "^[\"'\\%s]*[:=]()")
   return behind and names.is_secret((ends.name_before(text, #text + 2 - behind)))

@@ -1,5 +1,6 @@
 --- One walk over a header map: the values that the filter uses, and allowlisted headers as JSON text.
--- Values are cut to their bounds before anything else reads them: masks, escapes, trace ids, the peer.
+-- Values are cut to their bounds before masks, escapes and trace ids read them. What else reads headers
+-- bounds them on its own: sampling, endpoints, and peer for X-Forwarded-For.
 
 local config = require("config")
 local bounds = require("bounds")
@@ -11,7 +12,7 @@ local clear = require("table.clear")
 
 local cut, escape, repair = bounds.cut, json.escape, utf8.repair
 
-local MAX_CACHED, MAX_VALUE = 256, 160
+local MAX_CACHED, MAX_VALUE = 256, 160 -- values; bytes
 
 -- By name: how many bytes of its value are taken; nil for headers that nobody looks at.
 local LIMITS = { [":path"] = config.max_path_bytes, [":authority"] = 512, [":method"] = 64, [":scheme"] = 64 }
@@ -68,7 +69,7 @@ local function bounded(name, value, taken)
   is_cut = is_cut or is_recorded
   is_path_cut = is_path_cut or name == ":path"
   if room >= 0 then
-    return room > 0 and not HOSTS[name] and cut(value, room) or ""
+    return HOSTS[name] and "" or cut(value, room)
   end
 end
 

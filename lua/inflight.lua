@@ -1,11 +1,11 @@
 --- Captured exchanges that have not ended: a list in order of their start, bounded in entries and bytes.
 -- All bytes that records hold are counted together. If they are too many, the oldest records give up what
 -- they hold, unless it is little. So clients who upload and wait cannot push out the exchanges of others.
--- An aborted stream never runs its response hook, so its record has to be found here. Envoy lets go of a
--- stream's handle when the stream ends, and here the handle is known weakly. So if a record's handle was
--- collected, its exchange was aborted. An internal redirect aborts nothing: the record goes on in a new
--- stream, with that one's handle (`follow`). Age alone ends nothing. There is no timer: `sweep` acts on the
--- VM's next event.
+-- An aborted stream never comes to the end of its response hook, so its record has to be found here. Envoy
+-- lets go of a stream's handle when the stream ends, and here the handle is known weakly. So if a record's
+-- handle was collected, its exchange was aborted. An internal redirect aborts nothing: the record goes on in
+-- a new stream, with that one's handle (`follow`). Age alone ends nothing. There is no timer: `sweep` acts on
+-- the VM's next event.
 
 local bounds = require("bounds")
 local report = require("report")
@@ -23,7 +23,7 @@ local INTERVAL = 2e6 -- microseconds between sweeps
 local by_id = {}
 local handles = setmetatable({}, { __mode = "v" }) -- of the streams of records, by the records' ids
 -- The records are a ring, which `ends` closes: `ends.next` is the oldest record, and `ends.prior` the newest.
-local ends = { started = -1 }
+local ends = { started = -1 } -- before any time: an empty ring has nothing in flight
 ends.prior, ends.next = ends, ends
 local count, bytes = 0, 0
 local ceiling = 0 -- KiB; above, garbage is collected: so it is at first, as loading the script leaves much
@@ -111,28 +111,29 @@ function M.remove(record, now)
   count, bytes = count - 1, bytes - record.size
 end
 
---- Whether an exchange is in flight that started after `since` (microseconds).
+--- Whether an exchange is in flight that started after `since` (microseconds; 0: any).
 function M.active_since(since)
   return ends.prior.started > since
 end
 
 --- Ends the records that have to go: the oldest, where there are too many; and those whose stream is gone.
--- These are looked for now and then while the oldest exchange lasts. Only a garbage collection shows that a
--- handle is gone, and on an idle worker nothing else causes one. Where they are many, some wait for the next
--- events, so that no event takes long.
+-- Those are looked for each INTERVAL, once the oldest exchange is older than that. Only a garbage collection
+-- shows that a handle is gone, and on an idle worker nothing else causes one. Where they are many, some wait
+-- for the next events, so that no event takes long.
 -- @param finish a function that removes a record
 function M.sweep(finish, handle, now)
   while count > MAX_ENTRIES do
     finish(handle, ends.next, now)
   end
-  local lasts = count > 0 and now - ends.next.started >= INTERVAL
-  if lasts and math.abs(now - last_sweep) >= INTERVAL then
-    last_sweep, is_swept, ceiling = now, false, 0
+  local is_long = count > 0 and now - ends.next.started >= INTERVAL
+  if is_long and math.abs(now - last_sweep) >= INTERVAL then
+    last_sweep, is_swept, ceiling = now, false, 0 -- 0: everything is collected below.
   end
   if collectgarbage("count") > ceiling then
     collectgarbage() -- Lua alone would wait until memory has doubled.
     ceiling = collectgarbage("count") + MAX_GARBAGE
   end
+  -- The rest of a sweep; nothing where the last one came to its end.
   local record, left = is_swept and ends or ends.next, EVENT_BYTES
   while record ~= ends and left > 0 do
     local following = record.next

@@ -71,6 +71,7 @@ local function begin(handle, stream, request_headers)
   end
   local now = clock(handle)
   local is_captured = chosen and sampling.within_limits(header_map, now)
+  -- For a request over a limit, nothing is due where nothing waits to be sent or swept.
   if is_captured or exporter.is_pending() or inflight.active_since(0) then
     catch_up(handle, now)
   end
@@ -155,7 +156,7 @@ local function capture_response(handle)
     record = begin(handle, stream, handle.requestHeaders) -- Envoy >= 1.40
     mark(metadata, record)
     if record and record.request.expected == 0 then
-      record.request.expected = nil
+      record.request.expected = nil -- No body is declared, so it has ended, and does not count as unread.
     end
   end
   if record then

@@ -6,7 +6,7 @@ local structure = require("structure")
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local SLASH = byte("/")
-local SPACES, NAME_ENDS = structure.set(" "), structure.set(" \t\r\n/<>=\"'")
+local SPACES, NAME = structure.set(" "), structure.set("[^ \t\r\n/<>=\"']")
 local VOID = { input = true, meta = true, param = true } -- elements of HTML that have no end tag
 
 local M = { sign = "<" }
@@ -15,7 +15,7 @@ local M = { sign = "<" }
 function M.name_at(text, at)
   local start = structure.skip(text, at + 1, SPACES)
   local stop = start
-  while not NAME_ENDS[byte(text, stop) or SLASH] do
+  while NAME[byte(text, stop)] do
     stop = stop + 1
   end
   return sub(text, start, stop - 1), stop - 1
@@ -34,16 +34,15 @@ function M.mask_content(text, name, greater)
   local content, inner = sub(text, greater, (close or 0) - 1), 0
   repeat
     inner = find(content, "<" .. name, inner + 1, true)
-  until not inner or NAME_ENDS[byte(content, inner + #name + 1) or SLASH]
+  until not (inner and NAME[byte(content, inner + #name + 1)])
   local is_plain = close and not (inner or find(content, "<!", 1, true))
   return greater + 1, is_plain and close - 1 or #text, "***"
 end
 
 --- Masks the content of the element whose tag starts at `at`, if that tag ends.
-function M.mask(document, at, name_stop)
+function M.mask(document, _, name_stop, name)
   local greater = structure.next_sign(document, ">", name_stop)
   if greater <= #document.text then
-    local name = M.name_at(document.text, at)
     return M.mask_content(document.text, name, greater)
   end
 end

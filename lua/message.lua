@@ -29,7 +29,7 @@ function M.new(values, shown, are_headers_cut)
   }
 end
 
---- Copies what passes up to the limit, and counts the rest.
+--- Copies what passes up to the limit, and counts all of it.
 -- Suspends between chunks. Stops once the record is `ended`: its span has gone.
 function M.read(handle, message, record)
   for chunk in handle:bodyChunks() do

@@ -10,7 +10,7 @@ local next_sign = structure.next_sign
 
 local MAX_HEAD = 300 -- bytes: of a part's head, before and after its name
 -- What stands before and after a line: in JSON, quotes and the escapes `\r` and `\n`.
-local LINE_STARTS, LINE_ENDS = structure.set('\n"n'), structure.set('\r\n\\"')
+local LINE_STARTS, LINE_ENDS = structure.set('[\n"n]'), structure.set('[\r\n\\"]')
 
 local M = {}
 
@@ -30,13 +30,14 @@ local function boundary_before(document, at)
 end
 
 --- Masks the part whose head has the "=" at `at`, after `name`, if that name is secret.
--- All of the line is read as the name, so a further "=" in it is passed over (`head_stop`).
 -- @return the span: from, to, instead; or nothing
 function M.mask(document, at)
   local text, boundary_start = document.text, boundary_before(document, at)
+  -- A "=" in the line that was read last is passed over, as that of `filename`.
   if at < (document.head_stop or 0) or not boundary_start or boundary_start < at - MAX_HEAD then
     return nil
   end
+  -- All of the line is read as the name; in a JSON string, up to the escape of its end.
   local start = ends.value_start(text, at)
   local line = sub(text, start, math.min(next_sign(document, "\n", start), start + MAX_HEAD) - 1)
   line = sub(line, 1, (find(line, "\\[rn]") or 0) - 1)
@@ -45,6 +46,7 @@ function M.mask(document, at)
     local boundary = match(sub(text, boundary_start, at), '^[^\r\n\\"]+')
     local to = (find(text, boundary, at, true) or #text + 1) - 1
     local part = sub(text, at + 1, to)
+    -- The content is what follows the empty line; if there is none, all after the "=".
     local content = match(part, "\r?\n\r?\n()")
     local escaped = not content and (match(part, "\\n\\r\\n()") or match(part, "\\n\\n()"))
     return at + (content or escaped or 1), to, ends.MASK .. (escaped and "\\r\\n" or "\r\n")

@@ -1,6 +1,7 @@
 --- Values whose name is a value, too: {"name": "password", "value": ...}, in either order.
--- Here, `name` tells a name and `value` holds a value. The search notes where both stand. If the name that
--- is told is secret, the values that belong to it are masked:
+-- Here, `name` tells a name and `value` holds a value. The search notes where both stand, but for attributes
+-- and the heads of parts (parameters). If the name that is told is secret, the values that belong to it are
+-- masked:
 --   inside of an object, all values of the object;
 --   outside of objects, as in XML and forms, the values next to it. These are the values after it, if the
 --     first note is a name and the last one a value; the values before it, if the first note is a value and
@@ -34,23 +35,26 @@ end
 -- @param row indexes of these notes, in order: those of values, and of names that are told by the same word
 -- @param chosen by index of a note; is added to
 local function choose_beside(words, is_secret, row, chosen)
-  local is_near, was_value
-  local function read(index)
-    local is_value = not words[index]
-    if is_value then
-      chosen[index] = chosen[index] or is_near
-    else
-      is_near = is_secret[index] or (is_near and not was_value)
+  -- Chooses the values that follow a secret name, from row[first] to row[last]. Names without a value between
+  -- them share the values that follow: one that is not secret does not end what a secret one began.
+  local function choose(first, last, step)
+    local is_near, was_value
+    for place = first, last, step do
+      local index = row[place]
+      if words[index] then
+        is_near = is_secret[index] or (is_near and not was_value)
+      else
+        chosen[index] = chosen[index] or is_near
+      end
+      was_value = not words[index]
     end
-    was_value = is_value
   end
   local is_name_first, is_name_last = words[row[1]], words[row[#row]]
-  for place = 1, (is_name_first or not is_name_last) and #row or 0 do
-    read(row[place])
+  if is_name_first or not is_name_last then
+    choose(1, #row, 1)
   end
-  is_near = false
-  for place = #row, (is_name_last or not is_name_first) and 1 or #row + 1, -1 do
-    read(row[place])
+  if is_name_last or not is_name_first then
+    choose(#row, 1, -1)
   end
 end
 
@@ -68,9 +72,12 @@ local function chosen_values(notes, words, is_secret, objects)
   end
   for index, at in ipairs(notes) do
     local word, object = words[index], objects[at]
-    chosen[index] = object and not word and is_named[object]
-    for row_word, row in pairs(object and {} or rows) do
-      row[#row + 1] = (word or row_word) == row_word and index or nil
+    if object then
+      chosen[index] = not word and is_named[object]
+    else
+      for row_word, row in pairs(rows) do
+        row[#row + 1] = (not word or word == row_word) and index or nil -- nil adds nothing
+      end
     end
   end
   for _, row in pairs(rows) do
@@ -88,11 +95,12 @@ function M.find(text, form, notes)
     return nil
   end
   local chosen = chosen_values(notes, words, is_secret, structure.objects_at(text, notes))
+  -- A new document, as positions start anew.
   local document, list, done = structure.document(text), nil, 0
   for index, at in ipairs(notes) do
     if chosen[index] and at > done then
-      local _, name_stop = form.name_at(text, at)
-      local from, to, instead = form.mask(document, at, name_stop)
+      local name, name_stop = form.name_at(text, at)
+      local from, to, instead = form.mask(document, at, name_stop, name)
       list, done = spans.add(list, from, to, instead), to or done
     end
   end

@@ -24,10 +24,7 @@ local byte, find, lower, match, sub = string.byte, string.find, string.lower, st
 local MAX_NAME, MAX_PART = 64, 128
 local MAX_KNOWN = 16384 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
--- Bytes: the most of a phrase that is looked for at the end of a word, with the "s" of its plural; the fewest
--- of a name in which phrases are looked for anywhere.
-local MAX_END, LEAST_ANYWHERE = 8, 6
-local BYTE_ORDER_MARK = 239 -- its first byte
+local MAX_END = 8 -- bytes of a phrase that is looked for at the end of a word, with the "s" of its plural
 
 -- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value.
 local TELLS_NAME, HOLDS_VALUE =
@@ -46,6 +43,7 @@ local OWNERS = words_of("my user admin client login account card sms db app mail
 -- The letters of phrases, and of their plurals. Sets: all; those found at the end of a word; first words, as
 -- `socialsecurity`; last words; phrases of `keep_fields`. A list: those found anywhere.
 local phrases, ends, heads, tails, kept, anywhere = {}, {}, {}, {}, {}, {}
+local least_anywhere = math.huge -- bytes of the shortest of the last
 
 --- Adds the letters of a phrase to a set.
 local function add(set, phrase)
@@ -57,7 +55,7 @@ end
 for phrase in config.redaction.fields:gmatch("[^\n]+") do
   local letters = add(phrases, phrase)
   if #letters >= 8 or find(letters, "[\128-\255]") then
-    anywhere[#anywhere + 1] = letters
+    anywhere[#anywhere + 1], least_anywhere = letters, math.min(least_anywhere, #letters)
   elseif #letters >= 5 or (#letters >= 3 and not find(letters, "[aeiou]")) then
     add(ends, letters)
   end
@@ -72,10 +70,7 @@ for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
   add(kept, phrase)
 end
 
-local IS_LETTER = {} -- by byte, of lower case; those beyond ASCII count, too
-for code = 0, 255 do
-  IS_LETTER[code] = code > 127 or find(string.char(code), "%l") ~= nil
-end
+local IS_LETTER = structure.set("[%l\128-\255]") -- of lower case; those beyond ASCII count, too
 
 --- Where the word of a name stops that starts at `at`: before a byte that is no letter; before a capital that
 -- stands after a small letter, or before one.
@@ -138,7 +133,7 @@ local function has_phrase(words)
     end
   end
   local letters = table.concat(words)
-  for _, phrase in ipairs(#letters >= LEAST_ANYWHERE and anywhere or {}) do
+  for _, phrase in ipairs(#letters >= least_anywhere and anywhere or {}) do
     if find(letters, phrase, 1, true) then
       return true
     end
@@ -179,7 +174,7 @@ local shared = { [""] = false }
 
 local function facts_of(name)
   name = escapes.decoded(name)
-  if byte(name) == BYTE_ORDER_MARK then
+  if byte(name) == 239 then -- of a byte order mark
     name = name:gsub("^\239\187\191", "")
   end
   local words = split(name)

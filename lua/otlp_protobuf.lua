@@ -78,7 +78,7 @@ end
 -- @param batch a buffer
 -- @param span its ids in hexadecimal digits: `trace`, `span`, and `parent` or nil; `name`, valid UTF-8;
 --   `kind`, a number of Span.SpanKind; `started` and `ended`, microseconds; `error`, a message, or nil
--- @param attributes a buffer, which is used up
+-- @param attributes a buffer; the span's other fields are put there, as their length stands before them
 function M.put_span(batch, span, attributes)
   put_id(attributes, "\10\16", span.trace)
   put_id(attributes, "\18\8", span.span)

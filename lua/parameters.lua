@@ -43,19 +43,17 @@ end
 -- (<field name="password">) and in the head of a part.
 -- @return up to where the text is dealt with, or nil where the name is like any other
 function M.mask_role(search, at, name_stop, facts)
-  local document = search.document
+  local document, text = search.document, search.document.text
   local less, greater = tag_around(document, at)
   local from, to, instead
-  if not less then
-    if facts.tells_name then
-      from, to, instead = multipart.mask(document, at)
-    end
-  elseif facts.tells_name then
-    return names.is_secret(ends.told_name(document.text, at)) and mask_tag(search, less, greater) or at
-  elseif names.is_secret((markup.name_at(document.text, less))) then
-    from, to, instead = ends.mask(document, at, name_stop)
-  else
+  if less and facts.tells_name then -- <field name="password" ...>
+    return names.is_secret(ends.told_name(text, at)) and mask_tag(search, less, greater) or at
+  elseif less and not names.is_secret((markup.name_at(text, less))) then -- <option value="1">
     return at
+  elseif less then -- <password value="1234">
+    from, to, instead = ends.mask(document, at, name_stop)
+  elseif facts.tells_name then -- the head of a part: name="password"
+    from, to, instead = multipart.mask(document, at)
   end
   search.list = spans.add(search.list, from, to, instead)
   return to

@@ -16,13 +16,14 @@
 -- What it finds is replaced in one pass (spans).
 --
 -- Escapes. A text with escapes is also searched decoded (escapes). If that shows a secret, the text is taken
--- run by run, and each run that hides a secret is masked whole: first short runs, such as a parameter; then
--- long ones; then all of the text (fields).
+-- run by run, and each run that hides a secret is masked, but for a parameter's name: first short runs, such
+-- as a parameter; then long ones; then all of the text (fields).
 --
 -- Failing closed. If the end of a secret cannot be told, the rest of its string, parameter or element is
 -- masked; if that cannot be told either, the rest of the text; if masking itself fails, all of the text.
 --
--- Time. It is linear in the text, whatever its bytes are: positions only grow, so each walk reads it once.
+-- Time. It is linear in the text, whatever its bytes are: positions only grow. What is read back from one
+-- ends at the sign or quote before it; what is read ahead has a bound, or is read a few times only.
 
 local config = require("config")
 local ends = require("ends")
@@ -149,8 +150,7 @@ function M.header(name)
   if not IS_ON then
     return nil
   end
-  local facts = names.facts(name)
-  if SECRET_HEADERS[name] or (facts and facts.is_secret) then
+  if SECRET_HEADERS[name] or names.is_secret(name) then
     return guarded(BY_FORM[name] or mask_all)
   elseif name == "host" or name == "x-forwarded-host" then
     return M.host

@@ -6,8 +6,8 @@
 --   mask(document, at, name_stop): the span that masks its value, as from, to, instead; or nothing;
 --   told_name(text, at): its value, which may be a name: {"name": "password"};
 --   contents_end(text, at, name), or not there: where its value ends, if that may hold names; else nil;
---   mask_role(search, at, name_stop, facts), or not there: masks what names of names and values mean in this
---     form only; returns up to where the text is dealt with, or nil.
+--   mask_role(search, at, name_stop, facts), or not there: deals with a name that tells a name or holds a
+--     value, where that means more in this form than elsewhere; returns up to where it has, or nil.
 
 local ends = require("ends")
 local named_values = require("named_values")
@@ -17,8 +17,8 @@ local structure = require("structure")
 
 local find = string.find
 
--- A name is joined with that of the object around it, as in card.number: up to this depth of objects, and if
--- the object's name has fewer bytes.
+-- A name is joined with that of the object or element around it, as in card.number: up to MAX_DEPTH of them,
+-- one in another, and if the outer name has fewer bytes than MAX_OWNER.
 local MAX_DEPTH, MAX_OWNER = 8, 128
 
 --- The facts that make a name secret, or nil. They are those of its own words; or of the name after its
@@ -36,7 +36,7 @@ end
 --- Masks what is secret between two positions.
 -- @param search form; document; list: the spans so far; notes: names that tell a name or hold a value
 -- @param owner the name of the object that they are in, if names in it may continue that
--- @return up to where the text is dealt with
+-- @return up to where the text is dealt with: names up to there have been masked, noted or passed
 local function walk(search, from, last, owner, depth)
   local form, document, notes = search.form, search.document, search.notes
   local text, done = document.text, from - 1
@@ -45,21 +45,23 @@ local function walk(search, from, last, owner, depth)
     local name, name_stop = form.name_at(text, at)
     local facts = names.facts(name)
     local secret = (facts or owner) and secret_facts(text, name, name_stop, facts, owner)
-    local masked_to
+    -- Up to where the name and its value are dealt with; nil where the value may hold further names.
+    local dealt_to
     if secret and not ends.is_harmless(text, at, name, name_stop, secret) then
-      local start, stop, instead = form.mask(document, at, name_stop)
-      search.list, masked_to = spans.add(search.list, start, stop, instead), stop or at
+      local start, stop, instead = form.mask(document, at, name_stop, name)
+      search.list, dealt_to = spans.add(search.list, start, stop, instead), stop or at
     elseif facts and (facts.tells_name or facts.holds_value) then
-      masked_to = form.mask_role and form.mask_role(search, at, name_stop, facts)
-      if not masked_to then
-        local count = notes.count + 1
+      dealt_to = form.mask_role and form.mask_role(search, at, name_stop, facts)
+      if not dealt_to then
+        local count = notes.count + 1 -- `#notes` would search for the end of the list each time.
         notes.count, notes[count] = count, at
         notes.holds_value = notes.holds_value or facts.holds_value
       end
     end
+    -- Names inside of the value may continue this name, as in {"card": {"number": 1}}.
     local is_head = (owner or (facts and facts.is_head)) and depth < MAX_DEPTH and #name < MAX_OWNER
-    local contents_end = is_head and not masked_to and form.contents_end and form.contents_end(text, at, name)
-    done = contents_end and walk(search, at + 1, contents_end, name, depth + 1) or masked_to or at
+    local contents_end = is_head and not dealt_to and form.contents_end and form.contents_end(text, at, name)
+    done = contents_end and walk(search, at + 1, contents_end, name, depth + 1) or dealt_to or at
     at = find(text, form.sign, done + 1, true)
   end
   return done

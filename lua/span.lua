@@ -115,9 +115,9 @@ local function put_body(handle, name, part, failure)
     return
   end
   local size = part.total
+  -- The declared size counts where the body was not read to its end, as of a request that was denied before
+  -- its body came. But of an upload that the client broke off, what passed counts.
   if part.expected and not part.omitted and not (failure and size > 0) then
-    -- The request was answered before its body arrived, as one that is denied: it declared a size. Where the
-    -- client broke off an upload, the size is what passed.
     size = math.max(size, part.expected)
   end
   if size > 0 then

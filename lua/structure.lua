@@ -1,18 +1,27 @@
 --- Strings, brackets and objects of a text: where they start and end. Also sets of bytes and of words.
--- Asked only where something secret was found. Quotes may be escaped, as they are in JSON that is a string of
--- other JSON: \"name\". Takes any bytes.
+-- Most of it is asked only where a name says something. Quotes may be escaped, as they are in JSON that is a
+-- string of other JSON: \"name\". Takes any bytes.
 
 local byte, find, match = string.byte, string.find, string.match
 
 local QUOTE, APOSTROPHE, BACKSLASH, OPEN, CLOSE, LESS, COMMA = byte("\"'\\{}<,", 1, 7)
 
+local ALL = "" -- each byte once
+for code = 0, 255 do
+  ALL = ALL .. string.char(code)
+end
+
 local M = {}
 
---- The set of the bytes of a text. It is an array over all bytes, as that is looked up faster than a hash.
-function M.set(characters)
+--- The set of the bytes that a pattern matches. It is an array over all bytes, as that is looked up faster
+-- than a hash.
+function M.set(pattern)
   local members = {}
   for code = 0, 255 do
-    members[code] = find(characters, string.char(code), 1, true) ~= nil
+    members[code] = false
+  end
+  for character in ALL:gmatch(pattern) do
+    members[byte(character)] = true
   end
   return members
 end
@@ -26,12 +35,11 @@ function M.words(list)
   return members
 end
 
-M.LETTERS = M.set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-local WHITE, BACKSLASHES, ESCAPED_WHITE = M.set(" \t\r\n"), M.set("\\"), M.set("nrt")
-local JSON_STARTS = M.set('{["')
+local WHITE, BACKSLASHES, ESCAPED_WHITE = M.set("[ \t\r\n]"), M.set("\\"), M.set("[nrt]")
+local JSON_STARTS = M.set('[{["]')
 -- Bytes that JSON may have outside of its strings, and those of masks: with any other, a text is no JSON.
-local BETWEEN = M.set(" \t\r\n[]{},:+-.0123456789Eaeflnrstu*")
-local AFTER_STRING = M.set(" \t\r\n,:]}")
+local BETWEEN = M.set("[] \t\r\n[{},:+.%dEaeflnrstu*-]")
+local AFTER_STRING = M.set("[] \t\r\n,:}]")
 local DEPTH = { [byte("{")] = 1, [byte("[")] = 1, [byte("}")] = -1, [byte("]")] = -1 }
 
 --- Where the first byte from `at` on stands that is not in a set.
@@ -54,7 +62,7 @@ function M.after_blank(text, at)
 end
 
 --- How many backslashes stand before `at`.
-local function escapes_before(text, at)
+local function backslashes_before(text, at)
   local from = at
   while byte(text, from - 1) == BACKSLASH do
     from = from - 1
@@ -63,13 +71,16 @@ local function escapes_before(text, at)
 end
 
 --- Where the string closes that the quote at `at` opens, or nil. A quote that is escaped more often than the
--- opening one is a part of the string.
+-- opening one is a part of the string. In JSON inside of JSON, a string whose quotes have N backslashes
+-- before them has N + 1 bytes (`level`) for each backslash of its own. So the division tells how many of its
+-- own stand before a quote. If they are even, they escape each other; if they are odd, the last one escapes
+-- the quote.
 function M.closing_quote(text, at)
-  local sign, level = text:sub(at, at), escapes_before(text, at) + 1
+  local sign, level = text:sub(at, at), backslashes_before(text, at) + 1
   local close = at
   repeat
     close = find(text, sign, close + 1, true)
-  until not close or math.floor(escapes_before(text, close) / level) % 2 == 0
+  until not close or math.floor(backslashes_before(text, close) / level) % 2 == 0
   return close
 end
 
@@ -94,7 +105,7 @@ function M.document(text)
   local sign = byte(text, match(text, "^\239?\187?\191?%s*()"))
   return {
     text = text,
-    is_json = JSON_STARTS[sign] or false,
+    is_json = JSON_STARTS[sign],
     is_markup = sign == LESS,
     opened = 0,
     closed = 0,
@@ -128,6 +139,7 @@ end
 -- objects, and everywhere if the braces do not match. Braces in strings count, too: a string may be JSON.
 -- @param positions in order
 function M.objects_at(text, positions)
+  -- `false` stands for no object: `open` gets empty only if more is closed than was opened.
   local objects, open, index = {}, { false }, 1
   for at = 1, #text do
     local code = byte(text, at)

@@ -25,23 +25,24 @@ local PREFIXES = {
 local KEY_STEP, CARD_STEP = 20, 13 -- bytes; no key and no card number has less
 local MAX_CARD = 24 -- bytes, with separators
 
-local IS_ON = { jwt = false, pem = false, card = false, key = false }
+local IS_ON = {}
 for kind in config.redaction.values:gmatch("%l+") do
   IS_ON[kind] = true
 end
 
--- By the first three bytes of a key: its prefix, and its least length. The first bytes of all, as most words
--- start with none of them, and cost no more.
-local KEYS, IS_FIRST = {}, set("")
+-- By the first three bytes of a key, which no two prefixes share: its prefix, and its least length.
+local KEYS, firsts = {}, ""
 for least, prefixes in pairs(PREFIXES) do
   for prefix in prefixes:gmatch("%S+") do
-    KEYS[sub(prefix, 1, 3)], IS_FIRST[byte(prefix)] = { prefix = prefix, least = least }, true
+    KEYS[sub(prefix, 1, 3)], firsts = { prefix = prefix, least = least }, firsts .. sub(prefix, 1, 1)
   end
 end
 
-local KEY_BYTES = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.")
-local SEPARATORS, NUMBER = set(" -+"), set("0123456789 -+")
-local DIGITS, DOUBLED = set(""), {} -- a digit by its byte; by digit, what a doubled one adds to Luhn's sum
+local IS_FIRST = set("[" .. firsts .. "]") -- Most words start with none of these, and cost only this look.
+local KEY_BYTES = set("[%w_.-]")
+local LETTERS = set("%w")
+local SEPARATORS, NUMBER = set("[ +-]"), set("[%d +-]")
+local DIGITS, DOUBLED = set("%d"), {} -- a digit by its byte; by digit, what a doubled one adds to Luhn's sum
 for digit = 0, 9 do
   DIGITS[48 + digit], DOUBLED[digit] = digit, digit < 5 and 2 * digit or 2 * digit - 9
 end
@@ -59,13 +60,15 @@ end
 local function keys(text)
   local list
   for at = KEY_STEP, #text, KEY_STEP do
-    local start, before = at, at - KEY_STEP -- where this looked last, which has seen what starts there
+    -- One of every KEY_STEP bytes is a byte of the key: from there, back to where its word starts. A word
+    -- that reaches back to the byte before, at `seen`, was read from there.
+    local start, seen = at, at - KEY_STEP
     if KEY_BYTES[byte(text, at)] then
-      while start > before and KEY_BYTES[byte(text, start - 1)] do
+      while start > seen and KEY_BYTES[byte(text, start - 1)] do
         start = start - 1
       end
       start = byte(text, start - 1) == BACKSLASH and start + 1 or start
-      local stop = start > before and key_end(text, start)
+      local stop = start > seen and key_end(text, start)
       list = stop and spans.add(list, start, stop, KEY) or list
     end
   end
@@ -121,20 +124,21 @@ local function is_card(text, from, to)
 end
 
 --- Where the longest card number stops that starts at `from`, or nil. Its digits stand together, or in groups
--- of 3 to 7 with the same separator between all of them. With a letter after it, it is a hash or a time.
+-- of 3 to 7 with the same separator between all of them; the last group may be shorter. If a letter or a
+-- fraction follows, it is a hash, a time or an amount.
 local function card_end(text, from)
   local start, separator, card = from, nil, nil
   while start - from < MAX_CARD do
     local stop = skip(text, start, DIGITS)
     local size, following = stop - start, byte(text, stop)
-    local is_group = not separator or (size > 0 and size <= 7)
-    local is_end = not structure.LETTERS[following] and not find(text, "^%.%d", stop)
-    if is_group and is_end and is_card(text, from, stop - 1) then
+    local may_be_last = not separator or (size > 0 and size <= 7) -- The first one may have all digits.
+    local is_end = not LETTERS[following] and not find(text, "^%.%d", stop)
+    if may_be_last and is_end and is_card(text, from, stop - 1) then
       card = stop - 1
     end
     separator = separator or following
     if size < 3 or size > 7 or following ~= separator or not SEPARATORS[separator] then
-      break
+      break -- No group follows.
     end
     start = stop + 1
   end
@@ -147,16 +151,16 @@ local function may_start(text, at)
   local code, before, second = byte(text, at), byte(text, at - 1), byte(text, at - 2)
   if not DIGITS[code] or code <= ONE then
     return false
-  elseif structure.LETTERS[before] then
+  elseif LETTERS[before] then
     return second == BACKSLASH
   elseif before == PLUS then
-    return structure.LETTERS[second] -- a space, as forms write it
+    return LETTERS[second] -- a space, as forms write it
   end
   return before ~= DOT or not DIGITS[second]
 end
 
 --- Adds a card number to a list. A mask in place of a number of JSON needs quotes: those of the name before
--- it, which may be escaped. A minus is masked with its number.
+-- it, which may be escaped. There, a minus is masked with its number.
 local function add_card(document, list, from, to)
   local text = document.text
   local before = sub(text, math.max(from - 16, 1), from - 1):reverse()
@@ -175,7 +179,8 @@ end
 local function cards(text)
   local document, list, run_end = nil, nil, 1
   for at = CARD_STEP, #text, CARD_STEP do
-    -- If this is a byte of a card number, one of these is another.
+    -- A card number has 13 bytes or more: of the bytes 6 before and 6 after one of them, one is another of
+    -- them.
     local is_number = NUMBER[byte(text, at)] and at > run_end
     if is_number and (NUMBER[byte(text, at + 6)] or NUMBER[byte(text, at - 6)]) then
       local from = at
@@ -206,7 +211,7 @@ local function user_information(text, slashes)
     local authority = match(text, '^[^/?#<>"%s]*', from)
     local last = match(authority, "^.*()@")
     list = last and spans.add(list, from, from + last - 2, "***") or list
-    at = find(text, slashes, from + math.max(#authority - 1, 0), true)
+    at = find(text, slashes, from + #authority, true)
   end
   return list
 end
@@ -215,10 +220,10 @@ local M = {}
 
 --- The secrets of a text that show by their own form, or by their place in a URL.
 function M.find(text)
-  local list = IS_ON.jwt and tokens(text) or nil
-  list = spans.merged(list, IS_ON.pem and private_keys(text) or nil)
-  list = spans.merged(list, IS_ON.card and cards(text) or nil)
-  list = spans.merged(list, IS_ON.key and keys(text) or nil)
+  local list = IS_ON.jwt and tokens(text)
+  list = spans.merged(list, IS_ON.pem and private_keys(text))
+  list = spans.merged(list, IS_ON.card and cards(text))
+  list = spans.merged(list, IS_ON.key and keys(text))
   if find(text, "@", 1, true) then
     list = spans.merged(spans.merged(list, user_information(text, "//")), user_information(text, "/\\/"))
   end

@@ -18,18 +18,19 @@ from components.render.program import RenderError
 from lab.envoy import EnvoyError
 from lab.stack import PROJECT
 
-from . import ablation, measure, processor, report, wrk
-from .measure import IDLE_CHAINS, IDLE_WORKERS, SCENARIOS, BenchError, Report
+from . import ablation, measure, processor, report, scenarios, wrk
+from .measure import IDLE_CHAINS, IDLE_WORKERS, BenchError, Report
 from .processor import Processor, ProcessorError
 from .report import Run
-from .results import Sample, Scenario, rows
+from .results import Sample, rows
+from .scenarios import COMPRESSED, LARGE, SCENARIOS, SMALL, Scenario
 from .variants import EMPTY, GUIDE, NO_FILTER, OURS, Variant, compared
 
 ROUNDS = 5
-SECONDS = 2
-QUICK_ROUNDS = 3
-QUICK_SECONDS = 1
-QUICK_SCENARIOS = (SCENARIOS[0], SCENARIOS[2])
+SECONDS = 1  # the least that wrk runs for: short turns lie close together
+QUICK_ROUNDS = 2
+QUICK_SCENARIOS = (SMALL, LARGE, COMPRESSED)
+ABLATED_SCENARIOS = (SMALL, LARGE)
 
 _PAGE = PROJECT / "docs" / "performance.md"
 _RAW = PROJECT / ".cache" / "bench"
@@ -43,13 +44,13 @@ class Plan:
     """What to measure.
 
     Attributes:
-        scenarios: of the comparison; none leaves it out.
+        compared: the scenarios of the comparison; none leaves it out.
         ablated: the scenarios of the ablation; none leaves it out.
-        rounds: of each scenario.
-        seconds: of each run.
+        rounds: of a scenario with the weight 1.
+        seconds: of each turn.
     """
 
-    scenarios: Sequence[Scenario]
+    compared: Sequence[Scenario]
     ablated: Sequence[Scenario]
     rounds: int
     seconds: int
@@ -99,10 +100,10 @@ def main() -> int:
 
 def _plan(arguments: argparse.Namespace) -> Plan:
     return Plan(
-        scenarios=() if arguments.ablation else QUICK_SCENARIOS if arguments.quick else SCENARIOS,
-        ablated=() if arguments.quick and not arguments.ablation else QUICK_SCENARIOS,
+        compared=() if arguments.ablation else QUICK_SCENARIOS if arguments.quick else SCENARIOS,
+        ablated=() if arguments.quick and not arguments.ablation else ABLATED_SCENARIOS,
         rounds=arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS),
-        seconds=arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS),
+        seconds=arguments.seconds,
     )
 
 
@@ -111,12 +112,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m lab.bench",
         description="What capturing costs Envoy, against no filter, the guide's script and its own tracer.",
     )
-    parser.add_argument("--rounds", type=_positive, help=f"of each scenario (default: {ROUNDS})")
-    parser.add_argument("--seconds", type=_positive, help=f"of each run (default: {SECONDS})")
+    parser.add_argument(
+        "--rounds",
+        type=_positive,
+        help=f"of each scenario; {SMALL.name}: {SMALL.weight} times as many (default: {ROUNDS})",
+    )
+    parser.add_argument(
+        "--seconds", type=_positive, default=SECONDS, help="of each turn (default: %(default)s)"
+    )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help=f"two minutes: {QUICK_ROUNDS} rounds of {QUICK_SECONDS} s, small and 64 KB bodies, no ablation",
+        help=f"two minutes: {QUICK_ROUNDS} rounds, small and 64 KB bodies, no ablation",
     )
     parser.add_argument(
         "--ablation",
@@ -141,7 +148,7 @@ async def _measure(console: Console, plan: Plan) -> Results:
     if task := asyncio.current_task():  # ctrl-C does this by itself
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     ablated = ablation.variants() if plan.ablated else []  # an edit that does not fit is told at once
-    results = await _comparison(console, plan) if plan.scenarios else Results()
+    results = await _comparison(console, plan) if plan.compared else Results()
     if ablated:
         results = replace(results, ablation=await _samples(console, plan, plan.ablated, ablated))
     return results
@@ -154,7 +161,7 @@ async def _comparison(console: Console, plan: Plan) -> Results:
             console.print(f"The external processor is left out: {left_out}.")
         variants = compared(beside)
         idle_mb = await _idle_mb(console, variants)
-        return Results(await _samples(console, plan, plan.scenarios, variants), idle_mb, left_out)
+        return Results(await _samples(console, plan, plan.compared, variants), idle_mb, left_out)
 
 
 async def _processor(stack: AsyncExitStack) -> tuple[Processor | None, str | None]:
@@ -166,18 +173,23 @@ async def _processor(stack: AsyncExitStack) -> tuple[Processor | None, str | Non
 
 
 async def _samples(
-    console: Console, plan: Plan, scenarios: Sequence[Scenario], variants: Sequence[Variant]
+    console: Console, plan: Plan, loads: Sequence[Scenario], variants: Sequence[Variant]
 ) -> list[Sample]:
+    """The samples of all rounds. Each has new Envoys, as LuaJIT compiles one VM better than another."""
     wrk_path = wrk.find()
-    runs = len(scenarios) * plan.rounds * len(variants)
+    rounds = [scenarios.turns(loads, variants, number) for number in range(plan.rounds)]
+    measured, started = sum(map(len, rounds)), plan.rounds * len(variants)
     console.print(
-        f"{len(scenarios)} scenarios x {plan.rounds} rounds x {len(variants)} variants x {plan.seconds} s, "
-        f"about {_minutes(runs * (plan.seconds + 0.2) + len(variants) * 4)}."
+        f"{len(variants)} variants, {plan.rounds} rounds: {measured} turns of {plan.seconds} s, "
+        f"about {_minutes(measured * (plan.seconds + 0.2) + started * 1.5)}."
     )
-    with _progress(console, runs + len(variants)) as tell:
-        async with measure.running(wrk_path, variants) as bench:
-            await bench.warm_up(scenarios[0], tell)
-            return await bench.samples(scenarios, plan.rounds, plan.seconds, tell)
+    samples = []
+    with _progress(console, measured + started) as tell:
+        for turns in rounds:
+            async with measure.running(wrk_path, variants) as bench:
+                await bench.warm_up(SMALL, tell)
+                samples += await bench.samples(turns, plan.seconds, tell)
+    return samples
 
 
 async def _idle_mb(console: Console, variants: Sequence[Variant]) -> dict[str, float]:

@@ -1,5 +1,6 @@
-"""Interleaved rounds: every variant runs for a moment, one after the other, and again."""
+"""Interleaved turns: every variant runs for a moment, one after the other, and again."""
 
+import gzip
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,27 +12,20 @@ from lab.envoy import Envoy
 from lab.server import LOOPBACK
 
 from . import wrk
-from .results import Sample, Scenario
-from .variants import LISTENER, PROCESSED_ENVOY, Variant, document, sinks
-
-SCENARIOS = (
-    Scenario("250 B, 16 connections", 250, 16),
-    Scenario("4 KB, 16 connections", 4096, 16),
-    Scenario("64 KB, 16 connections", 65536, 16),
-    Scenario("250 B, 1 connection", 250, 1),
-    Scenario("4 KB, 1 connection", 4096, 1),
-    Scenario("64 KB, 1 connection", 65536, 1),
-)
+from .results import Sample
+from .scenarios import SCENARIOS, Scenario, Turn
+from .variants import LISTENER, PROCESSED_ENVOY, Answer, Variant, document, sinks
 
 IDLE_CHAINS = 100
 IDLE_WORKERS = 2
 
-_WARM_UP_SECONDS = 3  # until LuaJIT has compiled what it will
+_WARM_UP_SECONDS = 1
 _EXPORTS, _REFUSED = "upstream_rq_total", "upstream_rq_pending_overflow"
 _EGRESS = "upstream_cx_tx_bytes_total"
 _STATS = rf"^cluster\..*\.({_EXPORTS}|{_REFUSED}|{_EGRESS})$|\.lua\..*errors$|\.ext_proc\.streams_failed$"
 _ERRORS = ("errors", "streams_failed")
 _WARNING = "script log"  # the start of what a script logs: ours warns where it fails
+_PATH = "/api/orders/"
 _PROC = Path("/proc")
 
 Report = Callable[[str, str], None]
@@ -48,7 +42,7 @@ class Bench:
     Attributes:
         wrk_path: of the load generator.
         envoys: in the order in which they run.
-        bodies: a folder with a file for each size of body, named by it.
+        bodies: a folder of folders: the bodies of requests, by the end of the path that they go to.
     """
 
     wrk_path: str
@@ -56,7 +50,7 @@ class Bench:
     bodies: Path
 
     async def warm_up(self, scenario: Scenario, report: Report) -> None:
-        """Run every variant once, and see that it does what it is there for.
+        """Run every variant once, longer than LuaJIT takes to compile, and see that it does its work.
 
         Raises:
             BenchError: one does not.
@@ -69,26 +63,22 @@ class Bench:
                     f"{variant.name}: {sample.exports} requests to {variant.receiver}. {_end_of_log(proxy)}"
                 )
 
-    async def samples(
-        self, scenarios: Sequence[Scenario], rounds: int, seconds: int, report: Report
-    ) -> list[Sample]:
+    async def samples(self, turns: Sequence[Turn], seconds: int, report: Report) -> list[Sample]:
         """Measure.
 
         Args:
-            scenarios: what loads.
-            rounds: how often each variant runs in each scenario.
-            seconds: for how long each time.
-            report: told, before each run, what comes next and for which variant.
+            turns: in order.
+            seconds: of each.
+            report: told, before each turn, what comes next and for which variant.
 
         Raises:
             BenchError: a client request failed, or a script raised an error.
         """
+        proxies = {variant.name: proxy for variant, proxy in self.envoys}
         samples = []
-        for scenario in scenarios:
-            for number in range(rounds):
-                for variant, proxy in self.envoys:
-                    report(f"{scenario.name}, round {number + 1} of {rounds}", variant.name)
-                    samples += await self._run(scenario, number, variant, proxy, seconds)
+        for scenario, number, variant in turns:
+            report(f"{scenario.name}, round {number + 1}", variant.name)
+            samples += await self._run(scenario, number, variant, proxies[variant.name], seconds)
         return samples
 
     async def _run(
@@ -100,10 +90,10 @@ class Bench:
         cpu_before, processor_before = _cpu_ns(proxy.pid), _cpu_ns(processor.pid) if processor else 0
         load = await wrk.run(
             self.wrk_path,
-            f"http://{LOOPBACK}:{proxy.ports[f'{LISTENER}-0']}{_path(scenario)}?page=1&sort=asc",
-            self.bodies / str(scenario.body_bytes),
-            connections=scenario.connections,
-            seconds=seconds,
+            scenario,
+            f"http://{LOOPBACK}:{proxy.ports[f'{LISTENER}-0']}{_PATH}{_kind(scenario)}",
+            self.bodies / _kind(scenario),
+            seconds,
         )
         cpu_ns = _cpu_ns(proxy.pid) - cpu_before
         processor_ns = _cpu_ns(processor.pid) - processor_before if processor else 0
@@ -142,12 +132,16 @@ async def running(wrk_path: str, variants: Sequence[Variant]) -> AsyncIterator[B
     Raises:
         EnvoyError: one does not start.
     """
-    documents = {scenario.body_bytes: document(scenario.body_bytes) for scenario in SCENARIOS}
-    answers = {_path(scenario): documents[scenario.body_bytes] for scenario in SCENARIOS}
+    answers = {}
     async with AsyncExitStack() as stack:
         bodies = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lab-bench-")))
-        for size, text in documents.items():
-            (bodies / str(size)).write_text(text)
+        for scenario in SCENARIOS:
+            kind = _kind(scenario)
+            (bodies / kind).mkdir(exist_ok=True)
+            for number in range(scenario.bodies):
+                (bodies / kind / str(number)).write_bytes(_body(scenario, number))
+                answer = Answer(_body(scenario, scenario.bodies + number), scenario.encoding)
+                answers[f"{_PATH}{kind}/{number}"] = answer
         sink = await stack.enter_async_context(envoy.running(sinks(answers)))
         envoys = []
         for variant in variants:
@@ -170,8 +164,14 @@ async def idle_mb(variant: Variant) -> float:
         return _resident_mb(proxy.pid) - (await proxy.memory())["pageheap_free"] / 1e6
 
 
-def _path(scenario: Scenario) -> str:
-    return f"/api/orders/{scenario.body_bytes}"
+def _kind(scenario: Scenario) -> str:
+    """What tells its bodies from those of other scenarios."""
+    return f"{scenario.body_bytes}.{scenario.encoding}" if scenario.encoding else str(scenario.body_bytes)
+
+
+def _body(scenario: Scenario, number: int) -> bytes:
+    text = document(scenario.body_bytes, number).encode()
+    return gzip.compress(text) if scenario.encoding else text
 
 
 def _cpu_ns(pid: int) -> int:

@@ -10,7 +10,7 @@ mpl.use("Agg")  # draws into a file, without a display
 from matplotlib import pyplot as plt
 
 from .results import Sample, rows
-from .variants import EMPTY, OURS, OVER_BUDGET, PROCESSED, TRACER, UNMASKED, UNSAMPLED
+from .variants import EMPTY, GUIDE, OURS, OVER_BUDGET, PROCESSED, TRACER, UNMASKED, UNSAMPLED
 
 _COLOURS = {
     EMPTY: "#c9ccd1",
@@ -29,11 +29,11 @@ def draw(samples: Sequence[Sample], file: Path, title: str) -> None:
     """Write the figure.
 
     Args:
-        samples: of all scenarios.
+        samples: of all scenarios; those without the guide's script are not in the figure.
         file: a PNG.
         title: below the figure's own.
     """
-    scenarios = list(dict.fromkeys(sample.scenario for sample in samples))
+    scenarios = list(dict.fromkeys(sample.scenario for sample in samples if sample.variant == GUIDE))
     figure, axes = plt.subplots(figsize=(9, 1.2 + 1.2 * len(scenarios)), dpi=130, layout="constrained")
     for index, (variant, colour) in enumerate(_COLOURS.items()):
         shares = [

@@ -9,8 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from .limits import IDLE_GOAL_MB, IDLE_LIMIT_MB, LIMITS, Limit
-from .results import Row, Sample, Spread, over, rows
-from .variants import EMPTY, NO_FILTER, OURS, OVER_BUDGET
+from .results import Row, Sample, Spread, over, ratio, rows
+from .scenarios import COMPRESSED, LARGE
+from .variants import EMPTY, NO_FILTER, OURS, OVER_BUDGET, UNMASKED
 
 COMPARISON = "make bench"
 ABLATION = "make bench ARGS=--ablation"
@@ -106,6 +107,8 @@ def comparison(
         _limits(samples, idle_mb[OURS] - first, idle),
         "![CPU time that each variant adds, as a share of the guide's](performance.png)",
         *_budget(samples),
+        "### Compressed bodies",
+        _compressed(samples),
     ]
     for scenario in dict.fromkeys(sample.scenario for sample in samples):
         parts += [f"### {scenario}", _table(COLUMNS, [cells(row) for row in rows(samples, scenario)])]
@@ -132,7 +135,8 @@ def _limit(limit: Limit, samples: Sequence[Sample]) -> tuple[str, ...]:
     if limit.reference == EMPTY:
         what, form = f"{limit.scenario}: over {EMPTY}", "{:.0f} µs"
     else:
-        what, form = f"{limit.scenario}: times what {limit.reference} adds", "{:.2f}"
+        where = f" in the scenario {limit.reference_scenario}" if limit.reference_scenario else ""
+        what, form = f"{limit.scenario}: times what {limit.reference} adds{where}", "{:.2f}"
     met = "-" if measured is None else "yes" if measured.median <= limit.most else "no"
     return (
         what,
@@ -162,6 +166,21 @@ def _budget(samples: Sequence[Sample]) -> list[str]:
     )
     columns = ("added µs per request, and of one core", "all captured", "with the budget")
     return ["### A budget for each endpoint", what, _table(columns, lines)]
+
+
+def _compressed(samples: Sequence[Sample]) -> str:
+    """What the same body adds plain and compressed."""
+    lines = []
+    for variant in (OURS, UNMASKED):
+        plain, compressed = (
+            over(samples, scenario.name, variant, NO_FILTER) for scenario in (LARGE, COMPRESSED)
+        )
+        times = ratio(samples, COMPRESSED.name, variant, variant, LARGE.name)
+        lines.append(
+            (variant, _spread(plain, "{:.0f}"), _spread(compressed, "{:.0f}"), _spread(times, "{:.2f}"))
+        )
+    columns = ("Envoy with", *(f"added µs: {scenario.name}" for scenario in (LARGE, COMPRESSED)), "times")
+    return _table(columns, lines)
 
 
 def _us_and_cores(added_us: float) -> str:

@@ -9,21 +9,6 @@ from .variants import GUIDE, NO_FILTER, TRACER
 
 
 @dataclass(frozen=True)
-class Scenario:
-    """A load.
-
-    Attributes:
-        name: in every table and plot, and unique.
-        body_bytes: of each request and each response.
-        connections: that the client keeps busy.
-    """
-
-    name: str
-    body_bytes: int
-    connections: int
-
-
-@dataclass(frozen=True)
 class Sample:
     """One variant in one round of one scenario.
 
@@ -114,13 +99,26 @@ def over(samples: Sequence[Sample], scenario: str, variant: str, reference: str)
     return Spread.of(list(differences.values())) if differences else None
 
 
-def ratio(samples: Sequence[Sample], scenario: str, variant: str, reference: str) -> Spread | None:
+def ratio(
+    samples: Sequence[Sample],
+    scenario: str,
+    variant: str,
+    reference: str,
+    reference_scenario: str | None = None,
+) -> Spread | None:
     """What a variant adds to no filter, as a multiple of what another one adds; None if that adds nothing.
 
     Of neighbours, round by round: what disturbs one mostly disturbs the other too.
+
+    Args:
+        samples: of all scenarios.
+        scenario: of the variant.
+        variant: its name.
+        reference: the other one's name.
+        reference_scenario: the other one's scenario; None: the same.
     """
     added = _over(samples, scenario, variant, NO_FILTER)
-    base = _over(samples, scenario, reference, NO_FILTER)
+    base = _over(samples, reference_scenario or scenario, reference, NO_FILTER)
     ratios = [added[number] / base[number] for number in added.keys() & base.keys() if base[number] > 0]
     return Spread.of(ratios) if ratios else None
 

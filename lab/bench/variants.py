@@ -1,9 +1,11 @@
 """What is compared: Envoys that differ in one thing, and the sinks around them."""
 
+import base64
 import json
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab import bootstrap, stack
 from lab.bootstrap import Json, Listener
@@ -34,6 +36,8 @@ _STACK = {
 }
 _NOWHERE = 1  # a port that nothing is sent to
 _EMPTY_SCRIPT = "function envoy_on_request(handle) end function envoy_on_response(handle) end"
+_DOCUMENT = '{"user": "jane", "items": [%s], "comment": "%s"}'
+_WARES = ("espresso", "machine", "grinder", "kettle", "filter", "cup", "saucer", "spoon", "tray", "jug")
 _GUIDE_SCRIPT = stack.PROJECT / "lab" / "data" / "guide.lua"
 
 # OTLP over HTTP, like ours. What is not set is Envoy's default: an export at 5 spans or after 5 s.
@@ -125,6 +129,18 @@ class Variant:
         return config
 
 
+class Answer(NamedTuple):
+    """What a sink answers.
+
+    Attributes:
+        content: the body.
+        encoding: how it is compressed; None if it is not.
+    """
+
+    content: bytes
+    encoding: str | None = None
+
+
 def compared(processor: Processor | None) -> list[Variant]:
     """All variants, in the order in which they run; the external processor's only where that runs."""
     variants = [
@@ -166,7 +182,7 @@ def _without_capture(name: str, *, exports: bool = False, **settings: Any) -> Va
     return Variant(name, exports=exports, manifests=egress, **settings)
 
 
-def sinks(answers: Mapping[str, str]) -> Json:
+def sinks(answers: Mapping[str, Answer]) -> Json:
     """The configuration of an Envoy with two listeners: ``app``, the application, and ``collector``.
 
     Args:
@@ -175,25 +191,34 @@ def sinks(answers: Mapping[str, str]) -> Json:
     return bootstrap.build(
         [],
         workload=_WORKLOAD,
-        listeners=[_sink("app", answers), _sink("collector", {"/v1/traces": "{}"})],
+        listeners=[_sink("app", answers), _sink("collector", {"/v1/traces": Answer(b"{}")})],
         app_port=_NOWHERE,
         collector_port=_NOWHERE,
     )
 
 
-def document(size: int) -> str:
+def document(size: int, number: int = 0) -> str:
     """A JSON document as an API would send it, with escapes and without secrets.
+
+    It is the same in every run, and so varied that gzip makes about a tenth of a large one.
 
     Args:
         size: bytes, 100 or more.
+        number: each makes a document of its own.
     """
-    note = 'says "hello"\nand waves'
-    items: list[Json] = []
-    text = ""
-    while len(longer := json.dumps({"user": "jane", "items": items, "comment": ""})) <= size:
-        text = longer
-        items.append({"id": len(items) + 1, "name": "Espresso machine", "price": 249.5, "note": note})
-    return text.removesuffix('"}') + "y" * (size - len(text)) + '"}'
+    choice = random.Random(number)
+    items: list[str] = []
+    left = size - len(_DOCUMENT % ("", ""))
+    while len(item := _item(len(items) + 1, choice)) + len(", ") <= left:
+        items.append(item)
+        left -= len(item) + len(", ")
+    all_items = ", ".join(items)
+    return _DOCUMENT % (all_items, "y" * (size - len(_DOCUMENT % (all_items, ""))))
+
+
+def _item(number: int, choice: random.Random) -> str:
+    name, price = " ".join(choice.choices(_WARES, k=2)), choice.randrange(100, 100_000) / 100
+    return json.dumps({"id": number, "name": name, "price": price, "note": 'says "hello"\nand waves'})
 
 
 def _lua(script: str) -> Json:
@@ -228,22 +253,28 @@ def _processor_cluster(port: int) -> Json:
     }
 
 
-def _sink(name: str, answers: Mapping[str, str]) -> Listener:
-    content_type = {
-        "header": {"key": "content-type", "value": "application/json"},
-        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-    }
+def _sink(name: str, answers: Mapping[str, Answer]) -> Listener:
     routes = [
         {
             "match": {"path": path},
-            "direct_response": {"status": 200, "body": {"inline_string": answer}},
-            "response_headers_to_add": [content_type],
+            "direct_response": {
+                "status": 200,
+                "body": {"inline_bytes": base64.b64encode(answer.content).decode()},
+            },
+            "response_headers_to_add": [
+                _response_header("content-type", "application/json"),
+                *([_response_header("content-encoding", answer.encoding)] if answer.encoding else []),
+            ],
         }
         for path, answer in answers.items()
     ]
     route_config = {
         "name": name,
         "virtual_hosts": [{"name": name, "domains": ["*"], "routes": routes}],
-        "max_direct_response_body_size_bytes": max(map(len, answers.values())),
+        "max_direct_response_body_size_bytes": max(len(answer.content) for answer in answers.values()),
     }
     return Listener(name, filters_before=[_AWAIT_BODY], connection_manager={"route_config": route_config})
+
+
+def _response_header(name: str, value: str) -> Json:
+    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lab.stack import PROJECT
 
+from .scenarios import Scenario
+
 _SCRIPT = PROJECT / "lab" / "data" / "load.lua"
 _LOG = PROJECT / ".cache" / "apt.log"
 
@@ -59,23 +61,34 @@ def find() -> str:
     )
 
 
-async def run(path: str, url: str, body: Path, *, connections: int, seconds: int) -> Load:
-    """POST a file over and over: each connection sends its next request when it has the answer to the last.
+async def run(path: str, scenario: Scenario, url: str, bodies: Path, seconds: int) -> Load:
+    """POST files: each connection sends its next request when it has the answer to the last.
 
     Args:
         path: of wrk.
-        url: where to.
-        body: a JSON file.
-        connections: how many, kept alive.
+        scenario: how many connections, kept alive; how many bodies, and how they are compressed.
+        url: where to; a number follows for each body.
+        bodies: a folder of JSON files, named by their numbers.
         seconds: how long.
 
     Raises:
         WrkError: wrk failed.
     """
-    command = [path, "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"]
+    command = [path, "--threads", "1", "--connections", str(scenario.connections)]
+    command += [
+        "--duration",
+        f"{seconds}s",
+        "--script",
+        str(_SCRIPT),
+        url,
+        "--",
+        str(bodies),
+        str(scenario.bodies),
+    ]
+    if scenario.encoding:
+        command.append(scenario.encoding)
     process = await asyncio.create_subprocess_exec(
         *command,
-        *("--script", _SCRIPT, url, "--", body),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

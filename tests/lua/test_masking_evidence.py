@@ -244,6 +244,13 @@ def test_what_is_escaped_too_often_to_be_judged_is_masked_and_the_rest_is_kept(p
     assert target(proxy, path) == masked
 
 
+@pytest.mark.parametrize("name", ["clé", "xclé", "maclé", "clés"])
+def test_a_phrase_with_a_letter_beyond_ascii_is_found_anywhere_in_a_name(start, name):
+    proxy = start(redaction={"extra_fields": ["clé"]})
+    proxy.exchange(sent=[json.dumps({name: "S3cr3t"}, ensure_ascii=False).encode()])
+    assert "S3cr3t" not in proxy.span["http.request.body"]
+
+
 def test_settings_add_to_the_lists_and_keep_names(start):
     proxy = start(redaction={"extra_fields": ["iban"], "keep_fields": ["session length"], "values": ["card"]})
     body = {

@@ -27,29 +27,37 @@ PORT = 8443
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
-async def test_a_collector_in_the_cluster_needs_its_full_name_and_no_entry(
-    mesh: cluster.Mesh, namespace: str, shop: int
-) -> None:
-    host, address = f"collector.{namespace}.svc.cluster.local", mesh.address()
-    stack = scenario.manifests(namespace, collectorUrl=f"http://{host}:4318")
+async def captured_by_service(
+    mesh: cluster.Mesh, namespace: str, shop: int, host: str, stack: list[Any]
+) -> tuple[list[Span], dict[str, int]]:
+    """A request as the Collector behind a Service gets it, and the limits of the way to that."""
+    name, address = f"outbound|4318||{host}", mesh.address()
     service = objects.service(namespace, "collector", port=4318, address=address, target_port=4318)
-    assert [item["kind"] for item in stack] == ["DestinationRule", "EnvoyFilter"]
     async with (
         mesh.applied([*stack, *service]),
         mesh.collector(address=address) as collector,
         mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
         proxy.client() as client,
     ):
-        name = f"outbound|4318||{host}"
         await scenario.capturing(proxy, cluster=name)
         await proxy.until(
             lambda config: dump.endpoints(config).get(name) == [f"{address}:4318"], "an endpoint"
         )
         await client.get("/api/products")
         spans = await collector.spans(1)
-        thresholds = dump.clusters(await proxy.config_dump())[name]["circuit_breakers"]["thresholds"]
+        [thresholds] = dump.clusters(await proxy.config_dump())[name]["circuit_breakers"]["thresholds"]
+    return spans, thresholds
+
+
+async def test_a_collector_in_the_cluster_needs_its_full_name_and_no_entry(
+    mesh: cluster.Mesh, namespace: str, shop: int
+) -> None:
+    host = f"collector.{namespace}.svc.cluster.local"
+    stack = scenario.manifests(namespace, collectorUrl=f"http://{host}:4318")
+    spans, limits = await captured_by_service(mesh, namespace, shop, host, stack)
+    assert [item["kind"] for item in stack] == ["DestinationRule", "EnvoyFilter"]
     assert scenario.targets(spans) == ["GET /api/products"]
-    assert (thresholds[0]["max_connections"], thresholds[0]["max_pending_requests"]) == (8, 32)
+    assert (limits["max_connections"], limits["max_pending_requests"]) == (8, 32)
 
 
 async def test_a_collector_with_a_sidecar_is_reached_by_the_meshs_own_mtls(

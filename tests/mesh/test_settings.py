@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from lab import cluster
-from lab.cluster import dump, objects
+from lab.cluster import dump
 from tests.mesh import scenario
-from tests.mesh.test_collectors import TRACE, captured_twice, lasting
+from tests.mesh.test_collectors import TRACE, captured_by_service, captured_twice, lasting
 
 pytestmark = pytest.mark.anyio
 
@@ -118,25 +118,11 @@ async def test_a_service_of_a_cluster_of_another_domain_needs_no_entry_and_keeps
 ) -> None:
     mesh = mesh_of_another_domain
     with mesh.namespace() as namespace:
-        host, address = f"collector.{namespace}.svc.{DOMAIN}", mesh.address()
+        host = f"collector.{namespace}.svc.{DOMAIN}"
         stack = scenario.manifests(
             namespace, collectorUrl=f"http://{host}:4318", egress={"clusterDomain": DOMAIN}
         )
-        service = objects.service(namespace, "collector", port=4318, address=address, target_port=4318)
-        async with (
-            mesh.applied([*stack, *service]),
-            mesh.collector(address=address) as collector,
-            mesh.proxy(namespace, {"app": "shop"}, app_port=shop) as proxy,
-            proxy.client() as client,
-        ):
-            name = f"outbound|4318||{host}"
-            await scenario.capturing(proxy, cluster=name)
-            await proxy.until(
-                lambda config: dump.endpoints(config).get(name) == [f"{address}:4318"], "an endpoint"
-            )
-            await client.get("/api/products")
-            spans = await collector.spans(1)
-            [thresholds] = dump.clusters(await proxy.config_dump())[name]["circuit_breakers"]["thresholds"]
+        spans, limits = await captured_by_service(mesh, namespace, shop, host, stack)
     assert [manifest["kind"] for manifest in stack] == ["DestinationRule", "EnvoyFilter"]
     assert scenario.targets(spans) == ["GET /api/products"]
-    assert thresholds["max_connections"] == 8
+    assert limits["max_connections"] == 8

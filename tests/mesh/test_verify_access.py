@@ -118,21 +118,24 @@ async def test_a_context_that_is_not_there_is_one_line(mesh: Mesh, project: Path
     assert 'context "nowhere" does not exist' in line
 
 
-async def test_an_unreachable_cluster_is_one_line(mesh: Mesh, project: Path, tmp_path: Path) -> None:
+def kubeconfig_with(mesh: Mesh, folder: Path, part: str, **content: str) -> Path:
+    """A copy of the mesh's kubeconfig with another content of its ``cluster`` or ``user``."""
     config = yaml.safe_load(mesh.kubeconfig.read_text())
-    config["clusters"][0]["cluster"] = {"server": "https://127.0.0.1:1"}
-    kubeconfig = tmp_path / "kubeconfig"
+    config[f"{part}s"][0][part] = content
+    kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(yaml.safe_dump(config))
+    return kubeconfig
+
+
+async def test_an_unreachable_cluster_is_one_line(mesh: Mesh, project: Path, tmp_path: Path) -> None:
+    kubeconfig = kubeconfig_with(mesh, tmp_path, "cluster", server="https://127.0.0.1:1")
     line, _ = await refused(project, kubeconfig=kubeconfig, path=mesh.kubectl.path.parent)
     assert line.startswith("kubectl: ")
     assert "refused" in line
 
 
 async def test_a_token_that_is_not_valid_is_one_line(mesh: Mesh, project: Path, tmp_path: Path) -> None:
-    config = yaml.safe_load(mesh.kubeconfig.read_text())
-    config["users"][0]["user"] = {"token": "wrong"}
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(yaml.safe_dump(config))
+    kubeconfig = kubeconfig_with(mesh, tmp_path, "user", token="wrong")
     line, _ = await refused(project, kubeconfig=kubeconfig, path=mesh.kubectl.path.parent)
     assert line.startswith("kubectl: ")
     assert "logged in" in line
