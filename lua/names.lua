@@ -173,7 +173,6 @@ end
 local shared = { [""] = false }
 
 local function facts_of(name)
-  name = escapes.decoded(name)
   if byte(name) == 239 then -- of a byte order mark
     name = name:gsub("^\239\187\191", "")
   end
@@ -226,14 +225,21 @@ function M.facts(name)
     return facts
   end
   M.bytes_read = M.bytes_read + #name
-  if #name > MAX_NAME then
-    return facts_of(#name > 2 * MAX_PART and without_middle(name) or name)
-  elseif known_count >= MAX_KNOWN then
-    clear(known)
-    known_count = 0
+  local escaped = #name > 2 * MAX_PART and without_middle(name) or name
+  local plain = escapes.decoded(escaped)
+  if plain == escaped or escapes.may_hide(plain) then
+    facts = facts_of(plain)
+  else
+    facts = M.facts(plain) -- which is remembered, as the decoded text has that name
   end
-  known[name], known_count = facts_of(name), known_count + 1
-  return known[name]
+  if #name <= MAX_NAME then
+    if known_count >= MAX_KNOWN then
+      clear(known)
+      known_count = 0
+    end
+    known[name], known_count = facts, known_count + 1
+  end
+  return facts
 end
 
 --- Whether a name is that of something secret.
