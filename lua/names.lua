@@ -41,9 +41,8 @@ local MEASURES = words_of(
 local OWNERS = words_of("my user admin client login account card sms db app mail email new old")
 
 -- The letters of phrases, and of their plurals. Sets: all; those found at the end of a word; first words, as
--- `socialsecurity`; last words; phrases of `keep_fields`. A list: those found anywhere.
+-- `socialsecurity`; last words; phrases of `keep_fields`. A list, the shortest first: those found anywhere.
 local phrases, ends, heads, tails, kept, anywhere = {}, {}, {}, {}, {}, {}
-local least_anywhere = math.huge -- bytes of the shortest of the last
 
 --- Adds the letters of a phrase to a set.
 local function add(set, phrase)
@@ -55,7 +54,7 @@ end
 for phrase in config.redaction.fields:gmatch("[^\n]+") do
   local letters = add(phrases, phrase)
   if #letters >= 8 or find(letters, "[\128-\255]") then
-    anywhere[#anywhere + 1], least_anywhere = letters, math.min(least_anywhere, #letters)
+    anywhere[#anywhere + 1] = letters
   elseif #letters >= 5 or (#letters >= 3 and not find(letters, "[aeiou]")) then
     add(ends, letters)
   end
@@ -66,6 +65,9 @@ for phrase in config.redaction.fields:gmatch("[^\n]+") do
     add(tails, sub(phrase, space))
   end
 end
+table.sort(anywhere, function(one, other)
+  return #one < #other
+end)
 for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
   add(kept, phrase)
 end
@@ -133,8 +135,10 @@ local function has_phrase(words)
     end
   end
   local letters = table.concat(words)
-  for _, phrase in ipairs(#letters >= least_anywhere and anywhere or {}) do
-    if find(letters, phrase, 1, true) then
+  for _, phrase in ipairs(anywhere) do
+    if #phrase > #letters then
+      return false
+    elseif find(letters, phrase, 1, true) then
       return true
     end
   end
