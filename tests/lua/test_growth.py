@@ -193,7 +193,6 @@ def test_time_grows_with_the_size_of_headers_and_paths(place: str) -> None:
         Text("a=b", ";path,"),
         Text('a="b', ";path="),
         Text("--b", "id=id=id=%41%41X&"),
-        Text("/", '--b value=token%3Dx&42%26"--b"a=e":card id=%41%4name="1%41X&4 2 a/id=%4?token=1&id=p;'),
         Text("", "a=%41&" * 50 + 'pin%3D"x'),
         Text("Bearer", " "),
         Text("", "Basic "),
