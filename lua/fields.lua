@@ -22,8 +22,8 @@ local ROUNDS = 3 -- of decoding; a text that still changes in the last one count
 -- What runs are: the short ones parameters, the long ones what stands between quotes and tags.
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
 -- What may be searched once more to find the runs that hide secrets: bytes, for all texts of a message. A run
--- costs RUN more than its length, a byte of a new name NAME. Where nothing is left, all is masked that may
--- hide a secret.
+-- counts RUN more than its length, and a byte of a name that was not known NAME, as they take that long.
+-- Where nothing is left, runs are masked as they may hide a secret, and texts as they do.
 local WORK, RUN, NAME = 131072, 512, 2
 
 local left = WORK
