@@ -127,7 +127,7 @@ function M.is_harmless(text, at, name, stop, facts)
     return find(text, "^::?[%l-]+%s*[{(,:.]", at) ~= nil
   end
   -- Without "://", a host has to end as a domain does: token.example.com:8443, but not user.pin:1234.
-  local domain = match(name, "%.(%l%l%l?)$")
+  local domain = find(name, ".", 1, true) and match(name, "%.(%l%l%l?)$")
   local is_host = sub(text, stop - #name - 2, stop - #name) == "://" or (domain and not names.facts(domain))
   return is_host and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1) ~= nil
 end

@@ -18,17 +18,31 @@ local values = require("values")
 local find, gsub, match = string.find, string.gsub, string.match
 
 local MASK = ends.MASK
+local FORMS = { members, parameters, markup }
 local ROUNDS = 3 -- of decoding; a text that still changes in the last one counts as secret
-local MAX_RUNS = 256 -- with escapes, that are decoded one by one; all further ones are masked
 -- What runs are: the short ones parameters, the long ones what stands between quotes and tags.
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
+-- What may be searched once more to find the runs that hide secrets: bytes, for all texts of a message. A run
+-- counts RUN more than its length, and a byte of a name that was not known NAME, as they take that long.
+-- Where nothing is left, runs are masked as they may hide a secret, and texts as they do.
+local WORK, RUN, NAME = 131072, 512, 2
+
+local left = WORK
 
 local M = {}
+
+--- Begins a message, whose texts share the work.
+function M.begin_message()
+  left = WORK
+end
 
 --- A text with the secrets masked that show without decoding.
 local function mask_shown(text)
   text = spans.apply(text, values.find(text))
-  return search(search(search(text, members), parameters), markup)
+  for _, form in ipairs(FORMS) do
+    text = search(text, form)
+  end
+  return text
 end
 
 --- A text with its escapes replaced, however often that takes; nil where that is too often.
@@ -42,10 +56,10 @@ local function decoded(text)
   end
 end
 
---- Whether a text shows a secret once it is decoded.
+--- Whether a text shows a secret once it is decoded; and the decoded text, or nil.
 local function hides_secret(text)
   local plain = decoded(text)
-  return not plain or (plain ~= text and mask_shown(plain) ~= plain)
+  return not plain or (plain ~= text and mask_shown(plain) ~= plain), plain
 end
 
 --- Whether a text ends with a secret name and its sign, so that the value may stand behind it: `password="`.
@@ -58,7 +72,8 @@ end
 --- A run, masked if it hides a secret. If it starts with a parameter's name, that stays.
 -- If the run ends with a secret name and its sign, the value may stand behind it: that is for a longer run.
 local function masked_run(run)
-  if not hides_secret(run) or is_open(decoded(run) or "") then
+  local is_hidden, plain = hides_secret(run)
+  if not is_hidden or is_open(plain or "") then
     return run
   end
   local name = match(run, "^[^=%%&\\]*=") or ""
@@ -66,28 +81,36 @@ local function masked_run(run)
   return name .. MASK .. match(string.reverse(run), "^\\*")
 end
 
---- Masks the runs of a text that hide a secret.
--- @param run_of a pattern: what is a run
-local function mask_runs(text, run_of)
-  local count = 0
-  local function masked(run)
-    if escapes.may_hide(run) then
-      count = count + 1
-      return count > MAX_RUNS and MASK or masked_run(run)
-    end
+--- The same where there is work left; else masked, if it has escapes.
+local function judged_run(run)
+  if not escapes.may_hide(run) then
+    return nil
+  elseif left < #run + RUN then
+    return MASK
   end
-  return (gsub(text, run_of, masked))
+  left = left - #run - RUN
+  return masked_run(run)
 end
 
 --- Masks what escapes hide: short runs if that is enough, else long ones, else all of the text.
 local function mask_hidden(text)
-  for _, run_of in ipairs(RUNS) do
-    if not hides_secret(text) then
-      return text
-    end
-    text = mask_runs(text, run_of)
+  local names_before = names.bytes_read
+  if not hides_secret(text) then
+    return text
   end
-  return hides_secret(text) and MASK or text
+  left = left - NAME * (names.bytes_read - names_before)
+  for _, run_of in ipairs(RUNS) do
+    left = left - #text -- for the look at what becomes of it
+    if left < RUN then
+      return MASK
+    end
+    local masked = gsub(text, run_of, judged_run)
+    if masked ~= text and not hides_secret(masked) then
+      return masked
+    end
+    text = masked
+  end
+  return MASK
 end
 
 --- Masks the secrets of a text. If it has NULs, as UTF-16 does, it is searched without them, and one secret

@@ -106,6 +106,7 @@ local M = {}
 -- @return whether some of these were cut or left out, as one was too long, or all of them together
 -- @return whether the path was cut
 function M.read(headers)
+  redaction.begin_message()
   left, is_cut, is_path_cut = config.max_headers_bytes, false, false
   clear(values)
   clear(recorded)

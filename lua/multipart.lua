@@ -5,30 +5,46 @@ local ends = require("ends")
 local names = require("names")
 local structure = require("structure")
 
-local find, match, sub = string.find, string.match, string.sub
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
+
+local next_sign = structure.next_sign
 
 local MAX_HEAD = 300 -- bytes: of a part's head, before and after its name
+-- What stands before and after a line: in JSON, quotes and the escapes `\r` and `\n`.
+local LINE_STARTS, LINE_ENDS = structure.set('[\n"n]'), structure.set('[\r\n\\"]')
 
 local M = {}
+
+--- Where the boundary before `at` starts, which is the last line that starts with "--"; or nil.
+-- Positions must not go back from call to call.
+local function boundary_before(document, at)
+  local text, dashes = document.text, next_sign(document, "--", document.after_dashes or 1)
+  while dashes < at do
+    local is_start = dashes == 1 or LINE_STARTS[byte(text, dashes - 1)]
+    if is_start and not LINE_ENDS[byte(text, dashes + 2)] then
+      document.boundary = dashes
+    end
+    document.after_dashes = dashes + 1
+    dashes = next_sign(document, "--", dashes + 1)
+  end
+  return document.boundary
+end
 
 --- Masks the part whose head has the "=" at `at`, after `name`, if that name is secret.
 -- @return the span: from, to, instead; or nothing
 function M.mask(document, at)
-  local text = document.text
+  local text, boundary_start = document.text, boundary_before(document, at)
   -- A "=" in the line that was read last is passed over, as that of `filename`.
-  if at < (document.head_stop or 0) or structure.next_sign(document, "--", 1) > #text then
+  if at < (document.head_stop or 0) or not boundary_start or boundary_start < at - MAX_HEAD then
     return nil
   end
   -- All of the line is read as the name; in a JSON string, up to the escape of its end.
   local start = ends.value_start(text, at)
-  local line = match(sub(text, start, start + MAX_HEAD), "^[^\r\n]*")
+  local line = sub(text, start, math.min(next_sign(document, "\n", start), start + MAX_HEAD) - 1)
   line = sub(line, 1, (find(line, "\\[rn]") or 0) - 1)
   document.head_stop = start + #line
-  -- The boundary is the last line before the "=" that starts with "--". In JSON, a line starts after a quote
-  -- or the escape `\n`.
-  local boundary = names.is_secret(line)
-    and match("\n" .. sub(text, math.max(at - MAX_HEAD, 1), at), '^.*[\n"n](%-%-[^\r\n\\"]+)')
-  if boundary then
+  if names.is_secret(line) then
+    local boundary = match(sub(text, boundary_start, at), '^[^\r\n\\"]+')
     local to = (find(text, boundary, at, true) or #text + 1) - 1
     local part = sub(text, at + 1, to)
     -- The content is what follows the empty line; if there is none, all after the "=".

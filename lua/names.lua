@@ -24,8 +24,9 @@ local byte, find, lower, match, sub = string.byte, string.find, string.lower, st
 
 -- A name longer than MAX_NAME is not remembered. Of one longer than twice MAX_PART, both ends are read.
 local MAX_NAME, MAX_PART = 64, 128
-local MAX_KNOWN = 4096 -- names that are remembered: as many as a large body has
+local MAX_KNOWN = 16384 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
+local BYTE_ORDER_MARK = 239 -- its first byte
 local MAX_END = 8 -- bytes of a phrase at the end of a word, with the "s" of its plural
 
 -- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value. So does
@@ -89,24 +90,43 @@ end
 
 local IS_LETTER = structure.set("[%l\128-\255]") -- of lower case; those beyond ASCII count, too
 
---- The words of a name, in lower case.
-local function split(name)
-  local words, plain, start, was_upper = {}, lower(name), nil, false
-  for at = 1, #name + 1 do
-    local is_letter, is_upper = IS_LETTER[byte(plain, at)], byte(name, at) ~= byte(plain, at)
-    local is_before_lower = IS_LETTER[byte(name, at + 1)]
-    if start and (not is_letter or (is_upper and (is_before_lower or not was_upper))) then
-      words[#words + 1], start = sub(plain, start, at - 1), nil
+--- Where the word of a name stops that starts at `at`: before a byte that is no letter; before a capital that
+-- stands after a small letter, or before one.
+-- @param plain the name in lower case
+local function word_stop(name, plain, at)
+  local is_capital = byte(name, at) ~= byte(plain, at)
+  while IS_LETTER[byte(plain, at + 1)] do
+    local was_capital = is_capital
+    is_capital = byte(name, at + 1) ~= byte(plain, at + 1)
+    if is_capital and (not was_capital or IS_LETTER[byte(name, at + 2)]) then
+      return at
     end
-    start, was_upper = start or (is_letter and at), is_upper
+    at = at + 1
+  end
+  return at
+end
+
+-- The words of the name that is read, and those that count. New tables would take as long as all the rest.
+local words_read, words_left = {}, {}
+
+--- The words of a name, in lower case, until the next call.
+local function split(name)
+  local words, plain, at = words_read, lower(name), 1
+  clear(words)
+  while at <= #name do
+    if IS_LETTER[byte(plain, at)] then
+      local stop = word_stop(name, plain, at)
+      words[#words + 1], at = sub(plain, at, stop), stop
+    end
+    at = at + 1
   end
   return words
 end
 
 --- How many words from the one at `at` on are a phrase of a set together: as many as possible, or nil.
 local function phrase_at(words, at, set)
-  local run, count = "", nil
-  for index = at, math.min(at + MAX_WORDS - 1, #words) do
+  local run, count = words[at], set[words[at]] and 1
+  for index = at + 1, math.min(at + MAX_WORDS - 1, #words) do
     run = run .. words[index]
     count = set[run] and index - at + 1 or count
   end
@@ -123,6 +143,7 @@ local function ends_in_phrase(word)
   return false
 end
 
+--- Whether one of the phrases that may stand anywhere is in the letters of a name.
 local function has_phrase(letters)
   for at = 1, #letters do
     for _, phrase in ipairs(anywhere[sub(letters, at, at + 1)] or NONE) do
@@ -151,7 +172,8 @@ end
 
 --- The words without those that `keep_fields` names together. A space, which no phrase has, stands for these.
 local function without_kept(words)
-  local rest, at = {}, 1
+  local rest, at = words_left, 1
+  clear(rest)
   while words[at] do
     local count = phrase_at(words, at, kept)
     rest[#rest + 1] = count and " " or words[at]
@@ -176,23 +198,38 @@ local function role_of(name, last_word)
   return may_have_role and match(lower(name), "^.*%a"):gsub("^.*[:%[.]", ""):gsub("%A+", "") or nil
 end
 
+-- Tables of what names say, by a text of it. Thousands of names say the same, so they share one.
+local shared = { [""] = false }
+
 local function facts_of(name)
-  if find(name, "[%%&\\\239]") then -- what starts an escape, or a byte order mark
-    name = escapes.decoded(name):gsub("^\239\187\191", "")
+  if byte(name) == BYTE_ORDER_MARK then
+    name = name:gsub("^\239\187\191", "")
   end
   local words = split(name)
   local last, before_last = words[#words] or "", words[#words - 1] or ""
   local role = role_of(name, last)
-  local facts = {
-    is_secret = is_secret(words) and not is_about(words) and is_secret(without_kept(words)),
-    is_count = has_measure(words),
-    is_head = heads[last] or heads[before_last .. last],
-    is_tail = tails[lower(name)],
-    tells_name = TELLS_NAME[role] and role,
-    holds_value = HOLDS_VALUE[role] or last == "value" or last == "string",
-  }
-  local says_more = facts.is_head or facts.is_tail or facts.tells_name or facts.holds_value
-  return (facts.is_secret or says_more) and facts or false
+  local tells_name = TELLS_NAME[role] and role
+  local holds_value = HOLDS_VALUE[role] or last == "value" or last == "string"
+  local is_name_of_secret = is_secret(words) and not is_about(words) and is_secret(without_kept(words))
+  local is_count = is_name_of_secret and has_measure(words)
+  local is_head, is_tail = heads[last] or heads[before_last .. last], tails[lower(name)]
+  local said = (tells_name or "")
+    .. (holds_value and "=" or "")
+    .. (is_name_of_secret and ":" or "")
+    .. (is_count and "#" or "")
+    .. (is_head and "<" or "")
+    .. (is_tail and ">" or "")
+  if shared[said] == nil then
+    shared[said] = {
+      is_secret = is_name_of_secret,
+      is_count = is_count,
+      is_head = is_head,
+      is_tail = is_tail,
+      tells_name = tells_name,
+      holds_value = holds_value,
+    }
+  end
+  return shared[said]
 end
 
 --- The start and the end of a long name, without the words that are cut in two: they may look like others, as
@@ -204,9 +241,9 @@ end
 
 local known, known_count = {}, 0
 
-local M = {}
+local M = { bytes_read = 0 }
 
---- What a name says.
+--- What a name says. Counts the bytes of names that it did not remember.
 -- @return false where it says nothing, else a table:
 --   is_secret: its value is masked; is_count: but not if that is a number;
 --   is_head: names inside of its value may complete a phrase with it (card.number);
@@ -217,14 +254,23 @@ function M.facts(name)
   local facts = known[name]
   if facts ~= nil then
     return facts
-  elseif #name > MAX_NAME then
-    return facts_of(#name > 2 * MAX_PART and without_middle(name) or name)
-  elseif known_count >= MAX_KNOWN then
-    clear(known)
-    known_count = 0
   end
-  known[name], known_count = facts_of(name), known_count + 1
-  return known[name]
+  M.bytes_read = M.bytes_read + #name
+  local escaped = #name > 2 * MAX_PART and without_middle(name) or name
+  local plain = escapes.decoded(escaped)
+  if plain == escaped or escapes.may_hide(plain) then
+    facts = facts_of(plain)
+  else
+    facts = M.facts(plain) -- which is remembered, as the decoded text has that name
+  end
+  if #name <= MAX_NAME then
+    if known_count >= MAX_KNOWN then
+      clear(known)
+      known_count = 0
+    end
+    known[name], known_count = facts, known_count + 1
+  end
+  return facts
 end
 
 --- Whether a name is that of something secret.

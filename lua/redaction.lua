@@ -18,7 +18,8 @@
 --
 -- Escapes. A text with escapes is also searched decoded (escapes). If that shows a secret, the text is taken
 -- run by run, and each run that hides a secret is masked, but for a parameter's name: first short runs, such
--- as a parameter; then long ones; then all of the text (fields).
+-- as a parameter; then long ones; then all of the text (fields). The texts of a message share a bound of work
+-- for that.
 --
 -- Failing closed. If the end of a secret cannot be told, the rest of its string, parameter or element is
 -- masked; if that cannot be told either, the rest of the text; if masking itself fails, all of the text.
@@ -126,6 +127,9 @@ local function mask_text(text)
 end
 
 local M = {}
+
+--- Begins a message, whose texts share the work of masking.
+M.begin_message = fields.begin_message
 
 --- Masks the secrets of a body or URL, whatever its form.
 M.text = IS_ON and guarded(mask_text) or as_it_is

@@ -47,6 +47,10 @@ COSTLY = [
     hostile("body: xml", "<", "<a>", half="x"),
     hostile("body: json", '{"a":', '"a":"password:{",'),
     hostile("body: xml", "<r>", "<value>"),
+    # What escapes hide, among many runs.
+    hostile("lines: every", "", "a=%41&" * 50 + 'pin%3D"x'),
+    hostile("body: text", "--b", "a=1;id=" * 35 + "%41&", 'pin%3D"x"'),
+    hostile("body: text", "%3Cpin%3E", 'key=%42 pin&\N{NUMERO SIGN}>{":b}\n\n--'),
 ]
 
 

@@ -556,6 +556,16 @@ def test_of_many_escaped_runs_no_secret_leaves(proxy):
     assert shown(proxy, text).endswith("&c=shown")
 
 
+def test_of_many_escaped_runs_in_many_headers_no_secret_leaves(proxy):
+    value = "&".join([*(f"a{number}=%20" for number in range(60)), f"b=token%3D{SECRET}"])
+    names = ["origin", "referer", "user-agent", "accept", "x-forwarded-for", "if-match", "if-none-match"]
+    proxy.exchange([*GET, *((name, value) for name in names)])
+    headers = proxy.span.headers("request")
+    assert SECRET not in str(headers)
+    assert headers["origin"] == value.replace(f"token%3D{SECRET}", "***")
+    assert headers["if-none-match"] == "***"
+
+
 def test_an_escaped_letter_of_broken_json_is_left_alone(proxy):
     body = '{"a":undefined,"b":"caf\\u00e9"}'
     assert shown(proxy, body) == body
