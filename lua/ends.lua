@@ -93,7 +93,8 @@ end
 function M.told_name(text, at)
   local value = M.value_start(text, at)
   if byte(text, value) == OPEN_BRACKET then
-    for item in gmatch(match(text, "[^%]{]*", value), "[^,\"']+") do
+    -- Up to the next sign, as a list of names has none: so no byte is read for two signs.
+    for item in gmatch(match(text, "[^%]{:=]*", value), "[^,\"']+") do
       if names.is_secret(item) then
         return item
       end
@@ -115,16 +116,18 @@ function M.contents_end(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text) or nil
 end
 
---- Whether the value of a secret name is harmless: true, false or null; a count (`tokens: 12`); a
--- pseudo-class of CSS (`.token:hover {`); or a port of a host (https://token.example.com:8443).
+--- Whether the value of a secret name is harmless: true, false or null, if the name says more than the
+-- secret's (`has_password: true`); a count (`tokens: 12`); a pseudo-class of CSS (`.token:hover {`); or a
+-- port of a host (https://token.example.com:8443).
 function M.is_harmless(text, at, name, stop, facts)
   local start = M.value_start(text, at)
+  local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
   if facts.is_count and find(text, "^%d+%f[^%w._+-]", start) then
     return true
-  elseif CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&\r\n%z]", start)] then
+  elseif says_more and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&\r\n%z]", start)] then
     return true
   elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
-    return find(text, "^::?[%l-]+%s*[{(,:.]", at) ~= nil
+    return find(text, "^::?[%l-]+%s*[{(:]", at) ~= nil
   end
   -- Without "://", a host has to end as a domain does: token.example.com:8443, but not user.pin:1234.
   local domain = find(name, ".", 1, true) and match(name, "%.(%l%l%l?)$")

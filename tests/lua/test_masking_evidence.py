@@ -206,7 +206,7 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"password_changed_at":"2026-11-27","token_expires_in":"1h","csrfHeaderName":"x"}',
         '{"token_endpoint":"https://h/token","authorization_endpoint":"https://h/authorize"}',
         '{"name":"DB_PASSWORD","valueFrom":{"secretKeyRef":{"name":"db","key":"password"}}}',
-        '{"has_password":true,"password":null,"mfa":{"pin":false}}',
+        '{"has_password":true,"userPassword":null,"persist-credentials":false}',
         "has_password=true&page=1",
         "if(token===null){login()}",
         "token_type_hint=access&a=1",

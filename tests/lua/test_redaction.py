@@ -88,7 +88,7 @@ def test_names_that_only_contain_the_letters_of_a_secret_word_are_not(proxy, nam
         ('[{"token":"S"},{"token":"S"}]', '[{"token":"***"},{"token":"***"}]'),
         ('{"pin":1234,"a":1}', '{"pin":"***","a":1}'),
         ('{"pin":-1.5e3}', '{"pin":"***"}'),
-        ('{"secret":true,"pin":null}', '{"secret":true,"pin":null}'),
+        ('{"secret":true,"a":null}', '{"secret":"***","a":null}'),
         ('{"secret":{"a":"S","b":[1,"}"]},"c":1}', '{"secret":"***","c":1}'),
         ('{"secret":["S","]",{"x":"S"}],"c":1}', '{"secret":"***","c":1}'),
         ('{"password" : \n "S" , "a":1}', '{"password" :"***" , "a":1}'),
