@@ -14,7 +14,7 @@ end
 --- Masks the second item of the list at `at`, if that list is an item of another one.
 function M.mask(document, at, name_stop)
   local text = document.text
-  local is_item = text:sub(math.max(at - 2, 1), at):find("[%[,] ?%[")
+  local is_item = text:sub(at - 2, at):find("[%[,] ?%[")
   if is_item and text:sub(name_stop + 1, name_stop + 2) == '",' then
     return ends.mask(document, name_stop + 2, name_stop)
   end
