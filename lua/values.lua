@@ -11,7 +11,7 @@ local structure = require("structure")
 local set, skip = structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local BACKSLASH, DOT, PLUS, MINUS, ONE = byte("\\.+-1", 1, 5)
+local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
 -- What stands behind the "//" of a URL: a name and a password, before the host. What stands behind "Bearer":
 -- something with a digit, so no word. What stands behind curl's -u.
 local USER_INFORMATION = '^[^/?#<>"%s]+()@'
@@ -156,6 +156,8 @@ local function may_start(text, at)
     return second == BACKSLASH
   elseif before == PLUS then
     return LETTERS[second] -- a space, as forms write it
+  elseif before == PERCENT then
+    return not find(text, "^%d+%%%x%x", at) -- Before another escape, the digit is one of an escape: %2217%22
   end
   return before ~= DOT or not DIGITS[second]
 end

@@ -23,11 +23,11 @@ _KEPT_APART = re.compile(r"\w\w|--|\d\.")
 
 
 def compact(source: str) -> str:
-    """Lua without comments and the white space that no token needs, with short names inside of functions.
+    """Lua without comments and the white space that no token needs, and with short names.
 
-    Lines, fields, and the names of a module's functions and constants stay: a reader finds the module's code
-    again. A name inside of a function becomes its initials or its start, the same one all over a module and
-    no other one's there: ``header_map`` is ``hm``, ``record`` is ``r``.
+    Lines and fields stay: a reader finds the module's code again. A name that the module declares becomes its
+    initials or its start, the same one all over the module and no other one's there: ``header_map`` is ``hm``,
+    ``record`` is ``r``.
 
     Args:
         source: Lua without long strings and long comments, indented by spaces: ``lua/``'s.
@@ -53,11 +53,10 @@ def compact(source: str) -> str:
 
 
 def _short_names(source: str, taken: set[str]) -> dict[str, str]:
-    """A short name for each name that only functions declare; none of those that are taken."""
-    outer = set(_declared(_OUTER, source))
+    """A short name for each name that the source declares; none of those that are taken."""
     short: dict[str, str] = {}
-    for name in _declared(_INNER, source):
-        if name not in outer and name not in short and name != "_":
+    for name in [*_declared(_OUTER, source), *_declared(_INNER, source)]:
+        if name not in short and name not in {"M", "_"}:
             initials = "".join(part[0] for part in name.split("_"))
             candidates = (initials, initials[0].upper(), *(name[:size] for size in range(1, len(name))), name)
             short[name] = next(
