@@ -1,6 +1,7 @@
---- Secrets in lists whose first item is the name.
--- [["password", "..."]], as headers and maps are written. In a list that stands alone, ["password", "email"],
--- a secret word is no name. White space is not read before a name, nor before the comma behind it.
+--- Secrets in lists.
+-- The first item is the name: [["password", "..."]], as headers and maps are written. In a list that stands
+-- alone, ["password", "email"], a secret word is no name.
+-- White space is not read before a name, nor before the comma behind it.
 
 local ends = require("ends")
 
