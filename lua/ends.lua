@@ -9,8 +9,8 @@ local structure = require("structure")
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
 local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
-local QUOTE, BACKSLASH, COLON, COMMA, DOT, SLASH, SPACE, NEWLINE, OPEN_BRACKET, CLOSE_BRACKET =
-  byte('"\\:,./ \n[]', 1, 10)
+local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, DOT, SLASH, SPACE, NEWLINE, OPEN_BRACKET, CLOSE_BRACKET =
+  byte('"\\:=,./ \n[]', 1, 11)
 local WORD, CONSTANTS = structure.WORD, structure.words("true false null")
 -- What may stand between a name and its sign; what ends a name that has no quotes.
 local GAP, NAME_ENDS = set("[] \t\r\n\\\"')*/]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
@@ -203,7 +203,7 @@ function M.mask(document, at, name_stop)
   local limit = structure.string_end(document, at)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
-  local is_member, quote, to = byte(text, at) == COLON, quote_at(text, start), limit
+  local is_member, quote, to = byte(text, at) ~= EQUALS, quote_at(text, start), limit
   local masked = quote .. M.MASK .. quote
   local after_mask = start + #masked
   local tags = is_markup and sub(text, start, start + 256) or ""

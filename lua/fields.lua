@@ -7,6 +7,7 @@
 
 local ends = require("ends")
 local escapes = require("escapes")
+local lists = require("lists")
 local markup = require("markup")
 local members = require("members")
 local names = require("names")
@@ -18,7 +19,7 @@ local values = require("values")
 local find, gsub, match = string.find, string.gsub, string.match
 
 local MASK = ends.MASK
-local FORMS = { members, parameters, markup }
+local FORMS = { members, lists, parameters, markup }
 local ROUNDS = 3 -- of decoding; a text that still changes in the last one counts as secret
 -- What runs are: the short ones parameters, the long ones what stands between quotes and tags.
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }

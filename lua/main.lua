@@ -1,5 +1,5 @@
---- The two hooks that Envoy calls through the loader.
--- One for each request, one for each response.
+--- The two hooks that Envoy calls.
+-- It calls them through the loader: one for each request, one for each response.
 -- The way of an exchange through the modules:
 --   sampling: is it captured? endpoints counts its endpoint's spans;
 --   headers: reads its headers; bounds cuts them, redaction masks them;

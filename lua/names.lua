@@ -26,7 +26,6 @@ local byte, find, lower, match, sub = string.byte, string.find, string.lower, st
 local MAX_NAME, MAX_PART = 64, 128
 local MAX_KNOWN = 16384 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
-local BYTE_ORDER_MARK = 239 -- its first byte
 local MAX_END = 8 -- bytes of a phrase at the end of a word, with the "s" of its plural
 
 -- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value. So does
@@ -202,7 +201,7 @@ end
 local shared = { [""] = false }
 
 local function facts_of(name)
-  if byte(name) == BYTE_ORDER_MARK then
+  if byte(name) == 239 then -- It may start with a byte order mark.
     name = name:gsub("^\239\187\191", "")
   end
   local words = split(name)

@@ -1,4 +1,5 @@
---- Counters in Envoy's statistics, and warnings in its log.
+--- Counters and warnings.
+-- In Envoy's statistics and in its log.
 -- Counters are http.<prefix>.lua.astra_capture.<name>, where Envoy has the API (>= 1.38). They are written
 -- when spans leave, so Envoy is called once per counter and batch. Warnings: at most one a second per VM.
 

@@ -1,4 +1,5 @@
---- The search for secret names that all forms share.
+--- The search for secret names.
+-- All forms share it.
 -- Jumps from sign to sign by plain find, asks the form for the name there, and looks that up. Most names cost
 -- no more than that. A form is a table of these; `at` is always the position of a sign:
 --   sign: what stands next to each name;

@@ -1,5 +1,5 @@
---- Lists of the parts of a text that are to be masked.
--- Each part is {from, to, instead}, in order of `from`.
+--- Parts of a text that are to be masked.
+-- Lists of parts, each {from, to, instead}, in order of `from`.
 -- These spans have nothing to do with those of traces.
 -- Where nothing is to be masked, the list is nil: a list is never empty.
 

@@ -1,5 +1,5 @@
---- Valid UTF-8 from any bytes (RFC 3629).
--- It is what OTLP asks of each text.
+--- Valid UTF-8 from any bytes.
+-- It is what OTLP asks of each text (RFC 3629).
 
 local band, byte, floor, sub = require("bit").band, string.byte, math.floor, string.sub
 local ffi = require("ffi")

@@ -52,6 +52,7 @@ MODULES = (
     "named_values",
     "search",
     "members",
+    "lists",
     "markup",
     "multipart",
     "parameters",
