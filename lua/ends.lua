@@ -124,7 +124,7 @@ function M.is_harmless(text, at, name, stop, facts)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
   if facts.is_count and find(text, "^%d+%f[^%w._+-]", start) then
     return true
-  elseif says_more and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&\r\n%z]", start)] then
+  elseif says_more and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)] then
     return true
   elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
     return find(text, "^::?[%l-]+%s*[{(:]", at) ~= nil

@@ -53,7 +53,7 @@ function M.mask_role(search, at, name_stop, facts)
     return at
   elseif less then -- <password value="1234">
     from, to, instead = ends.mask(document, at, name_stop)
-  elseif facts.tells_name then -- the head of a part: name="password"
+  elseif facts.tells_name == "name" then -- the head of a part: name="password"
     from, to, instead = multipart.mask(document, at)
   end
   search.list = spans.add(search.list, from, to, instead)

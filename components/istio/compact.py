@@ -25,9 +25,9 @@ _KEPT_APART = re.compile(r"\w\w|--|\d\.")
 def compact(source: str) -> str:
     """Lua without comments and the white space that no token needs, and with short names.
 
-    Lines and fields stay: a reader finds the module's code again. A name that the module declares becomes its
-    initials or its start, the same one all over the module and no other one's there: ``header_map`` is ``hm``,
-    ``record`` is ``r``.
+    Lines and fields stay: a reader finds the module's code again. A name that the module declares becomes
+    its initials or its start, the same one all over the module and no other one's there: ``header_map`` is
+    ``hm``, ``record`` is ``r``.
 
     Args:
         source: Lua without long strings and long comments, indented by spaces: ``lua/``'s.

@@ -51,7 +51,8 @@ SECRET_HEADERS = [
 SECRET_FIELDS = [
     "password", "passwd", "pwd", "passphrase", "secret", "token", "api key", "access key",
     "private key", "credential", "session", "pin", "ssn", "card number", "cvv", "cvc", "otp",
-    "authorization", "signature", "sig", "jwt", "bearer", "pass", "creds", "security code",
+    "authorization", "signature", "sig", "jwt", "bearer", "client secret", "pass", "creds",
+    "security code",
     "csrf", "xsrf", "totp", "assertion", "saml response", "encryption key", "signing key",
     "connection string", "cookie", "sid", "card no", "cc number", "cvn", "pin code", "mfa code",
     "code verifier", "auth key", "account key", "subscription key", "saml request",
