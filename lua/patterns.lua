@@ -1,4 +1,4 @@
---- Lists of patterns in settings.
+--- Patterns in settings.
 -- A pattern has at most one "*", which stands for anything.
 
 local M = {}

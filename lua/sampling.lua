@@ -1,4 +1,4 @@
---- Decides which exchanges are captured.
+--- Which exchanges are captured.
 -- By the request before any other work, or by the response's type.
 
 local config = require("config")
