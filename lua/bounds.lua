@@ -1,4 +1,4 @@
---- Cuts texts that are too long.
+--- Cuts long texts.
 -- Shows no part of a secret at their end.
 -- Headers and the path are cut where they come in, before they are masked (headers).
 

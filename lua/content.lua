@@ -1,4 +1,5 @@
---- What a span says of a body.
+--- Bodies as text.
+-- What a span says of a body.
 -- Its text, or why there is none.
 -- A body in gzip or deflate is inflated first. Then its bytes decide, so that a client hides nothing by a
 -- wrong type. A body is text if it is valid UTF-8 without control characters, or begins as JSON or markup

@@ -1,4 +1,5 @@
---- Where names and values start and end.
+--- Ends of names and values.
+-- Where they start, too.
 -- Names and values with ":" or "=" between them. Fails closed.
 -- A value ends where what follows shows it: a next name, a closing bracket, the end of its string or element.
 -- Where nothing does, the rest of its JSON string or element is masked, and in other texts all that follows.
@@ -172,12 +173,14 @@ end
 --- Where a value without quotes and brackets stops that starts at `at`.
 -- @param breaks a pattern: what may end it, with the white space after that
 -- @param next_name a pattern: what has to follow most breaks
-local function bare_end(text, at, limit, breaks, next_name)
+local function bare_end(document, at, limit, breaks, next_name)
+  local text = document.text
   while true do
-    local from, to = find(text, breaks, at)
-    if not from or from > limit then
+    local from = structure.next_sign(document, breaks, at, true)
+    if from > limit then
       return limit
     end
+    local _, to = find(text, breaks, from)
     local code, is_end = byte(text, from), nil
     if code == COMMA then
       is_end = starts_member(text, to + 1)
@@ -215,10 +218,10 @@ function M.mask(document, at, name_stop)
   elseif quote ~= "" or OPENERS[byte(text, start)] then
     to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
   elseif not is_member then
-    to = bare_end(text, at + 1, limit, is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
+    to = bare_end(document, at + 1, limit, is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
   elseif byte(text, start) ~= SLASH then -- After a slash, a comment may stand, with the value behind it.
     local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
-    to = bare_end(text, start, limit, breaks, NAME_AND_SIGN)
+    to = bare_end(document, start, limit, breaks, NAME_AND_SIGN)
   end
   quote = quote ~= "" and quote or quote_at(text, name_stop + 1)
   return at + 1, to, quote .. M.MASK .. quote

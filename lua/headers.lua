@@ -1,4 +1,5 @@
---- One walk over a header map.
+--- Reads header maps.
+-- In one walk.
 -- It finds the values that the filter uses, and allowlisted headers as JSON text.
 -- Values are cut to their bounds before masks, escapes and trace ids read them. What else reads headers
 -- bounds them on its own: sampling, endpoints, and peer for X-Forwarded-For.

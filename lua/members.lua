@@ -1,4 +1,5 @@
---- Secrets whose name is followed by ":".
+--- Secrets after ":".
+-- Their name stands before it:
 -- Members of JSON, lines of YAML, arguments of GraphQL, free text.
 
 local ends = require("ends")

@@ -1,4 +1,4 @@
---- Values whose name is a value, too.
+--- Names that are values.
 -- {"name": "password", "value": ...}, in either order.
 -- Here, `name` tells a name and `value` holds a value. The search notes where both stand, but for attributes
 -- and the heads of parts (parameters). If the name that is told is secret, the values that belong to it are

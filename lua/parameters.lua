@@ -1,4 +1,5 @@
---- Secrets whose name is followed by "=".
+--- Secrets after "=".
+-- Their name stands before it:
 -- Parameters of URLs and forms, attributes, lines of settings.
 -- Also finds the parts of multipart bodies, as the head of a part names it with a "=" (name="password").
 

@@ -1,4 +1,5 @@
---- One exchange: its record and its span.
+--- A record and its span.
+-- Those of one exchange.
 -- The record begins with the request, and the span is written at the end.
 -- The attributes and their names are the guide's; `compatibility = "guide"` writes nothing beyond them.
 

@@ -130,9 +130,10 @@ end
 
 --- Where a sign stands first from `at` on, or behind the text. Positions must not go back from call to call:
 -- the document remembers the answer, so that each byte is read once.
-function M.next_sign(document, sign, at)
+-- @param is_pattern whether the sign is a pattern
+function M.next_sign(document, sign, at, is_pattern)
   if (document[sign] or 0) < at then
-    document[sign] = find(document.text, sign, at, true) or #document.text + 1
+    document[sign] = find(document.text, sign, at, not is_pattern) or #document.text + 1
   end
   return document[sign]
 end

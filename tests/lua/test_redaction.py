@@ -389,6 +389,7 @@ def test_a_planted_field_is_masked_in_any_json_and_the_rest_is_kept(proxy, value
             '"name":"',
             '{"name":"pin","value":',
             '"&amp;=&lt;"',
+            "pin:</b><i ",
         ),
     ],
 )
