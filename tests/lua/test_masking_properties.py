@@ -124,7 +124,8 @@ def jwts(draw: st.DrawFn) -> Secret:
     header = part({"alg": draw(st.sampled_from(["HS256", "RS256", "none"])), "typ": "JWT"})
     payload = part({"sub": generated(ALPHANUMERIC, draw(st.integers(8, 30)), seed), "iat": 1764239744})
     signature = generated(BASE64URL, draw(st.sampled_from([43, 86])), seed + 1)
-    return Secret(f"{header}.{payload}.{signature}", (payload[4:], signature))
+    # Both parts start like JSON: only what follows {"sub":" is the payload's own.
+    return Secret(f"{header}.{payload}.{signature}", (payload[12:], signature))
 
 
 @st.composite
