@@ -1,5 +1,5 @@
 --- Endpoints and their budgets.
--- How many spans each has had in this minute.
+-- It knows how many spans each has had in this minute.
 -- An endpoint is a method, a host and a path without its query, in which "*" stands for what may be an id.
 -- They are remembered until the minute ends: always the MAX_RECENT last used, and at most twice as many. A
 -- request whose endpoint has too long a name has none: if names were cut, a client could hide a path behind

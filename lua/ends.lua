@@ -1,6 +1,5 @@
 --- Ends of names and values.
--- Where they start, too.
--- Names and values with ":" or "=" between them. Fails closed.
+-- Where a name and its value start and end that have a ":" or "=" between them. Fails closed.
 -- A value ends where what follows shows it: a next name, a closing bracket, the end of its string or element.
 -- Where nothing does, the rest of its JSON string or element is masked, and in other texts all that follows.
 
@@ -170,7 +169,8 @@ local function closed_end(text, start, quote, limit, next_name)
   return is_over and close or limit
 end
 
---- Where a value without quotes and brackets stops that starts at `at`.
+--- Where a value without quotes and brackets stops that starts at `at`. A break is looked for no further than
+-- once: the document remembers it.
 -- @param breaks a pattern: what may end it, with the white space after that
 -- @param next_name a pattern: what has to follow most breaks
 local function bare_end(document, at, limit, breaks, next_name)

@@ -1,5 +1,5 @@
 --- Decodes escapes.
--- Those of URLs, JSON and markup:
+-- These are the escapes of URLs, JSON and markup:
 -- %70 and %u0070; \u0070; &#112;, &#x70; and &lt;.
 -- Texts are full of them, and LuaJIT compiles no patterns: they are found by plain find, and read by tables.
 

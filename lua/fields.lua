@@ -1,5 +1,5 @@
 --- Masks all secrets of a text.
--- Those that it shows in any form, and those that only decoding shows.
+-- It finds those that the text shows in any form, and those that only decoding shows.
 -- The forms are applied one after the other, and each searches what the one before has masked. A form looks
 -- for its own sign, so a text without that sign costs little.
 -- A secret that escapes hide is found in the decoded text. Where it ends in the text as it stands, nobody

@@ -1,6 +1,5 @@
 --- Reads header maps.
--- In one walk.
--- It finds the values that the filter uses, and allowlisted headers as JSON text.
+-- One walk finds the values that the filter uses, and the allowlisted headers as JSON text.
 -- Values are cut to their bounds before masks, escapes and trace ids read them. What else reads headers
 -- bounds them on its own: sampling, endpoints, and peer for X-Forwarded-For.
 

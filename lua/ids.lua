@@ -1,5 +1,5 @@
 --- Ids of spans and traces.
--- Also the trace that a request belongs to.
+-- The trace is the one that a request belongs to.
 -- Span ids are 64 random bits from a generator seeded once per VM: unseeded, LuaJIT gives every worker, pod
 -- and restart the same sequence. A trace id is the caller's, if it sends one.
 

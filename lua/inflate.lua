@@ -1,5 +1,5 @@
 --- Inflates gzip and deflate.
--- RFC 1950 to 1952, up to the bound of a body.
+-- They are those of RFC 1950 to 1952. It stops at the bound of a body.
 -- The work is bounded by the input, by MAX_BYTES of output, and by MAX_CODES: a stream may bring new codes
 -- every few bytes, and each takes time. If the input ends too early or is damaged, an `assert` fails, and
 -- what was inflated before counts. Checksums are not checked: a span shows what came. LuaJIT does not check

@@ -1,5 +1,5 @@
 --- Exchanges in flight.
--- Captured ones: a list in order of their start, bounded in entries and bytes.
+-- The captured ones are a list in order of their start, bounded in entries and bytes.
 -- All bytes that records hold are counted together. If they are too many, the oldest records give up what
 -- they hold, unless it is little. So clients who upload and wait cannot push out the exchanges of others.
 -- An aborted stream never comes to the end of its response hook, so its record has to be found here. Envoy

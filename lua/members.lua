@@ -1,6 +1,6 @@
 --- Secrets after ":".
--- Their name stands before it:
--- Members of JSON, lines of YAML, arguments of GraphQL, free text.
+-- Their name stands before the ":", as in members of JSON, lines of YAML, arguments of GraphQL, and free
+-- text.
 
 local ends = require("ends")
 

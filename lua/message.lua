@@ -1,5 +1,5 @@
 --- A request or a response.
--- What its headers say, and a bounded copy of its body.
+-- It holds what the headers say, and a bounded copy of the body.
 -- The body is taken chunk by chunk as it passes: nothing is held back.
 
 local config = require("config")

@@ -1,5 +1,5 @@
 --- Secrets of multipart bodies.
--- The content of a part whose name is secret, up to the next boundary.
+-- A secret is the content of a part whose name is secret, up to the next boundary.
 
 local ends = require("ends")
 local names = require("names")

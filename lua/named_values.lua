@@ -1,8 +1,7 @@
 --- Names that are values.
--- {"name": "password", "value": ...}, in either order.
--- Here, `name` tells a name and `value` holds a value. The search notes where both stand, but for attributes
--- and the heads of parts (parameters). If the name that is told is secret, the values that belong to it are
--- masked:
+-- In {"name": "password", "value": ...}, in either order, `name` tells a name and `value` holds a value. The
+-- search notes where both stand, but for attributes and the heads of parts (parameters). If the name that is
+-- told is secret, the values that belong to it are masked:
 --   inside of an object, all values of the object;
 --   outside of objects, as in XML and forms, the values next to it. These are the values after it, if the
 --     first note is a name and the last one a value; the values before it, if the first note is a value and

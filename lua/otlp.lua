@@ -1,5 +1,5 @@
 --- The encoding of spans.
--- The one that the settings choose: otlp_json or otlp_protobuf, which have the same functions.
+-- The settings choose one: otlp_json or otlp_protobuf, which have the same functions.
 
 local config = require("config")
 local otlp_json = require("otlp_json")

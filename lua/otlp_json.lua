@@ -1,5 +1,5 @@
 --- OTLP in JSON.
--- With the interface of otlp_protobuf.lua.
+-- It has the same functions as otlp_protobuf.lua.
 -- https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding: ids are hexadecimal, whole numbers of 64
 -- bits are texts, bytes are base64. Each span and each attribute is put with a comma before it, which is left
 -- out before the first one.

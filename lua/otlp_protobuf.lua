@@ -1,5 +1,5 @@
 --- OTLP in protobuf.
--- The default encoding. Spans are written as they are, without a tree of messages.
+-- It is the default encoding. Spans are written as they are, without a tree of messages.
 -- A field is a key, for most fields a length, and the content. Fields may come in any order. Their numbers
 -- are those of opentelemetry-proto (trace.proto, common.proto, resource.proto). A key is the number times
 -- 8, plus 0 for a number, 1 for 8 bytes, or 2 where a length follows: "\74" is 9 * 8 + 2.

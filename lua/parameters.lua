@@ -1,6 +1,5 @@
 --- Secrets after "=".
--- Their name stands before it:
--- Parameters of URLs and forms, attributes, lines of settings.
+-- Their name stands before the "=", as in parameters of URLs and forms, attributes, and lines of settings.
 -- Also finds the parts of multipart bodies, as the head of a part names it with a "=" (name="password").
 
 local ends = require("ends")

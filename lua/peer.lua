@@ -1,5 +1,5 @@
 --- The client's address.
--- As headers and the connection tell it.
+-- Headers and the connection tell it.
 -- In these headers, others write addresses as they like: with a port, brackets or quotes (RFC 7239, 6); or
 -- they write none, but "unknown" or a name.
 

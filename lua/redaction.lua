@@ -1,5 +1,5 @@
 --- What leaves the proxy masked.
--- Bodies, URLs and header values. Fails closed.
+-- It masks bodies, URLs and header values. Fails closed.
 --
 -- Evidence. Three kinds say that something is secret:
 --   its name, as a header, field, parameter, element or part (names);

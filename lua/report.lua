@@ -1,5 +1,5 @@
 --- Counters and warnings.
--- In Envoy's statistics and in its log.
+-- Counters stand in Envoy's statistics, warnings in its log.
 -- Counters are http.<prefix>.lua.astra_capture.<name>, where Envoy has the API (>= 1.38). They are written
 -- when spans leave, so Envoy is called once per counter and batch. Warnings: at most one a second per VM.
 

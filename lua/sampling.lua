@@ -1,5 +1,5 @@
 --- Which exchanges are captured.
--- By the request before any other work, or by the response's type.
+-- The request decides before any other work, or the type of the response.
 
 local config = require("config")
 local endpoints = require("endpoints")

@@ -1,7 +1,7 @@
 --- The search for secret names.
--- All forms share it.
--- Jumps from sign to sign by plain find, asks the form for the name there, and looks that up. Most names cost
--- no more than that. A form is a table of these; `at` is always the position of a sign:
+-- All forms share it. It jumps from sign to sign by plain find, asks the form for the name there, and looks
+-- that up. Most names cost no more than that. A form is a table of these; `at` is always the position of a
+-- sign:
 --   sign: what stands next to each name;
 --   name_at(text, at): the name, and where it stops;
 --   mask(document, at, name_stop): the span that masks its value, as from, to, instead; or nothing;

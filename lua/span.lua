@@ -1,6 +1,5 @@
 --- A record and its span.
--- Those of one exchange.
--- The record begins with the request, and the span is written at the end.
+-- An exchange has one record, which begins with the request, and one span, which is written at the end.
 -- The attributes and their names are the guide's; `compatibility = "guide"` writes nothing beyond them.
 
 local config = require("config")

@@ -1,5 +1,5 @@
 --- Parts of a text to be masked.
--- Lists of parts, each {from, to, instead}, in order of `from`.
+-- They stand in lists, each as {from, to, instead}, in order of `from`.
 -- These spans have nothing to do with those of traces.
 -- Where nothing is to be masked, the list is nil: a list is never empty.
 
