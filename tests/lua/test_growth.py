@@ -240,6 +240,9 @@ LONG = [
     Text("", "a\N{NUMERO SIGN}=b;", '%41pin%3D"x"'),
     Text("", "a\N{NUMERO SIGN}=b;", '%41pin%3D"x"', half="%41pin%3Dx&"),
     Text("", "name%3Dpassword&value%3Dx&"),
+    # Lists that may tell names, and are not closed; values of text that stop nowhere.
+    Text("", '"k":["a",', '"v":1'),
+    Text("<a>", "pin:</b><i "),
     # Names that no cache knows, read as members, as parameters and as parts.
     Text("", "--id=\N{NUMERO SIGN}\n%41&", 'pin%3D"x"'),
     Text("%3Cpin%3E", 'key=%42 pin&\N{NUMERO SIGN}>{":b}\n\n--'),
