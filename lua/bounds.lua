@@ -1,5 +1,5 @@
 --- Cuts long texts.
--- Shows no part of a secret at their end.
+-- What is left of them shows no part of a secret at its end.
 -- Headers and the path are cut where they come in, before they are masked (headers).
 
 local structure = require("structure")

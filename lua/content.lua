@@ -1,6 +1,5 @@
 --- Bodies as text.
--- What a span says of a body.
--- Its text, or why there is none.
+-- They are what a span says of a body: its text, or why there is none.
 -- A body in gzip or deflate is inflated first. Then its bytes decide, so that a client hides nothing by a
 -- wrong type. A body is text if it is valid UTF-8 without control characters, or begins as JSON or markup
 -- does, or is of a textual type. Where a multipart body is no text, each of its parts is judged on its own.

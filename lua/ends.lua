@@ -169,8 +169,8 @@ local function closed_end(text, start, quote, limit, next_name)
   return is_over and close or limit
 end
 
---- Where a value without quotes and brackets stops that starts at `at`. A break is looked for no further than
--- once: the document remembers it.
+--- Where a value without quotes and brackets stops that starts at `at`. The document remembers the
+-- next break, so that each byte is searched for it once.
 -- @param breaks a pattern: what may end it, with the white space after that
 -- @param next_name a pattern: what has to follow most breaks
 local function bare_end(document, at, limit, breaks, next_name)

@@ -1,5 +1,5 @@
 --- Exports spans.
--- They go to the collector: one OTLP/HTTP request for many spans.
+-- They go to the collector, in one OTLP/HTTP request for many spans.
 -- A batch leaves at its limit of spans, bytes or age. It leaves sooner if no exchange is in flight that
 -- started within the last `max_delay_ms`, as then nothing shows that another span comes soon. So a lone
 -- request's span leaves at once, and a busy worker batches. Fire and forget: the call is asynchronous and

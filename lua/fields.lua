@@ -25,7 +25,7 @@ local ROUNDS = 3 -- of decoding; a text that still changes in the last one count
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
 -- What may be searched once more to find the runs that hide secrets: bytes, for all texts of a message. A run
 -- counts RUN more than its length, and a byte of a name that was not known NAME, as they take that long.
--- Where nothing is left, runs are masked as they may hide a secret, and texts as they do.
+-- Where nothing is left, a run is masked if it has escapes, and a text if it hides a secret.
 local WORK, RUN, NAME = 131072, 512, 2
 
 local left = WORK

@@ -1,5 +1,5 @@
 --- JSON string content.
--- What may stand between the quotes of a JSON string (RFC 8259).
+-- It is what may stand between the quotes of a JSON string (RFC 8259).
 
 local byte, sub = string.byte, string.sub
 

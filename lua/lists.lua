@@ -1,7 +1,7 @@
 --- Secrets in lists.
 -- The first item is the name: [["password", "..."]], as headers and maps are written. In a list that stands
 -- alone, ["password", "email"], a secret word is no name.
--- White space is not read before a name, nor before the comma behind it.
+-- A name is found only if no white space stands before it, nor before the comma behind it.
 
 local ends = require("ends")
 

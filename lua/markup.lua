@@ -1,5 +1,5 @@
 --- Secrets of XML and HTML.
--- Contents of elements with secret names, and tags that are cut off.
+-- They are the contents of elements with secret names, and tags that are cut off.
 -- Attributes are left to `parameters`, as they have a "=".
 
 local structure = require("structure")

@@ -4,7 +4,7 @@
 -- sign:
 --   sign: what stands next to each name;
 --   name_at(text, at): the name, and where it stops;
---   mask(document, at, name_stop): the span that masks its value, as from, to, instead; or nothing;
+--   mask(document, at, name_stop, name): the span that masks its value, as from, to, instead; or nothing;
 --   told_name(text, at): its value, which may be a name: {"name": "password"};
 --   contents_end(text, at, name), or not there: where its value ends, if that may hold names; else nil;
 --   mask_role(search, at, name_stop, facts), or not there: deals with a name that tells a name or holds a

@@ -1,5 +1,5 @@
 --- The structure of a text.
--- Where its strings, brackets and objects start and end. Also sets of bytes and of words.
+-- It tells where strings, brackets and objects start and end, and makes sets of bytes and of words.
 -- Most of it is asked only where a name says something. Quotes may be escaped, as they are in JSON that is a
 -- string of other JSON: \"name\". Takes any bytes.
 
