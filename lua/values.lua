@@ -62,8 +62,8 @@ end
 local function keys(text)
   local list
   for at = KEY_STEP, #text, KEY_STEP do
-    -- One of every KEY_STEP bytes is a byte of the key: from there, back to where its word starts. A word
-    -- that reaches back to the byte before, at `seen`, was read from there.
+    -- From here, back to where the word starts. If it reaches back to `seen`, where this looked last, it was
+    -- read then.
     local start, seen = at, at - KEY_STEP
     if KEY_BYTES[byte(text, at)] then
       while start > seen and KEY_BYTES[byte(text, start - 1)] do
@@ -183,8 +183,8 @@ end
 local function cards(text)
   local document, list, run_end = nil, nil, 1
   for at = CARD_STEP, #text, CARD_STEP do
-    -- A card number has 13 bytes or more: of the bytes 6 before and 6 after one of them, one is another of
-    -- them.
+    -- If this is a byte of a card number, which has 13 or more, the byte 6 before it or the one 6 after it is
+    -- another.
     local is_number = NUMBER[byte(text, at)] and at > run_end
     if is_number and (NUMBER[byte(text, at + 6)] or NUMBER[byte(text, at - 6)]) then
       local from = at
