@@ -82,7 +82,7 @@ end
 function M.may_hide(text)
   return find(text, "%", 1, true)
     or (find(text, "&", 1, true) and find(text, ";", 1, true))
-    or (find(text, "\\u00", 1, true) and find(text, "\\u00[0-7]"))
+    or (find(text, "\\", 1, true) and find(text, "u00", 1, true) and find(text, "\\u00[0-7]"))
 end
 
 --- A text with its escapes replaced, once.

@@ -32,7 +32,7 @@ end
 -- <field name="password" value="...">...</field>
 -- @return up to where the text is dealt with
 local function mask_tag(search, less, greater)
-  local text = search.document.text
+  local text = search.text
   local element, stop = markup.name_at(text, less)
   local last = greater - (byte(text, greater - 1) == SLASH and 2 or 1)
   local from, to, instead = markup.mask_content(text, element, greater)
@@ -43,8 +43,8 @@ end
 --- Handles a name that tells another name or holds its value, where that means more than elsewhere: in a tag
 -- (<field name="password">) and in the head of a part.
 -- @return up to where the text is dealt with, or nil where the name is like any other
-function M.mask_role(search, at, name_stop, facts)
-  local document, text = search.document, search.document.text
+function M.mask_role(search, document, at, name_stop, facts)
+  local text = search.text
   local less, greater = tag_around(document, at)
   local from, to, instead
   if less and facts.tells_name then -- <field name="password" ...>

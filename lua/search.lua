@@ -7,8 +7,8 @@
 --   mask(document, at, name_stop, name): the span that masks its value, as from, to, instead; or nothing;
 --   told_name(text, at): its value, which may be a name: {"name": "password"};
 --   contents_end(text, at, name), or not there: where its value ends, if that may hold names; else nil;
---   mask_role(search, at, name_stop, facts), or not there: deals with a name that tells a name or holds a
---     value, where that means more in this form than elsewhere; returns up to where it has, or nil.
+--   mask_role(search, document, at, name_stop, facts), or not there: deals with a name that tells a name or
+--     holds a value, where that means more in this form than elsewhere; returns up to where it has, or nil.
 
 local ends = require("ends")
 local named_values = require("named_values")
@@ -34,13 +34,19 @@ local function secret_facts(text, name, name_stop, facts, owner)
   return joined and joined.is_secret and joined or nil
 end
 
+--- The document of a search: made when it is needed, as most texts have no secret.
+local function document_of(search)
+  search.document = search.document or structure.document(search.text)
+  return search.document
+end
+
 --- Masks what is secret between two positions.
--- @param search form; document; list: the spans so far; notes: names that tell a name or hold a value
+-- @param search form; text; document, once it was needed; list: the spans so far; notes: names that tell a
+--   name or hold a value
 -- @param owner the name of the object that they are in, if names in it may continue that
 -- @return up to where the text is dealt with: names up to there have been masked, noted or passed
 local function walk(search, from, last, owner, depth)
-  local form, document, notes = search.form, search.document, search.notes
-  local text, done = document.text, from - 1
+  local form, text, notes, done = search.form, search.text, search.notes, from - 1
   local at = find(text, form.sign, from, true)
   while at and at <= last do
     local name, name_stop = form.name_at(text, at)
@@ -49,10 +55,10 @@ local function walk(search, from, last, owner, depth)
     -- Up to where the name and its value are dealt with; nil where the value may hold further names.
     local dealt_to
     if secret and not ends.is_harmless(text, at, name, name_stop, secret) then
-      local start, stop, instead = form.mask(document, at, name_stop, name)
+      local start, stop, instead = form.mask(document_of(search), at, name_stop, name)
       search.list, dealt_to = spans.add(search.list, start, stop, instead), stop or at
     elseif facts and (facts.tells_name or facts.holds_value) then
-      dealt_to = form.mask_role and form.mask_role(search, at, name_stop, facts)
+      dealt_to = form.mask_role and form.mask_role(search, document_of(search), at, name_stop, facts)
       if not dealt_to then
         local count = notes.count + 1 -- `#notes` would search for the end of the list each time.
         notes.count, notes[count] = count, at
@@ -73,7 +79,7 @@ return function(text, form)
   if not find(text, form.sign, 1, true) then
     return text
   end
-  local search = { form = form, document = structure.document(text), notes = { count = 0 } }
+  local search = { form = form, text = text, notes = { count = 0 } }
   walk(search, 1, #text, nil, 0)
   local notes = search.notes
   local named = notes.holds_value and named_values.find(text, form, notes)

@@ -7,11 +7,6 @@ local byte, find, match = string.byte, string.find, string.match
 
 local QUOTE, APOSTROPHE, BACKSLASH, OPEN, CLOSE, LESS, COMMA = byte("\"'\\{}<,", 1, 7)
 
-local ALL = "" -- each byte once
-for code = 0, 255 do
-  ALL = ALL .. string.char(code)
-end
-
 local M = {}
 
 --- The set of the bytes that a pattern matches. It is an array over all bytes, as that is looked up faster
@@ -19,10 +14,7 @@ local M = {}
 function M.set(pattern)
   local members = {}
   for code = 0, 255 do
-    members[code] = false
-  end
-  for character in ALL:gmatch(pattern) do
-    members[byte(character)] = true
+    members[code] = find(string.char(code), pattern) ~= nil
   end
   return members
 end

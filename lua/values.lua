@@ -13,11 +13,11 @@ local set, skip = structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
--- What stands behind the "//" of a URL: a name and a password, before the host. What stands behind "Bearer":
--- something with a digit, so no word. What stands behind curl's -u.
-local USER_INFORMATION = '^[^/?#<>"%s]+()@'
+-- What stands behind "Bearer": something with a digit, so no word. What stands behind the "-u" or "--user" of
+-- curl. What stands behind the "//" of a URL: a name and a password, before the host.
 local BEARER_TOKEN = "^[%a_./+-]*%d[%w._~+/=-]+()"
 local LOGIN = '^\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
+local USER_INFORMATION = '^[^/?#<>"%s]+()@'
 local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
 
 -- Prefixes of keys, by the least length of such keys.
@@ -29,18 +29,20 @@ local PREFIXES = {
   [43] = "sk-", -- OpenAI, Anthropic
   [50] = "SG. dop_v1_ github_pat_ pypi-", -- SendGrid, DigitalOcean, GitHub, PyPI
 }
-local KEY_STEP, CARD_STEP = 20, 13 -- bytes; no key and no card number has less
-local MAX_CARD = 24 -- bytes, with separators
+local CARD_STEP, MAX_CARD = 13, 24 -- bytes: no card number has less or, with its separators, more
 
--- By the first three bytes of a key, which no two prefixes share: its prefix, and its least length.
-local KEYS, firsts = {}, ""
+-- Keys are found by a sign: the first "_", "-" or "." of the prefix, or all of a prefix that has none. No two
+-- prefixes share the three bytes that end with their sign. By these: the prefix, where in it the sign stops,
+-- and the least length of the key. KEY_STARTS are the first three bytes of the prefixes.
+local KEY_SIGNS, KEYS, KEY_STARTS = { "_", "-", ".", "AKIA", "ASIA", "AIza", "xox" }, {}, {}
 for least, prefixes in pairs(PREFIXES) do
   for prefix in prefixes:gmatch("%S+") do
-    KEYS[sub(prefix, 1, 3)], firsts = { prefix = prefix, least = least }, firsts .. sub(prefix, 1, 1)
+    local sign_stop = match(prefix, "^%w*[_.-]?()") - 1
+    KEYS[sub(prefix, sign_stop - 2, sign_stop)] = { prefix = prefix, sign_stop = sign_stop, least = least }
+    KEY_STARTS[sub(prefix, 1, 3)] = true
   end
 end
 
-local IS_FIRST = set("[" .. firsts .. "]") -- Most words start with none of these, and cost only this look.
 local KEY_BYTES = structure.WORD
 local LETTERS = set("%w")
 local SEPARATORS, NUMBER = set("[ +-]"), set("[%d +-]")
@@ -49,30 +51,32 @@ for digit = 0, 9 do
   DIGITS[48 + digit], DOUBLED[digit] = digit, digit < 5 and 2 * digit or 2 * digit - 9
 end
 
---- Where the key stops that starts at `at`, or nil where none does.
-local function key_end(text, at)
-  local key = IS_FIRST[byte(text, at)] and KEYS[sub(text, at, at + 2)]
-  if key and sub(text, at, at + #key.prefix - 1) == key.prefix then
-    local stop = skip(text, at, KEY_BYTES)
-    return stop - at >= key.least and stop - 1 or nil
+--- Where the key starts and stops whose sign stops at `at`; nil where none does. It starts a word; but the
+-- letter of an escape (`\n`) may stand before it.
+local function key_around(text, at)
+  local key = KEYS[sub(text, at - 2, at)]
+  local start = key and at - key.sign_stop + 1
+  local starts_word = key and (not KEY_BYTES[byte(text, start - 1)] or byte(text, start - 2) == BACKSLASH)
+  if starts_word and sub(text, start, start + #key.prefix - 1) == key.prefix then
+    local stop = skip(text, start, KEY_BYTES)
+    if stop - start >= key.least then
+      return start, stop - 1
+    end
   end
 end
 
---- Keys with a well-known prefix, where a word starts. The letter of an escape (`\n`) is no part of it.
+--- Keys with a well-known prefix.
 local function keys(text)
   local list
-  for at = KEY_STEP, #text, KEY_STEP do
-    -- From here, back to where the word starts. If it reaches back to `seen`, where this looked last, it was
-    -- read then.
-    local start, seen = at, at - KEY_STEP
-    if KEY_BYTES[byte(text, at)] then
-      while start > seen and KEY_BYTES[byte(text, start - 1)] do
-        start = start - 1
-      end
-      start = byte(text, start - 1) == BACKSLASH and start + 1 or start
-      local stop = start > seen and key_end(text, start)
-      list = stop and spans.add(list, start, stop, KEY) or list
+  for _, sign in ipairs(KEY_SIGNS) do
+    local found
+    local at = find(text, sign, 1, true)
+    while at do
+      local start, stop = key_around(text, at + #sign - 1)
+      found = spans.add(found, start, stop, KEY)
+      at = find(text, sign, (stop or at) + 1, true)
     end
+    list = spans.merged(list, found)
   end
   return list
 end
@@ -236,8 +240,12 @@ function M.find(text)
     list = spans.merged(list, behind(text, "//", USER_INFORMATION))
     list = spans.merged(list, behind(text, "/\\/", USER_INFORMATION)) -- as JSON may escape it
   end
-  list = spans.merged(list, behind(text, "earer ", BEARER_TOKEN))
-  return spans.merged(list, behind(text, " -u ", LOGIN))
+  -- Plain find stops wherever the first byte of a sign stands. So two finds of rare bytes take less time than
+  -- one for "earer ", and one for "-u " takes less than one for " -u ".
+  list = spans.merged(list, behind(text, "Bearer ", BEARER_TOKEN))
+  list = spans.merged(list, behind(text, "bearer ", BEARER_TOKEN))
+  list = spans.merged(list, behind(text, "--user ", LOGIN))
+  return spans.merged(list, behind(text, "-u ", LOGIN))
 end
 
 --- Where a text that was cut off has to end, so that it does not end with the beginning of a key, token or
@@ -251,7 +259,7 @@ function M.last_whole(text)
     number = number - 1
   end
   local start = sub(text, word + 1, word + 3)
-  if start == "eyJ" or KEYS[start] then
+  if start == "eyJ" or KEY_STARTS[start] then
     return word
   end
   for at = number + 1, #text - 6 do
