@@ -27,6 +27,7 @@ local NAME_AND_SIGN, NAME_AND_EQUALS =
   "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- The bytes of a value that may be a name, with and without quotes.
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
+local MAX_TELLING = 512 -- bytes of an object that only tells about a secret
 local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
 -- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. An input is no cell.
 local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
@@ -117,10 +118,18 @@ function M.contents_end(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text) or nil
 end
 
---- Whether a value cannot be a secret: it is empty (`""`, `[]`), null, or masked already, but for the last
--- digits (`"**** 4242"`).
-local function is_none(value)
-  return not find(value, "[^]\"'\\{}[]") or value == "null" or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
+--- Whether the value of a name cannot be a secret: it is empty (`""`, `[]`), null, or masked already, but for
+-- the last digits (`"**** 4242"`); or it is an object, or a list of objects, that only tells about the secret,
+-- as all members do: {"secret": {"type": "x", "optional": true}}. What is no such member may be secret.
+local function is_none(value, name)
+  if #value < MAX_TELLING and OPENERS[byte(value)] and names.is_secret(name) then
+    local function harmless(member, constant)
+      return (CONSTANTS[constant] or not names.is_secret(name .. "." .. member)) and ""
+    end
+    value = value:gsub("\\.", "") -- escapes
+    value = value:gsub('"([^"]*)"%s*:%s*"[^"]*"', harmless):gsub('"([^"]*)"%s*:%s*([%w.+-]+)', harmless)
+  end
+  return not find(value, "[^]%s,\"'\\{}[]") or value == "null" or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
 end
 
 --- Whether the value of a secret name is harmless: true, false or null, if the name says more than the
@@ -208,8 +217,9 @@ end
 --- Masks the value of the sign at `at`, with its quotes. Where it has none, the mask gets those of the name:
 -- {"pin": 1234} becomes {"pin": "***"}.
 -- @param name_stop where the name stops
+-- @param name the name, or nil where it is not secret by itself
 -- @return the span: from, to, instead; or nothing, where there is no value
-function M.mask(document, at, name_stop)
+function M.mask(document, at, name_stop, name)
   local text, is_markup = document.text, document.is_markup
   local start = M.value_start(text, at)
   local limit = structure.string_end(document, at)
@@ -232,7 +242,7 @@ function M.mask(document, at, name_stop)
     local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
     to = bare_end(document, start, limit, breaks, NAME_AND_SIGN)
   end
-  if is_none(sub(text, start, to)) and not find(text, "^<%w", to + 1) then -- but pin=<b>1</b>
+  if is_none(sub(text, start, to), name or "") and not find(text, "^<%w", to + 1) then -- but pin=<b>1</b>
     return nil
   end
   quote = quote ~= "" and quote or quote_at(text, name_stop + 1)

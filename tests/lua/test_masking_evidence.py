@@ -258,6 +258,9 @@ def test_a_name_that_only_tells_about_secrets_is_kept(proxy, name):
     [
         *('""', "[]", "{}", "null", "7", "12", "0.95", "-3.5", '"********"', '"**** **** **** 4242"'),
         '"424242******4242"',
+        '{"type":"string","minLength":8,"description":"a, b"}',
+        *('{"status": "enabled"}', '{"used":false}', '[{"name":"db"},{"name":"ci"}]', "[ ]", "[{}]"),
+        *('[{"name":"x","created_at":"2026-11-27T10:00:00Z"}]', '{"description":"a \\"word\\""}'),
     ],
 )
 def test_a_value_of_json_that_cannot_be_a_secret_is_kept(proxy, value):
@@ -306,6 +309,8 @@ def test_a_text_of_a_well_known_form_is_kept(proxy, body):
 @pytest.mark.parametrize(
     ("body", "masked"),
     [
+        ('{"card":{"number":{"value":"S"}}}', '{"card":{"number":"***"}}'),
+        ('{"password":"{\\"type\\":\\"S\\"}"}', '{"password":"***"}'),
         ('login(password: "$S", a: 1)', 'login(password:"***", a: 1)'),
         ('query($password: String = "S") { a }', "query($password:***) { a }"),
         ("<p>pin=<b>S</b></p>", "<p>pin=***<b>S</b></p>"),
