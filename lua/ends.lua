@@ -9,8 +9,8 @@ local structure = require("structure")
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
 local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
-local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, DOT, SLASH, SPACE, OPEN_BRACKET, CLOSE_BRACKET =
-  byte('"\\:=,./ []', 1, 10)
+local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, DOLLAR, DOT, SLASH, SPACE, OPEN_BRACKET, CLOSE_BRACKET =
+  byte('"\\:=,$./ []', 1, 11)
 local WORD, CONSTANTS = structure.WORD, structure.words("true false null")
 -- What may stand between a name and its sign; what ends a name that has no quotes.
 local GAP, NAME_ENDS = set("[] \t\r\n\\\"')*/]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
@@ -119,8 +119,9 @@ function M.contents_end(text, at)
 end
 
 --- Whether the value of a name cannot be a secret: it is empty (`""`, `[]`), null, or masked already, but for
--- the last digits (`"**** 4242"`); or it is an object, or a list of objects, that only tells about the secret,
+-- the last digits (`"**** 4242"`); or an object, or a list of objects, that only tells about the secret,
 -- as all members do: {"secret": {"type": "x", "optional": true}}. What is no such member may be secret.
+-- In GraphQL, variables (`pin: $pin`) and types of variables (`$pin: String!`) are none, and nor are versions.
 local function is_none(value, name)
   if #value < MAX_TELLING and OPENERS[byte(value)] and names.is_secret(name) then
     local function harmless(member, constant)
@@ -129,7 +130,12 @@ local function is_none(value, name)
     value = value:gsub("\\.", "") -- escapes
     value = value:gsub('"([^"]*)"%s*:%s*"[^"]*"', harmless):gsub('"([^"]*)"%s*:%s*([%w.+-]+)', harmless)
   end
-  return not find(value, "[^]%s,\"'\\{}[]") or value == "null" or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
+  return not find(value, "[^]%s,\"'\\{}[]")
+    or value == "null"
+    or value == "$" .. name
+    or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
+    or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
+    or find(value, '^["^~v]*%d+%.%d+%.%d+"?$')
 end
 
 --- Whether the value of a secret name is harmless: true, false or null, if the name says more than the

@@ -273,7 +273,19 @@ def test_a_value_of_json_that_cannot_be_a_secret_is_kept(proxy, value):
 @pytest.mark.parametrize(
     "value",
     [
-        *("100", "1234", "[1,2,3,4]", "1e9", "-100", '"7"', '"1.2.3-S"', '"***S"', '"12****S"', "123.5"),
+        *(
+            "100",
+            "1234",
+            '"1.2.3.4"',
+            "[1,2,3,4]",
+            "1e9",
+            "-100",
+            '"7"',
+            '"1.2.3-S"',
+            '"***S"',
+            '"12****S"',
+            "123.5",
+        ),
         *('{"type":"x","value":"S"}', '{"value":1}', '["S"]', '[{"type":"x"},"S"]', '{"type":["S"]}'),
         *('{"type":"x" "S"}', '{"type":"a}","value":"S"}', '{"description":"\\"","value":"S"}'),
         *('{"type":"' + "x" * 600 + '"}', '{"type":"x","a":{"b":"S"}}', "{type:S}"),
@@ -293,6 +305,9 @@ def test_a_value_that_is_cut_off_is_no_small_number_and_no_object_that_tells(pro
 @pytest.mark.parametrize(
     "body",
     [
+        "mutation L($password: String!, $token: [ID!]) { login(password: $password, a: 1) { id } }",
+        '{"query":"query Q($token: ID!) { a(token: $token) { id } }","variables":{}}',
+        '{"image":"registry.example.com/auth:1.2.3","dependencies":{"cookie":"^1.2.3","csrf":"0.5.0"}}',
         '{"name":"password","description":null,"type":{"kind":"SCALAR"},"defaultValue":null}',
         '{"id":"evt_1","type":"checkout.session.completed","data":{"object":{"id":"x"}}}',
         "a=1&token=&b=2",
@@ -311,6 +326,8 @@ def test_a_text_of_a_well_known_form_is_kept(proxy, body):
     [
         ('{"card":{"number":{"value":"S"}}}', '{"card":{"number":"***"}}'),
         ('{"password":"{\\"type\\":\\"S\\"}"}', '{"password":"***"}'),
+        ("login(password: $S, a: 1)", "login(password:***, a: 1)"),
+        ("password: Secret", "password:***"),
         ('login(password: "$S", a: 1)', 'login(password:"***", a: 1)'),
         ('query($password: String = "S") { a }', "query($password:***) { a }"),
         ("<p>pin=<b>S</b></p>", "<p>pin=***<b>S</b></p>"),
