@@ -121,7 +121,7 @@ end
 --- Whether the value of a name cannot be a secret: it is empty (`""`, `[]`), null, or masked already, but for
 -- the last digits (`"**** 4242"`); or an object, or a list of objects, that only tells about the secret,
 -- as all members do: {"secret": {"type": "x", "optional": true}}. What is no such member may be secret.
--- In GraphQL, variables (`pin: $pin`) and types of variables (`$pin: String!`) are none, and nor are versions.
+-- In GraphQL, variables (`pin: $pin`) and their types (`$pin: String!`) are none; nor are versions.
 local function is_none(value, name)
   if #value < MAX_TELLING and OPENERS[byte(value)] and names.is_secret(name) then
     local function harmless(member, constant)

@@ -52,7 +52,7 @@ local ABOUT = words_of(
   "at in enabled required type status mode endpoint policy expires expiry strength algorithm duration "
     .. "consent time name label ref supported changed updated created completed used last check count "
     .. "length limit timeout version format title subject description date start end method methods provider "
-    .. "scheme realm scope domain path arn iframe placeholder error"
+    .. "scheme realm scope path iframe placeholder error"
 )
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin client login account card sms db app mail email new old")

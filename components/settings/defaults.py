@@ -74,11 +74,10 @@ SECRET_FIELDS = [
 # Words that together are no secret, although one of them is a secret word: counts, kinds, places in lists.
 KEPT_FIELDS = [
     "prompt tokens", "completion tokens", "total tokens", "max tokens", "input tokens", "output tokens",
-    "tokens details", "token count", "token type", "token usage", "token bucket",
-    "page token", "next token", "continuation token", "sync token", "skip token", "delta token",
-    "pagination token", "idempotency token",
+    "tokens details", "token count", "token type", "token usage",
+    "page token", "next token", "continuation token", "sync token", "skip token", "pagination token",
     "token url", "token uri", "auth url", "auth uri", "authorization url",
-    "allow credentials", "ticket id", "ticket number", "ticket price", "boarding pass",
+    "allow credentials", "ticket id", "ticket number", "ticket price",
     "session affinity", "account sid", "message sid", "call sid", "sms sid",
     "possession", "obsession", "passwordless",
 ]
