@@ -66,7 +66,7 @@ local function head(values, header_map, stream, address)
   put_text("net.sock.peer.addr", (peer.claimed(values, header_map, stream) or ""):sub(1, MAX_PEER))
   if not GUIDE then
     -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
-    put("network.peer.address", peer.address(address) or "")
+    put("network.peer.address", peer.of_connection(address) or "")
   end
   return out:get()
 end
