@@ -12,7 +12,7 @@ local function load_hooks()
   local function pass() end
   hooks = { request = pass, response = pass }
   local _, start = text:find("--[==[\n", 1, true)
-  local stop = start and text:find("]==]", start, true)
+  local stop = text:find("]==]", start, true)
   hooks = assert(loadstring(text:sub(start + 1, stop - 1), "=astra-capture"))()
   return hooks
 end

@@ -120,7 +120,7 @@ end
 local function take_response(handle, record, header_map)
   local request, response = record.request, message.new(headers.read(header_map))
   record.response = response
-  inflight.hold(record, #response.headers)
+  inflight.grown(record)
   if not is_stream(record) then
     message.read(handle, response, record)
   else

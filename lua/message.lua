@@ -43,7 +43,7 @@ function M.read(handle, message, record)
     if wanted > 0 and not record.gave_way then
       message.kept = message.kept + wanted
       message[#message + 1] = chunk:getBytes(0, wanted)
-      inflight.hold(record, wanted + inflight.PIECE)
+      inflight.grown(record)
     end
   end
   message.expected = nil
