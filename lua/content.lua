@@ -31,7 +31,7 @@ local function is_binary_type(content_type)
   return false
 end
 
---- The text of a body, or of a part of one, as valid UTF-8; nil where it is not text.
+--- The text of a body, or of a part of one, as valid UTF-8; nil or false where it is not text.
 -- @param is_cut whether the limit cut off its end
 local function text_of(bytes, content_type, is_encoded, is_cut)
   local text, replaced = utf8.repair(bytes, is_cut)
@@ -45,7 +45,7 @@ local function text_of(bytes, content_type, is_encoded, is_cut)
   local is_text = is_marked
     or (replaced == 0 and not text:find(CONTROLS))
     or (not is_encoded and is_textual(content_type))
-  return is_text and text or nil
+  return is_text and text
 end
 
 --- A multipart body as text, with a note in place of each part that is not text; nil for any other body.
@@ -74,13 +74,13 @@ end
 local M = {}
 
 --- What a span says of the body of a message.
--- @return a text, valid UTF-8; why it was left out, or nil; bytes to send as they are, or nil; whether its
---   end is missing
+-- @return a text, valid UTF-8; whether its end is missing; why it was left out, if it was; bytes to send as
+--   they are, if there are any
 function M.render(message)
   local bytes, is_cut = table.concat(message), message.kept < message.total
   if message.omitted or bytes == "" then
     local is_unread = message.expected and message.total == 0
-    return "", message.omitted or (is_unread and "unread" or nil), nil, is_cut
+    return "", is_cut, message.omitted or (is_unread and "unread")
   end
   local content_type, encoding = message.content_type, message.content_encoding
   local is_encoded = encoding ~= "" and encoding ~= "identity"
@@ -88,7 +88,7 @@ function M.render(message)
     local inflated, is_whole = inflate.inflate(bytes, encoding)
     -- What is text already is shown as it came: a text may begin like deflate, whatever it goes on with.
     if inflated and not text_of(bytes, content_type, true, is_cut) then
-      local has_more_encodings = encoding:find(",", 1, true) ~= nil
+      local has_more_encodings = encoding:find(",", 1, true)
       bytes, is_cut, is_encoded = inflated, is_cut or not is_whole, has_more_encodings
     end
   end
@@ -97,11 +97,11 @@ function M.render(message)
     text = is_cut and bounds.finished(text) or text
     local masked = redaction.text(text)
     -- A mask may end within a character.
-    return masked == text and text or utf8.repair(masked), nil, nil, is_cut
+    return masked == text and text or utf8.repair(masked), is_cut
   elseif BYTES and redaction.text(bytes) == bytes then
-    return "", nil, bytes, is_cut
+    return "", is_cut, nil, bytes
   end
-  return "", is_encoded and "encoding" or "binary"
+  return "", is_cut, is_encoded and "encoding" or "binary"
 end
 
 return M

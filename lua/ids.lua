@@ -3,21 +3,15 @@
 -- Span ids are 64 random bits from a generator seeded once per VM: unseeded, LuaJIT gives every worker, pod
 -- and restart the same sequence. A trace id is the caller's, if it sends one.
 
-local random, tohex = math.random, require("bit").tohex
+local tohex = require("bit").tohex
 
-local source = assert(io.open("/dev/urandom", "rb"))
-local seed = os.time()
-for code in source:read(6):gmatch(".") do
-  seed = seed % 2 ^ 45 * 256 + code:byte()
-end
-source:close()
-math.randomseed(seed)
+math.randomseed() -- without an argument, from the system's random bytes
 
 local M = {}
 
 --- A new span id: 16 hex digits, not all zero.
 function M.span_id()
-  return tohex(random(1, 0xFFFFFFFF)) .. tohex(random(0, 0xFFFFFFFF))
+  return tohex(math.random(1, 0xFFFFFFFF)) .. tohex(math.random(0, 0xFFFFFFFF))
 end
 
 --- A text in lower case if it is an id: so many hexadecimal digits, not all zero.

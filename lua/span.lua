@@ -106,7 +106,7 @@ end
 -- @param part a message
 -- @param failure whether its exchange was aborted
 local function put_body(handle, name, part, failure)
-  local text, omitted, bytes, is_cut = content.render(part)
+  local text, is_cut, omitted, bytes = content.render(part)
   if bytes then
     otlp.put_bytes(out, name, bytes, handle)
   else

@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from itertools import takewhile
 from pathlib import Path
 
-from ..settings.models import Capture, Direction
+from ..settings.models import Capture, Compatibility, Direction, Encoding
 from ..version import VERSION
 from .compact import compact
 from .endpoint import Collector
@@ -134,7 +134,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         "scope_name": capture.scope_name,
         "compatibility": capture.compatibility.value,
         "export": {
-            "encoding": capture.export.encoding.value if capture.export.encoding else False,
+            "encoding": _encoding(capture).value,
             "timeout_ms": capture.export.timeout_ms,
             "max_batch_spans": capture.export.max_batch_spans,
             "max_batch_bytes": capture.export.max_batch_bytes,
@@ -155,6 +155,11 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         "headers": _added(capture.headers, capture.extra_headers),
     }
     return _assemble(literal(settings))
+
+
+def _encoding(capture: Capture) -> Encoding:
+    is_guide = capture.compatibility is Compatibility.GUIDE  # whose script sends JSON
+    return capture.export.encoding or (Encoding.JSON if is_guide else Encoding.PROTOBUF)
 
 
 def _added(items: list[str], extra: list[str]) -> list[str]:
