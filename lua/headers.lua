@@ -55,7 +55,7 @@ local function shown_line(name, line)
   local mask = MASKS[name]
   local masked = mask and mask(line) or line
   text = json.escape(utf8.repair(masked))
-  if masked == line and #line <= MAX_KNOWN_BYTES and name ~= "x-request-id" then
+  if masked == line and #line <= MAX_KNOWN_BYTES then
     if known_count == MAX_KNOWN then
       known, known_count = {}, 0
     end
