@@ -117,8 +117,8 @@ class ExportArgs(TypedDict):
     max_batch_spans: NotRequired[int]
     """Most spans in one export, 1 to 512, default 32."""
     max_batch_bytes: NotRequired[int]
-    """Most bytes in one export, 1024 to 8388608, default 262144. A single span that is larger is sent
-    alone."""
+    """Most bytes in one export, 1024 to 8388608, default 393216. That holds two exchanges whose bodies are as
+    large as the default maxBodyBytes allows. A single span that is larger is sent alone."""
     max_delay_ms: NotRequired[int]
     """How long a span may wait for other spans, in milliseconds, 0 to 60000, default 1000."""
 

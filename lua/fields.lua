@@ -23,9 +23,9 @@ local FORMS = { members, lists, parameters, markup }
 local ROUNDS = 3 -- of decoding; a text that still changes in the last one counts as secret
 -- What runs are: the short ones parameters, the long ones what stands between quotes and tags.
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
--- What may be searched once more to find the runs that hide secrets: bytes, for all texts of a message. A run
--- counts RUN more than its length, and a byte of a name that was not known NAME, as they take that long.
--- Where nothing is left, a run is masked if it has escapes, and a text if it hides a secret.
+-- What may be searched once more for secrets that escapes hide: bytes, for all texts of a message. A run
+-- counts RUN more than its length, and a byte of a name that was not known NAME, as they take that long. A
+-- run or text that has escapes, and is more than what is left, is masked unread.
 local WORK, RUN, NAME = 131072, 512, 2
 
 local left = WORK
@@ -114,14 +114,26 @@ local function mask_hidden(text)
   return MASK
 end
 
+--- Masks the secrets of a text without NULs.
+local function mask_text(text)
+  local names_before = names.bytes_read
+  local masked = mask_shown(text)
+  if not escapes.may_hide(masked) then
+    return masked
+  elseif left < #text + NAME * (names.bytes_read - names_before) then
+    return MASK -- The decoded text would take as long as this one took.
+  end
+  return mask_hidden(masked)
+end
+
 --- Masks the secrets of a text. If it has NULs, as UTF-16 does, it is searched without them, and one secret
 -- is enough to mask all of it.
 function M.mask(text)
   if not find(text, "\0", 1, true) then
-    return mask_hidden(mask_shown(text))
+    return mask_text(text)
   end
   local plain = gsub(text, "%z", "")
-  return mask_hidden(mask_shown(plain)) == plain and text or MASK
+  return mask_text(plain) == plain and text or MASK
 end
 
 --- The same for a text that may be a document: it may end within a tag.

@@ -321,11 +321,12 @@ class Export(_Model):
         default=32, ge=1, le=512, description="Most spans in one export, 1 to 512, default 32."
     )
     max_batch_bytes: Whole = Field(
-        default=262144,
+        default=393216,
         ge=1024,
         le=8388608,
-        description="Most bytes in one export, 1024 to 8388608, default 262144. A single span that is "
-        "larger is sent alone.",
+        description="Most bytes in one export, 1024 to 8388608, default 393216. That holds two exchanges "
+        "whose bodies are as large as the default maxBodyBytes allows. A single span that is larger is sent "
+        "alone.",
     )
     max_delay_ms: Whole = Field(
         default=1000,

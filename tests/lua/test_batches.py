@@ -61,6 +61,16 @@ def test_a_batch_stays_below_its_limit_of_bytes(start, encoding):
     assert all(len(call[b"body"]) <= 8192 for call in proxy.calls)
 
 
+@pytest.mark.parametrize("encoding", ["protobuf", "json"])
+def test_a_batch_holds_two_exchanges_with_the_largest_bodies(start, encoding):
+    proxy = start(export={"encoding": encoding})
+    body = (b'{"note": "says \\"hello\\"\\nand waves"}, ' * 2_000)[:65_536]
+    streams = [proxy.stream().request(GET, body) for _ in range(2)]
+    for stream in streams:
+        stream.response(OK, body)
+    assert [len(batch) for batch in proxy.batches] == [2]
+
+
 def test_a_span_above_the_limit_of_bytes_leaves_alone(start):
     proxy = start(export={"max_batch_bytes": 1024})
     in_flight = proxy.stream().request()

@@ -358,3 +358,14 @@ def examples():
 @pytest.mark.parametrize(("body", "masked"), examples())
 def test_the_examples_of_the_docs_are_what_leaves(proxy, body, masked):
     assert shown(proxy, body) == masked
+
+
+def test_a_text_of_new_names_with_escapes_is_masked_unread(proxy):
+    new_names = "".join(f"item_{number}=1&" for number in range(5_000))
+    assert shown(proxy, new_names) == new_names
+    assert shown(proxy, f"{new_names.replace('item', 'part')}a=%41") == "***"
+
+
+def test_a_text_of_known_names_with_escapes_is_read(proxy):
+    text = "a=%41&" * 6_000
+    assert shown(proxy, text) == text
