@@ -22,13 +22,13 @@ for name in USED:gmatch("%S+") do
   LIMITS[name] = config.max_header_value_bytes
 end
 
--- Of recorded headers, by name: the key in JSON; the mask, if there is one.
+-- Of recorded headers, by name: the key in JSON, which escapes no sign of a name; the mask, if there is one.
 local KEYS, MASKS = {}, {}
 for shown_name in config.headers:gmatch("[^\n]+") do
   -- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.
   local name = shown_name == "host" and ":authority" or shown_name
   LIMITS[name] = LIMITS[name] or config.max_header_value_bytes
-  KEYS[name] = '"' .. json.escape(shown_name) .. '":"'
+  KEYS[name] = '"' .. shown_name .. '":"'
   MASKS[name] = redaction.header(shown_name)
 end
 
@@ -104,12 +104,11 @@ end
 
 --- The recorded headers that the walk has found: a JSON object.
 local function shown_object()
-  local separator = "{"
-  for _, name in ipairs(recorded) do
-    object:put(separator, KEYS[name], shown[name], '"')
-    separator = ","
+  object:put("{")
+  for index, name in ipairs(recorded) do
+    object:put(index > 1 and "," or "", KEYS[name], shown[name], '"')
   end
-  return #recorded == 0 and "{}" or object:put("}"):get()
+  return object:put("}"):get()
 end
 
 local M = {}

@@ -50,8 +50,8 @@ local function give_way(record, enough)
   record.gave_way = true
   for _, message in ipairs(messages) do
     message.kept = 0
-    for index = #message, 1, -1 do
-      message[index] = nil
+    while #message > 0 do
+      table.remove(message)
     end
   end
   count_bytes(record)

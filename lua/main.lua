@@ -65,7 +65,7 @@ end
 -- @param header_map the request's headers; nil if Envoy does not tell them
 local function begin(handle, stream, header_map)
   local is_chosen = sampling.chosen(header_map)
-  -- As a rule, most of the requests that are not chosen end here: the clock is not even read.
+  -- Most requests that are not chosen end here, before the clock is read: nothing is due.
   if not is_chosen and not exporter.is_pending() then
     return nil
   end

@@ -67,7 +67,7 @@ function M.claimed(values, header_map, stream)
     return trusted(header_map) or M.of_connection(stream:downstreamDirectRemoteAddress())
   end
   local node = values["x-envoy-peer-metadata-id"]
-  local pod = node and (node:match("^sidecar~[^~]+~([^~]+)") or ""):match("^(.+)%.")
+  local pod = node and node:match("^sidecar~[^~]+~([^~]+)%.")
   return pod
     or address((values["x-forwarded-for"] or ""):match("[^%s,][^,]*"))
     or address(values["x-envoy-external-address"])
