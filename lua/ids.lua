@@ -3,15 +3,13 @@
 -- Span ids are 64 random bits from a generator seeded once per VM: unseeded, LuaJIT gives every worker, pod
 -- and restart the same sequence. A trace id is the caller's, if it sends one.
 
-local tohex = require("bit").tohex
-
 math.randomseed() -- without an argument, from the system's random bytes
 
 local M = {}
 
 --- A new span id: 16 hex digits, not all zero.
 function M.span_id()
-  return tohex(math.random(1, 0xFFFFFFFF)) .. tohex(math.random(0, 0xFFFFFFFF))
+  return bit.tohex(math.random(1, 0xFFFFFFFF)) .. bit.tohex(math.random(0, 0xFFFFFFFF))
 end
 
 --- A text in lower case if it is an id: so many hexadecimal digits, not all zero.

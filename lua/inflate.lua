@@ -7,7 +7,6 @@
 
 local config = require("config")
 
-local bit = require("bit")
 local ffi = require("ffi")
 
 local band, bor, lshift, rshift = bit.band, bit.bor, bit.lshift, bit.rshift

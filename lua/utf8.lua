@@ -1,7 +1,6 @@
 --- Valid UTF-8 from any bytes.
 -- It is what OTLP asks of each text (RFC 3629).
 
-local band = require("bit").band
 local ffi = require("ffi")
 
 local WORDS = ffi.typeof("const int32_t *")
@@ -39,7 +38,7 @@ end
 local function after_ascii(text)
   local words, count = ffi.cast(WORDS, text), math.floor(#text / 4)
   for index = 0, count - 1 do
-    if band(words[index], 0x80808080) ~= 0 then
+    if bit.band(words[index], 0x80808080) ~= 0 then
       return 4 * index + 1
     end
   end

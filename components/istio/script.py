@@ -158,7 +158,8 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
 
 
 def _encoding(capture: Capture) -> Encoding:
-    is_guide = capture.compatibility is Compatibility.GUIDE  # whose script sends JSON
+    """The encoding of a workload's exports: as set, else the default, which is JSON for the guide's spans."""
+    is_guide = capture.compatibility is Compatibility.GUIDE
     return capture.export.encoding or (Encoding.JSON if is_guide else Encoding.PROTOBUF)
 
 
