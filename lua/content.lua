@@ -11,8 +11,6 @@ local patterns = require("patterns")
 local redaction = require("redaction")
 local utf8 = require("utf8")
 
-local BYTES = config.binary_bodies == "bytes"
-local INFLATES = config.compressed_bodies == "inflate"
 local MAX_PARTS = 256
 local MAX_PART_HEAD = 4096 -- bytes
 local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, carriage return
@@ -84,7 +82,7 @@ function M.render(message)
   end
   local content_type, encoding = message.content_type, message.content_encoding
   local is_encoded = encoding ~= "" and encoding ~= "identity"
-  if INFLATES and is_encoded then
+  if is_encoded and config.compressed_bodies == "inflate" then
     local inflated, is_whole = inflate.inflate(bytes, encoding)
     -- What is text already is shown as it came: a text may begin like deflate, whatever it goes on with.
     if inflated and not text_of(bytes, content_type, true, is_cut) then
@@ -98,7 +96,7 @@ function M.render(message)
     local masked = redaction.text(text)
     -- A mask may end within a character.
     return masked == text and text or utf8.repair(masked), is_cut
-  elseif BYTES and redaction.text(bytes) == bytes then
+  elseif config.binary_bodies == "bytes" and redaction.text(bytes) == bytes then
     return "", is_cut, nil, bytes
   end
   return "", is_cut, is_encoded and "encoding" or "binary"

@@ -11,7 +11,6 @@
 local bounds = require("bounds")
 local report = require("report")
 
-local NO_HEADERS = "{}"
 local MAX_ENTRIES = 4096
 local MAX_BYTES = 12 * 2 ^ 20
 local ENOUGH = MAX_BYTES * 7 / 8 -- records give way until so much is left: then the next bytes find room
@@ -57,7 +56,7 @@ local function give_way(record, enough)
   count_bytes(record)
   if record.size > enough then
     for _, message in ipairs(messages) do
-      message.headers, message.are_headers_cut = NO_HEADERS, true
+      message.headers, message.are_headers_cut = "{}", true
     end
     if #record.target > LEAST_TARGET then
       record.target, record.is_target_cut = bounds.cut(record.target, LEAST_TARGET), true

@@ -70,9 +70,8 @@ local function begin(handle, stream, header_map)
     return nil
   end
   local now = clock(handle)
-  local is_captured = is_chosen and sampling.within_limits(header_map, now)
   catch_up(handle, now)
-  if is_captured then
+  if is_chosen and sampling.within_limits(header_map, now) then
     local record = span.begin(header_map, stream, now)
     inflight.add(record, handle)
     report.count("captured")

@@ -6,9 +6,8 @@ local endpoints = require("endpoints")
 local patterns = require("patterns")
 local report = require("report")
 
-local RATIO, RATE = config.sampling_ratio, config.max_spans_per_second
-local ENDPOINT_BUDGET = config.max_spans_per_endpoint
-local OUTBOUND, EXPORT_PATH = config.direction == "outbound", config.collector.path
+local RATE, ENDPOINT_BUDGET = config.max_spans_per_second, config.max_spans_per_endpoint
+local OUTBOUND = config.direction == "outbound"
 
 -- The hosts by which an application may call the collector.
 local is_collector = patterns.matcher(config.collector.hosts)
@@ -61,7 +60,7 @@ end
 -- mark too; so it hides nothing but a POST to the very path of the exports. Outbound, what an application
 -- itself sends to the collector counts as well.
 local function is_export(headers, path)
-  local is_to_us = path == EXPORT_PATH
+  local is_to_us = path == config.collector.path
   if (is_to_us or path == "/v1/traces") and headers:get(M.MARK) and headers:get(":method") == "POST" then
     return true
   end
@@ -80,7 +79,7 @@ end
 -- skip.
 -- @param headers the request's; nil if Envoy does not tell them
 function M.chosen(headers)
-  return config.enabled and math.random() < RATIO and not (headers and is_excluded(headers))
+  return config.enabled and math.random() < config.sampling_ratio and not (headers and is_excluded(headers))
 end
 
 --- Whether an exchange is left out for the type of its response.
