@@ -41,8 +41,7 @@ end
 -- @param now microseconds
 function M.of(headers, now)
   local method, host = headers:get(":method") or "", headers:get(":authority") or ""
-  local path = headers:get(":path") or ""
-  path = path:sub(1, (path:find("?", 1, true) or 0) - 1)
+  local path = (headers:get(":path") or ""):match("^[^?]*")
   if #method + #host + #path > MAX_NAME then
     return nil
   end

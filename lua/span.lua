@@ -16,8 +16,7 @@ local utf8 = require("utf8")
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
 local FLAVORS = { ["HTTP/1.0"] = "1.0", ["HTTP/1.1"] = "1.1", ["HTTP/2"] = "2", ["HTTP/3"] = "3" }
-local MAX_PEER = 256 -- bytes, of a pod's name or an address
-local MAX_HOP = 256 -- bytes, of a path
+local MAX_PEER, MAX_HOP = 256, 256 -- bytes: of a pod's name or an address; of a path
 local NO_RESPONSE = message.new({}, "{}")
 NO_RESPONSE.expected = nil
 
