@@ -26,7 +26,6 @@ local function is_binary_type(content_type)
       return true
     end
   end
-  return false
 end
 
 --- The text of a body, or of a part of one, as valid UTF-8; nil or false where it is not text.

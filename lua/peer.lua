@@ -66,9 +66,8 @@ function M.claimed(values, header_map, stream)
   if HOPS then
     return trusted(header_map) or M.of_connection(stream:downstreamDirectRemoteAddress())
   end
-  local node = values["x-envoy-peer-metadata-id"]
-  local pod = node and node:match("^sidecar~[^~]+~([^~]+)%.")
-  return pod
+  local node = values["x-envoy-peer-metadata-id"] or ""
+  return node:match("^sidecar~[^~]+~([^~]+)%.")
     or address((values["x-forwarded-for"] or ""):match("[^%s,][^,]*"))
     or address(values["x-envoy-external-address"])
     or address(values["x-real-ip"])

@@ -7,7 +7,6 @@ local patterns = require("patterns")
 local report = require("report")
 
 local RATE, ENDPOINT_BUDGET = config.max_spans_per_second, config.max_spans_per_endpoint
-local OUTBOUND = config.direction == "outbound"
 
 -- The hosts by which an application may call the collector.
 local is_collector = patterns.matcher(config.collector.hosts)
@@ -64,7 +63,7 @@ local function is_export(headers, path)
   if (is_to_us or path == "/v1/traces") and headers:get(M.MARK) and headers:get(":method") == "POST" then
     return true
   end
-  return OUTBOUND and is_to_us and is_collector(host_of(headers))
+  return is_to_us and config.direction == "outbound" and is_collector(host_of(headers))
 end
 
 local function is_excluded(headers)
