@@ -62,21 +62,16 @@ local function mark(metadata, record)
 end
 
 --- Begins the record of a stream, or returns nil where the stream is not captured.
--- @param request_headers the handle's method that returns the request's headers; nil if Envoy lacks it
-local function begin(handle, stream, request_headers)
-  local chosen = config.enabled and sampling.chosen()
-  local header_map = chosen and request_headers and request_headers(handle)
-  chosen = chosen and not (header_map and sampling.excluded(header_map))
-  if not chosen and not exporter.is_pending() then
+-- @param header_map the request's headers; nil if Envoy does not tell them
+local function begin(handle, stream, header_map)
+  local is_chosen = sampling.chosen(header_map)
+  -- Most requests that are not chosen end here, before the clock is read: nothing is due.
+  if not is_chosen and not exporter.is_pending() then
     return nil
   end
   local now = clock(handle)
-  local is_captured = chosen and sampling.within_limits(header_map, now)
-  -- For a request over a limit, nothing is due where nothing waits to be sent or swept.
-  if is_captured or exporter.is_pending() or inflight.active_since(0) then
-    catch_up(handle, now)
-  end
-  if is_captured then
+  catch_up(handle, now)
+  if is_chosen and sampling.within_limits(header_map, now) then
     local record = span.begin(header_map, stream, now)
     inflight.add(record, handle)
     report.count("captured")
@@ -87,9 +82,8 @@ end
 --- The record of an exchange that goes on in this stream, or nil: an internal redirect ends a stream inside
 -- of Envoy, and sends its request again in a new one. Clients can send the header, too, but only Envoy writes
 -- the filter state; where that is, the header is Envoy's.
-local function redirected(handle, stream)
-  local header_map = inflight.active_since(0) and handle:headers()
-  local url = header_map and header_map:get("x-envoy-original-url")
+local function redirected(handle, stream, header_map)
+  local url = inflight.active_since(0) and header_map:get("x-envoy-original-url")
   if url and stream:filterState():get("num_internal_redirects") then
     -- Both paths are cut as they are where a record begins.
     local address = stream:downstreamDirectRemoteAddress()
@@ -103,7 +97,8 @@ local function capture_request(handle)
   if id then
     return
   end
-  local record = redirected(handle, stream) or begin(handle, stream, handle.headers)
+  local header_map = handle:headers()
+  local record = redirected(handle, stream, header_map) or begin(handle, stream, header_map)
   mark(metadata, record)
   -- Envoy redirects only requests that it has whole: their records have the body already.
   if record and record.request.expected then
@@ -116,22 +111,15 @@ local function is_stream(record)
   local status, content_type = record.response.status, record.response.content_type
   return status == 101
     or (record.method == "CONNECT" and status < 300)
-    or content_type:find("^application/grpc")
-    or content_type:find("^text/event%-stream")
+    or content_type:find("application/grpc", 1, true) == 1
+    or content_type:find("text/event-stream", 1, true) == 1
 end
 
---- Takes a response, and ends its exchange.
-local function take_response(handle, record)
-  local header_map = handle:headers()
-  if sampling.excluded_by_response(header_map) then
-    report.count("skipped_content_type")
-    local now = clock(handle)
-    inflight.remove(record, now)
-    return catch_up(handle, now)
-  end
+--- Takes a response into the record of its exchange.
+local function take_response(handle, record, header_map)
   local request, response = record.request, message.new(headers.read(header_map))
   record.response = response
-  inflight.hold(record, #response.headers)
+  inflight.grown(record)
   if not is_stream(record) then
     message.read(handle, response, record)
   else
@@ -139,11 +127,6 @@ local function take_response(handle, record)
     if request.expected == 0 and request.total == 0 then
       request.omitted = "stream"
     end
-  end
-  if not record.ended then
-    local now = clock(handle)
-    finish(handle, record, now)
-    catch_up(handle, now)
   end
 end
 
@@ -154,15 +137,31 @@ local function capture_response(handle)
   local record = id and inflight.find(id)
   if not id then
     -- The request never came to this filter: something before it answered.
-    record = begin(handle, stream, handle.requestHeaders) -- Envoy >= 1.40
+    record = begin(handle, stream, handle.requestHeaders and handle:requestHeaders()) -- Envoy >= 1.40
     mark(metadata, record)
     if record and record.request.expected == 0 then
       record.request.expected = nil -- No body is declared, so it has ended, and does not count as unread.
     end
   end
-  if record then
-    take_response(handle, record)
+  if not record then
+    return
   end
+  local header_map = handle:headers()
+  local is_left_out = sampling.excluded_by_response(header_map)
+  if not is_left_out then
+    take_response(handle, record, header_map)
+  end
+  if record.ended then
+    return -- A sweep has ended it while its body came.
+  end
+  local now = clock(handle)
+  if is_left_out then
+    report.count("skipped_content_type")
+    inflight.remove(record, now)
+  else
+    finish(handle, record, now)
+  end
+  catch_up(handle, now)
 end
 
 local function guarded(capture)

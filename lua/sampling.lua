@@ -6,9 +6,7 @@ local endpoints = require("endpoints")
 local patterns = require("patterns")
 local report = require("report")
 
-local RATIO, RATE = config.sampling_ratio, config.max_spans_per_second
-local ENDPOINT_BUDGET = config.max_spans_per_endpoint
-local OUTBOUND, EXPORT_PATH = config.direction == "outbound", config.collector.path
+local RATE, ENDPOINT_BUDGET = config.max_spans_per_second, config.max_spans_per_endpoint
 
 -- The hosts by which an application may call the collector.
 local is_collector = patterns.matcher(config.collector.hosts)
@@ -24,11 +22,6 @@ local M = {}
 
 --- The header that marks an export, for every filter of ours in any proxy.
 M.MARK = "x-astra-capture"
-
---- Whether chance lets a request be captured.
-function M.chosen()
-  return RATIO >= 1 or math.random() < RATIO
-end
 
 --- Whether a request is within the limits: that of its endpoint for this minute, and that for this second. If
 -- so, it is counted.
@@ -66,20 +59,26 @@ end
 -- mark too; so it hides nothing but a POST to the very path of the exports. Outbound, what an application
 -- itself sends to the collector counts as well.
 local function is_export(headers, path)
-  local is_to_us = path == EXPORT_PATH
+  local is_to_us = path == config.collector.path
   if (is_to_us or path == "/v1/traces") and headers:get(M.MARK) and headers:get(":method") == "POST" then
     return true
   end
-  return OUTBOUND and is_to_us and is_collector(host_of(headers))
+  return is_to_us and config.direction == "outbound" and is_collector(host_of(headers))
 end
 
---- Whether a request is left out: an export, or what the settings skip.
-function M.excluded(headers)
+local function is_excluded(headers)
   local path = headers:get(":path") or ""
   return is_export(headers, path)
     or is_skipped(path)
     or (is_skipped_method and is_skipped_method(headers:get(":method") or ""))
     or (is_wanted_host and not is_wanted_host(host_of(headers)))
+end
+
+--- Whether a request is to be captured: chance decides, then whether it is an export, or what the settings
+-- skip.
+-- @param headers the request's; nil if Envoy does not tell them
+function M.chosen(headers)
+  return config.enabled and math.random() < config.sampling_ratio and not (headers and is_excluded(headers))
 end
 
 --- Whether an exchange is left out for the type of its response.
