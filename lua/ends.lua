@@ -138,17 +138,17 @@ local function is_none(value, name)
     or find(value, '^["^~v]*%d+%.%d+%.%d+"?$')
 end
 
---- Whether the value of a secret name is harmless: true, false or null, if the name says more than the
--- secret's (`has_password: true`); a count (`tokens: 12`); in JSON, a number below 100; a pseudo-class of CSS
+--- Whether the value of a secret name is harmless: true, false or null, or in JSON a number below 100, if the
+-- name says more than the secret's (`has_password: true`); a count (`tokens: 12`); a pseudo-class of CSS
 -- (`.token:hover {`); or a port of a host (https://token.example.com:8443).
 function M.is_harmless(text, at, name, stop, facts)
   local start = M.value_start(text, at)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
-  if facts.is_count and find(text, "^%d+%f[^%w._+-]", start) then
+  local is_small = byte(text, stop + 1) == QUOTE and find(text, "^%-?%d%d?%f[^%d][.%d]*%s*[,}%]]", start)
+  local constant = match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)
+  if says_more and (is_small or CONSTANTS[constant]) then
     return true
-  elseif says_more and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)] then
-    return true
-  elseif byte(text, stop + 1) == QUOTE and find(text, "^%-?%d%d?%f[^%d][.%d]*%s*[,}%]]", start) then
+  elseif facts.is_count and find(text, "^%d+%f[^%w._+-]", start) then
     return true
   elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at) ~= nil

@@ -256,7 +256,7 @@ def test_a_name_that_only_tells_about_secrets_is_kept(proxy, name):
 @pytest.mark.parametrize(
     "value",
     [
-        *('""', "[]", "{}", "null", "7", "12", "0.95", "-3.5", '"********"', '"**** **** **** 4242"'),
+        *('""', "[]", "{}", "null", '"********"', '"**** **** **** 4242"'),
         '"424242******4242"',
         '{"type":"string","minLength":8,"description":"a, b"}',
         *('{"status": "enabled"}', '{"used":false}', '[{"name":"db"},{"name":"ci"}]', "[ ]", "[{}]"),
@@ -268,6 +268,19 @@ def test_a_value_of_json_that_cannot_be_a_secret_is_kept(proxy, value):
         text = f'{{"{name}":{value},"a":1}}'
         assert shown(proxy, text) == text
         assert shown(proxy, f'{{"{name}" : {value}}}') == f'{{"{name}" : {value}}}'
+
+
+@pytest.mark.parametrize("number", ["7", "12", "0.95", "-3.5"])
+def test_a_small_number_of_json_is_kept_under_a_name_of_several_words(proxy, number):
+    for name in ("pass_rate", "authLevel"):
+        assert shown(proxy, f'{{"{name}": {number}}}') == f'{{"{name}": {number}}}'
+    assert shown(proxy, f'{{"pass":{number}}}') == '{"pass":"***"}'
+    assert shown(proxy, f"pass_rate: {number}") == "pass_rate:***"
+
+
+@pytest.mark.parametrize("number", ["100", "1234", "1e9", "-100", "123.5", "12S"])
+def test_a_larger_number_is_masked(proxy, number):
+    assert shown(proxy, f'{{"user_pin":{number}}}') == '{"user_pin":"***"}'
 
 
 @pytest.mark.parametrize(
@@ -295,9 +308,9 @@ def test_a_value_of_json_that_may_be_a_secret_is_masked(proxy, value):
     assert shown(proxy, f'{{"token":{value},"a":1}}') == '{"token":"***","a":1}'
 
 
-@pytest.mark.parametrize("body", ['{"pin":', '{"pin":12', '{"pin":{"type":"x'])
+@pytest.mark.parametrize("body", ['{"pin":', '{"myPin":12', '{"pin":{"type":"x'])
 def test_a_value_that_is_cut_off_is_no_small_number_and_no_object_that_tells(proxy, body):
-    assert shown(proxy, body) in (body, '{"pin":"***"')
+    assert shown(proxy, body) in (body, '{"pin":"***"', '{"myPin":"***"')
     assert "12" not in shown(proxy, body)
     assert "type" not in shown(proxy, body)
 
