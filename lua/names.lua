@@ -50,7 +50,9 @@ local MEASURES = words_of(
 -- After a secret word, the last word of a name that says something about the secret: password_changed_at.
 local ABOUT = words_of(
   "at in enabled required type status mode endpoint policy expires expiry strength algorithm duration "
-    .. "consent time name label ref"
+    .. "consent time name label ref supported changed updated created completed used last check count "
+    .. "length limit timeout version format title subject description date start end method methods provider "
+    .. "scheme realm scope path iframe placeholder error"
 )
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin client login account card sms db app mail email new old")

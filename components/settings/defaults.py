@@ -71,12 +71,15 @@ SECRET_FIELDS = [
     "sessionid", "sessid", "accesstoken", "refreshtoken", "secretkey", "passcode",
 ]
 
-# Words that together are no secret, although one of them is a secret word: counts, kinds and places in lists.
+# Words that together are no secret, although one of them is a secret word: counts, kinds, places in lists.
 KEPT_FIELDS = [
     "prompt tokens", "completion tokens", "total tokens", "max tokens", "input tokens", "output tokens",
-    "tokens details", "token count", "token type", "token usage", "page token", "next token",
-    "continuation token", "allow credentials", "ticket id", "ticket number", "ticket price",
-    "possession", "obsession",
+    "tokens details", "token count", "token type", "token usage",
+    "page token", "next token", "continuation token", "sync token", "skip token", "pagination token",
+    "token url", "token uri", "auth url", "auth uri", "authorization url",
+    "allow credentials", "ticket id", "ticket number", "ticket price",
+    "session affinity", "account sid", "message sid", "call sid", "sms sid",
+    "possession", "obsession", "passwordless",
 ]
 
 # What `http.*.body` may hold as a string, whatever its bytes are.
