@@ -139,7 +139,7 @@ local function is_none(value, name)
 end
 
 --- Whether the value of a secret name is harmless: true, false or null, if the name says more than the
--- secret's (`has_password: true`); a count (`tokens: 12`); in JSON, a number below 100; a pseudo-class of CSS
+-- secret's (`has_password: true`); a count (`tokens: 12`); in JSON, a number below 10; a pseudo-class of CSS
 -- (`.token:hover {`); or a port of a host (https://token.example.com:8443).
 function M.is_harmless(text, at, name, stop, facts)
   local start = M.value_start(text, at)
@@ -148,7 +148,7 @@ function M.is_harmless(text, at, name, stop, facts)
     return true
   elseif says_more and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)] then
     return true
-  elseif byte(text, stop + 1) == QUOTE and find(text, "^%-?%d%d?%f[^%d][.%d]*%s*[,}%]]", start) then
+  elseif byte(text, stop + 1) == QUOTE and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start) then
     return true
   elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at) ~= nil

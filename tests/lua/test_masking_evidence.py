@@ -245,7 +245,7 @@ def test_what_is_no_secret_is_kept(proxy, body):
         ),
         *("PasswordLastUsed", "SignatureVersion", "sessionTitle", "session_start", "ticket_subject"),
         *("token_uri", "authorizationUrl", "nextSyncToken", "PaginationToken", "$skiptoken"),
-        *("sessionAffinity", "AccountSid", "passwordPlaceholder", "card_number_last4"),
+        *("sessionAffinity", "AccountSid", "passwordPlaceholder"),
     ],
 )
 def test_a_name_that_only_tells_about_secrets_is_kept(proxy, name):
@@ -256,7 +256,7 @@ def test_a_name_that_only_tells_about_secrets_is_kept(proxy, name):
 @pytest.mark.parametrize(
     "value",
     [
-        *('""', "[]", "{}", "null", "7", "12", "0.95", "-3.5", '"********"', '"**** **** **** 4242"'),
+        *('""', "[]", "{}", "null", "7", "0.95", "-3.5", '"********"', '"**** **** **** 4242"'),
         '"424242******4242"',
         '{"type":"string","minLength":8,"description":"a, b"}',
         *('{"status": "enabled"}', '{"used":false}', '[{"name":"db"},{"name":"ci"}]', "[ ]", "[{}]"),
@@ -274,7 +274,7 @@ def test_a_value_of_json_that_cannot_be_a_secret_is_kept(proxy, value):
     "value",
     [
         *(
-            "100",
+            "12",
             "1234",
             '"1.2.3.4"',
             "[1,2,3,4]",
