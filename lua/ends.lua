@@ -138,13 +138,13 @@ local function is_none(value, name)
     or find(value, '^["^~v]*%d+%.%d+%.%d+"?$')
 end
 
---- Whether the value of a secret name is harmless: true, false or null, or in JSON a number below 100, if the
+--- Whether the value of a secret name is harmless: true, false or null, or in JSON a number below 10, if the
 -- name says more than the secret's (`has_password: true`); a count (`tokens: 12`); a pseudo-class of CSS
 -- (`.token:hover {`); or a port of a host (https://token.example.com:8443).
 function M.is_harmless(text, at, name, stop, facts)
   local start = M.value_start(text, at)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
-  local is_small = byte(text, stop + 1) == QUOTE and find(text, "^%-?%d%d?%f[^%d][.%d]*%s*[,}%]]", start)
+  local is_small = byte(text, stop + 1) == QUOTE and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start)
   local constant = match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)
   if says_more and (is_small or CONSTANTS[constant]) then
     return true

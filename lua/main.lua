@@ -62,10 +62,12 @@ local function mark(metadata, record)
 end
 
 --- Begins the record of a stream, or returns nil where the stream is not captured.
--- @param header_map the request's headers; nil if Envoy does not tell them
-local function begin(handle, stream, header_map)
-  local is_chosen = sampling.chosen(header_map)
-  -- Most requests that are not chosen end here, before the clock is read: nothing is due.
+-- @param request_headers the handle's method that returns the request's headers; nil if Envoy lacks it
+local function begin(handle, stream, request_headers)
+  -- Requests that chance leaves out end here, before anything of them is read, if nothing is due.
+  local is_chosen = sampling.chosen()
+  local header_map = is_chosen and request_headers and request_headers(handle)
+  is_chosen = is_chosen and not (header_map and sampling.excluded(header_map))
   if not is_chosen and not exporter.is_pending() then
     return nil
   end
@@ -82,8 +84,9 @@ end
 --- The record of an exchange that goes on in this stream, or nil: an internal redirect ends a stream inside
 -- of Envoy, and sends its request again in a new one. Clients can send the header, too, but only Envoy writes
 -- the filter state; where that is, the header is Envoy's.
-local function redirected(handle, stream, header_map)
-  local url = inflight.active_since(0) and header_map:get("x-envoy-original-url")
+local function redirected(handle, stream)
+  local header_map = inflight.active_since(0) and handle:headers()
+  local url = header_map and header_map:get("x-envoy-original-url")
   if url and stream:filterState():get("num_internal_redirects") then
     -- Both paths are cut as they are where a record begins.
     local address = stream:downstreamDirectRemoteAddress()
@@ -97,8 +100,7 @@ local function capture_request(handle)
   if id then
     return
   end
-  local header_map = handle:headers()
-  local record = redirected(handle, stream, header_map) or begin(handle, stream, header_map)
+  local record = redirected(handle, stream) or begin(handle, stream, handle.headers)
   mark(metadata, record)
   -- Envoy redirects only requests that it has whole: their records have the body already.
   if record and record.request.expected then
@@ -137,7 +139,7 @@ local function capture_response(handle)
   local record = id and inflight.find(id)
   if not id then
     -- The request never came to this filter: something before it answered.
-    record = begin(handle, stream, handle.requestHeaders and handle:requestHeaders()) -- Envoy >= 1.40
+    record = begin(handle, stream, handle.requestHeaders) -- Envoy >= 1.40
     mark(metadata, record)
     if record and record.request.expected == 0 then
       record.request.expected = nil -- No body is declared, so it has ended, and does not count as unread.

@@ -50,7 +50,7 @@ local MEASURES = words_of(
 -- After a secret word, the last word of a name that says something about the secret: password_changed_at.
 local ABOUT = words_of(
   "at in enabled required type status mode endpoint policy expires expiry strength algorithm duration "
-    .. "consent time name label ref supported changed updated created completed used last check count "
+    .. "consent time name label ref supported changed updated created completed used count "
     .. "length limit timeout version format title subject description date start end method methods provider "
     .. "scheme realm scope path iframe placeholder error"
 )

@@ -23,6 +23,11 @@ local M = {}
 --- The header that marks an export, for every filter of ours in any proxy.
 M.MARK = "x-astra-capture"
 
+--- Whether chance lets a request be captured.
+function M.chosen()
+  return config.enabled and math.random() < config.sampling_ratio
+end
+
 --- Whether a request is within the limits: that of its endpoint for this minute, and that for this second. If
 -- so, it is counted.
 -- @param headers the request's; nil if Envoy does not tell them: then the request has no endpoint
@@ -66,19 +71,13 @@ local function is_export(headers, path)
   return is_to_us and config.direction == "outbound" and is_collector(host_of(headers))
 end
 
-local function is_excluded(headers)
+--- Whether a request is left out: an export, or what the settings skip.
+function M.excluded(headers)
   local path = headers:get(":path") or ""
   return is_export(headers, path)
     or is_skipped(path)
     or (is_skipped_method and is_skipped_method(headers:get(":method") or ""))
     or (is_wanted_host and not is_wanted_host(host_of(headers)))
-end
-
---- Whether a request is to be captured: chance decides, then whether it is an export, or what the settings
--- skip.
--- @param headers the request's; nil if Envoy does not tell them
-function M.chosen(headers)
-  return config.enabled and math.random() < config.sampling_ratio and not (headers and is_excluded(headers))
 end
 
 --- Whether an exchange is left out for the type of its response.

@@ -78,7 +78,7 @@ KEPT_FIELDS = [
     "page token", "next token", "continuation token", "sync token", "skip token", "pagination token",
     "token url", "token uri", "auth url", "auth uri", "authorization url",
     "allow credentials", "ticket id", "ticket number", "ticket price",
-    "session affinity", "account sid", "message sid", "call sid", "sms sid",
+    "session affinity", "cvc check", "account sid", "message sid", "call sid", "sms sid",
     "possession", "obsession", "passwordless",
 ]
 

@@ -245,7 +245,7 @@ def test_what_is_no_secret_is_kept(proxy, body):
         ),
         *("PasswordLastUsed", "SignatureVersion", "sessionTitle", "session_start", "ticket_subject"),
         *("token_uri", "authorizationUrl", "nextSyncToken", "PaginationToken", "$skiptoken"),
-        *("sessionAffinity", "AccountSid", "passwordPlaceholder", "card_number_last4"),
+        *("sessionAffinity", "AccountSid", "passwordPlaceholder"),
     ],
 )
 def test_a_name_that_only_tells_about_secrets_is_kept(proxy, name):
@@ -270,7 +270,7 @@ def test_a_value_of_json_that_cannot_be_a_secret_is_kept(proxy, value):
         assert shown(proxy, f'{{"{name}" : {value}}}') == f'{{"{name}" : {value}}}'
 
 
-@pytest.mark.parametrize("number", ["7", "12", "0.95", "-3.5"])
+@pytest.mark.parametrize("number", ["7", "0.95", "-3.5"])
 def test_a_small_number_of_json_is_kept_under_a_name_of_several_words(proxy, number):
     for name in ("pass_rate", "authLevel"):
         assert shown(proxy, f'{{"{name}": {number}}}') == f'{{"{name}": {number}}}'
@@ -278,7 +278,7 @@ def test_a_small_number_of_json_is_kept_under_a_name_of_several_words(proxy, num
     assert shown(proxy, f"pass_rate: {number}") == "pass_rate:***"
 
 
-@pytest.mark.parametrize("number", ["100", "1234", "1e9", "-100", "123.5", "12S"])
+@pytest.mark.parametrize("number", ["12", "1234", "1e9", "-10", "12.5", "7S"])
 def test_a_larger_number_is_masked(proxy, number):
     assert shown(proxy, f'{{"user_pin":{number}}}') == '{"user_pin":"***"}'
 
@@ -287,7 +287,7 @@ def test_a_larger_number_is_masked(proxy, number):
     "value",
     [
         *(
-            "100",
+            "12",
             "1234",
             '"1.2.3.4"',
             "[1,2,3,4]",
@@ -308,10 +308,10 @@ def test_a_value_of_json_that_may_be_a_secret_is_masked(proxy, value):
     assert shown(proxy, f'{{"token":{value},"a":1}}') == '{"token":"***","a":1}'
 
 
-@pytest.mark.parametrize("body", ['{"pin":', '{"myPin":12', '{"pin":{"type":"x'])
+@pytest.mark.parametrize("body", ['{"pin":', '{"myPin":1', '{"pin":{"type":"x'])
 def test_a_value_that_is_cut_off_is_no_small_number_and_no_object_that_tells(proxy, body):
     assert shown(proxy, body) in (body, '{"pin":"***"', '{"myPin":"***"')
-    assert "12" not in shown(proxy, body)
+    assert "1" not in shown(proxy, body)
     assert "type" not in shown(proxy, body)
 
 
