@@ -11,7 +11,7 @@ local next_sign = structure.next_sign
 
 local MAX_HEAD = 300 -- bytes: of a part's head, before and after its name
 -- What stands before and after a line: in JSON, quotes and the escapes `\r` and `\n`.
-local LINE_STARTS, LINE_ENDS = structure.set('[\n"n]'), structure.set('[\r\n\\"]')
+local LINE_STARTS, LINE_ENDS = structure.set('[\n"n>=]'), structure.set('[\r\n\\"]')
 
 local M = {}
 

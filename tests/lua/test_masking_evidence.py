@@ -90,6 +90,10 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ('{"displayName":"PIN","input":"S"}', '{"displayName":"PIN","input":"***"}'),
         ('{"kind":"Secret","data":{"a":"S"}}', '{"kind":"Secret","data":"***"}'),
         ('{"k":"password","v":"S"}', '{"k":"password","v":"***"}'),
+        (
+            '{"loc":["body","password"],"msg":"too short","input":"S"}',
+            '{"loc":["body","password"],"msg":"too short","input":"***"}',
+        ),
         ("name[0]=password&value[0]=S", "name[0]=password&value[0]=***"),
         (
             '{"columns":["user","password"],"rows":[["jane","S"]],"page":1}',
@@ -97,6 +101,12 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ),
         ("contents: read\nheaders:\n  pin: 12\na: 1", "contents: read\nheaders:\n  pin:***\na: 1"),
         ('[["user","jane"],["password","S"]]', '[["user","jane"],["password","***"]]'),
+        ('[ [ "user", "jane" ], [ "password", "S" ] ]', '[ [ "user", "jane" ], [ "password","***" ] ]'),
+        ('[\n  [\n    "pin",\n    "S"\n  ],\n  1\n]', '[\n  [\n    "pin","***"\n  ],\n  1\n]'),
+        (
+            r'{"a":"[\n  [\n    \"pin\",\n    1234\n  ], [\"a\", 1]]"}',
+            r'{"a":"[\n  [\n    \"pin\",\"***\"], [\"a\", 1]]"}',
+        ),
         ('{"h":[["a", 1], ["Cookie", "S"]]}', '{"h":[["a", 1], ["Cookie","***"]]}'),
         ('[["pin",1234],["a",1]]', '[["pin","***"],["a",1]]'),
         ("<p><b>Password:</b> S<br>x</p>", "<p><b>Password:***<br>x</p>"),
@@ -120,6 +130,7 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ("value=1&name=a&value=S&name=pin", "value=1&name=a&value=***&name=pin"),
         ("value=1&name=a&name=password&value=S", "value=***&name=a&name=password&value=***"),
         ("Card Number: S", "Card Number:***"),
+        ("Your password is: S", "Your password is:***"),
         ("< password>S</password><b>1</b>", "< password>***</password><b>1</b>"),
         (
             '<Attribute Name="urn:x:password"><AttributeValue>S</AttributeValue></Attribute>',
@@ -129,6 +140,21 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
 )
 def test_names_that_are_told_around_a_value_are_read(proxy, body, masked):
     assert shown(proxy, body.replace('"S"', f'"{SECRET}"').replace("S<", f"{SECRET}<")) == masked
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ("\n    old: S\n    new: S", "***"),
+        ("\n    - a: S\n      b: S", "***"),
+        ("\n  - S\n  - S", "***"),
+        (" |\n    a: S\n    b: S", "***"),
+        (" S\n  # a comment", "***"),
+    ],
+)
+def test_in_yaml_all_lines_go_that_are_indented_deeper_than_a_secret_name(proxy, value, masked):
+    body = "a:\n  password:{}\n  b: 1\nc: 2\n"
+    assert shown(proxy, body.format(value.replace("S", SECRET))) == body.format(masked)
 
 
 @pytest.mark.parametrize("path", ["/a?appsecret=S", "/a?auth=S", "/a?ticket=S"])
