@@ -37,10 +37,10 @@ local TELLS_NAME = words_of(
 )
 local HOLDS_VALUE = words_of(
   "value values val v content contents string data text default example old new before after from to "
-    .. "previous current input raw rows"
+    .. "previous current input raw rows stringdata"
 )
-for owner in (OWNERS_OF_NAMES .. " config display"):gmatch("%l+") do
-  for word in ("name key id"):gmatch("%l+") do
+for owner in (OWNERS_OF_NAMES .. " config display item meta input"):gmatch("%l+") do
+  for word in ("name key id type"):gmatch("%l+") do
     TELLS_NAME[owner .. word] = true
   end
 end

@@ -473,6 +473,7 @@ def test_hostile_bodies_are_read_in_linear_time(start, unit):
         # Heads of parts.
         MULTIPART.replace('name="password"', 'name="a"\r\nx: y; name="password"'),
         MULTIPART.replace('name="password"', 'name=\r\n "password"'),
+        '\ufeff--b0\r\nContent-Disposition: form-data; name="pin"\r\n\r\nS\r\n--b0--',
         "<a>--b0\r\nContent-Disposition: form-data; name=&quot;pin&quot;\r\n\r\nS\r\n--b0--</a>",
     ],
 )
