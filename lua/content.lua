@@ -11,10 +11,6 @@ local patterns = require("patterns")
 local redaction = require("redaction")
 local utf8 = require("utf8")
 
-local find, match, sub = string.find, string.match, string.sub
-
-local BYTES = config.binary_bodies == "bytes"
-local INFLATES = config.compressed_bodies == "inflate"
 local MAX_PARTS = 256
 local MAX_PART_HEAD = 4096 -- bytes
 local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, carriage return
@@ -26,42 +22,41 @@ local is_textual = patterns.type_matcher(config.content_types)
 
 local function is_binary_type(content_type)
   for _, word in ipairs(BINARY_TYPES) do
-    if find(content_type, word, 1, true) then
+    if content_type:find(word, 1, true) then
       return true
     end
   end
-  return false
 end
 
---- The text of a body, or of a part of one, as valid UTF-8; nil where it is not text.
+--- The text of a body, or of a part of one, as valid UTF-8; nil or false where it is not text.
 -- @param is_cut whether the limit cut off its end
 local function text_of(bytes, content_type, is_encoded, is_cut)
   local text, replaced = utf8.repair(bytes, is_cut)
-  local start = match(text, "^[\239\187\191%s]*()")
-  local is_marked = find(text, '^[{[]%s*["{%[%]}%d-]', start) or find(text, "^<[%a!?]", start)
+  local start = text:match("^[\239\187\191%s]*()")
+  local is_marked = text:find('^[{[]%s*["{%[%]}%d-]', start) or text:find("^<[%a!?]", start)
   if is_marked and start == 1 then
     return text
   elseif is_binary_type(content_type) then
     return nil -- A binary message may begin with bytes of white space: then what follows them says nothing.
   end
   local is_text = is_marked
-    or (replaced == 0 and not find(text, CONTROLS))
+    or (replaced == 0 and not text:find(CONTROLS))
     or (not is_encoded and is_textual(content_type))
-  return is_text and text or nil
+  return is_text and text
 end
 
 --- A multipart body as text, with a note in place of each part that is not text; nil for any other body.
 local function parts_of(bytes, is_cut)
-  local boundary = match(bytes, "^%s*(%-%-[^\r\n]+)")
+  local boundary = bytes:match("^%s*(%-%-[^\r\n]+)")
   if not boundary then
     return nil
   end
   local pieces, at, size = {}, 1, #bytes
   while at <= size and #pieces < 2 * MAX_PARTS do
-    local stop = find(bytes, "\n" .. boundary, at, true) or size
-    local head = match(sub(bytes, at, math.min(stop, at + MAX_PART_HEAD)), "^.-\r?\n\r?\n") or ""
-    local part = sub(bytes, at + #head, stop)
-    local media_type = match(head:lower(), "content%-type:[ \t]*([^;\r\n]*)") or "no declared type"
+    local stop = bytes:find("\n" .. boundary, at, true) or size
+    local head = bytes:sub(at, math.min(stop, at + MAX_PART_HEAD)):match("^.-\r?\n\r?\n") or ""
+    local part = bytes:sub(at + #head, stop)
+    local media_type = head:lower():match("content%-type:[ \t]*([^;\r\n]*)") or "no declared type"
     pieces[#pieces + 1] = head
     pieces[#pieces + 1] = text_of(part, media_type, false, is_cut and stop == size)
       or ("[binary: %d bytes of %s]\r\n"):format(#part, media_type)
@@ -76,21 +71,21 @@ end
 local M = {}
 
 --- What a span says of the body of a message.
--- @return a text, valid UTF-8; why it was left out, or nil; bytes to send as they are, or nil; whether its
---   end is missing
+-- @return a text, valid UTF-8; whether its end is missing; why it was left out, if it was; bytes to send as
+--   they are, if there are any
 function M.render(message)
   local bytes, is_cut = table.concat(message), message.kept < message.total
   if message.omitted or bytes == "" then
     local is_unread = message.expected and message.total == 0
-    return "", message.omitted or (is_unread and "unread" or nil), nil, is_cut
+    return "", is_cut, message.omitted or (is_unread and "unread")
   end
   local content_type, encoding = message.content_type, message.content_encoding
   local is_encoded = encoding ~= "" and encoding ~= "identity"
-  if INFLATES and is_encoded then
+  if is_encoded and config.compressed_bodies == "inflate" then
     local inflated, is_whole = inflate.inflate(bytes, encoding)
     -- What is text already is shown as it came: a text may begin like deflate, whatever it goes on with.
     if inflated and not text_of(bytes, content_type, true, is_cut) then
-      local has_more_encodings = find(encoding, ",", 1, true) ~= nil
+      local has_more_encodings = encoding:find(",", 1, true)
       bytes, is_cut, is_encoded = inflated, is_cut or not is_whole, has_more_encodings
     end
   end
@@ -99,11 +94,11 @@ function M.render(message)
     text = is_cut and bounds.finished(text) or text
     local masked = redaction.text(text)
     -- A mask may end within a character.
-    return masked == text and text or (utf8.repair(masked)), nil, nil, is_cut
-  elseif BYTES and redaction.text(bytes) == bytes then
-    return "", nil, bytes, is_cut
+    return masked == text and text or utf8.repair(masked), is_cut
+  elseif config.binary_bodies == "bytes" and redaction.text(bytes) == bytes then
+    return "", is_cut, nil, bytes
   end
-  return "", is_encoded and "encoding" or "binary"
+  return "", is_cut, is_encoded and "encoding" or "binary"
 end
 
 return M

@@ -5,8 +5,6 @@
 -- request whose endpoint has too long a name has none: if names were cut, a client could hide a path behind
 -- a long beginning.
 
-local find = string.find
-
 local MAX_RECENT = 512
 local MAX_NAME = 512 -- bytes
 local MINUTE = 60e6 -- microseconds
@@ -22,9 +20,9 @@ local M = {}
 --- "*" for a segment of a path that looks like an id; else nothing, which leaves it as it is.
 -- A sign that is in no id makes an endpoint of its own: what a client adds to an id is seen.
 local function generic(segment)
-  if find(segment, "%d") and not find(segment, "[^%w._-]") then
-    local is_hex = not find(segment, "[g-zG-Z._]")
-    return (#segment >= LONG_MIX or is_hex and #segment >= LONG_HEX or not find(segment, "%a")) and "*"
+  if segment:find("%d") and not segment:find("[^%w._-]") then
+    local is_hex = not segment:find("[g-zG-Z._]")
+    return (#segment >= LONG_MIX or is_hex and #segment >= LONG_HEX or not segment:find("%a")) and "*"
   end
 end
 
@@ -43,8 +41,7 @@ end
 -- @param now microseconds
 function M.of(headers, now)
   local method, host = headers:get(":method") or "", headers:get(":authority") or ""
-  local path = headers:get(":path") or ""
-  path = path:sub(1, (find(path, "?", 1, true) or 0) - 1)
+  local path = (headers:get(":path") or ""):match("^[^?]*")
   if #method + #host + #path > MAX_NAME then
     return nil
   end
@@ -52,7 +49,7 @@ function M.of(headers, now)
   if current ~= minute then
     minute, recent, older, count = current, {}, {}, 0
   end
-  if find(path, "%d") then
+  if path:find("%d") then
     path = path:gsub("[^/]+", generic)
   end
   return remembered(method .. "\n" .. host .. "\n" .. path)

@@ -11,9 +11,7 @@ local utf8 = require("utf8")
 
 local clear = require("table.clear")
 
-local cut, escape, repair = bounds.cut, json.escape, utf8.repair
-
-local MAX_CACHED, MAX_VALUE = 256, 160 -- values; bytes
+local MAX_KNOWN, MAX_KNOWN_BYTES = 256, 160 -- lines; bytes of one
 
 -- By name: how many bytes of its value are taken; nil for headers that nobody looks at.
 local LIMITS = { [":path"] = config.max_path_bytes, [":authority"] = 512, [":method"] = 64, [":scheme"] = 64 }
@@ -24,77 +22,93 @@ for name in USED:gmatch("%S+") do
   LIMITS[name] = config.max_header_value_bytes
 end
 
--- By name: the mask, or false; nil for headers that are not recorded.
-local MASKS = {}
-for name in config.headers:gmatch("[^\n]+") do
-  LIMITS[name] = config.max_header_value_bytes
-  MASKS[name] = redaction.header(name) or false
+-- Of recorded headers, by name: the key in JSON, which escapes no sign of a name; the mask, if there is one.
+local KEYS, MASKS = {}, {}
+for shown_name in config.headers:gmatch("[^\n]+") do
+  -- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.
+  local name = shown_name == "host" and ":authority" or shown_name
+  LIMITS[name] = LIMITS[name] or config.max_header_value_bytes
+  KEYS[name] = '"' .. shown_name .. '":"'
+  MASKS[name] = redaction.header(shown_name)
 end
--- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.
-MASKS[":authority"] = MASKS.host
 
 -- A host that is too long is left out: the "@" that ends user information may be in what would be cut off.
 local HOSTS = { [":authority"] = true, ["x-forwarded-host"] = true }
 
--- JSON text by name and by value as shown, as most values repeat from request to request. A value as shown
--- has passed its mask, so no secret is remembered.
-local cache, cached = {}, 0
+-- Lines as they are shown, by name and line, as most repeat from request to request. Only those that masking
+-- leaves as they are: no secret is remembered.
+local known, known_count = {}, 0
 
 -- What a walk has found. By name: values, and what is shown of recorded ones. In order: the names of recorded
--- headers, and their JSON text.
-local values, shown, recorded, members = {}, {}, {}, {}
+-- headers.
+local values, shown, recorded = {}, {}, {}
 local left, is_cut, is_path_cut
 
---- A header as a member of a JSON object.
-local function member(name, value)
-  local key = name == ":authority" and "host" or name
-  local text = ('"%s":"%s"'):format(escape(repair(key)), escape(repair(value)))
-  if #value <= MAX_VALUE and name ~= "x-request-id" then
-    if cached >= MAX_CACHED then
-      cache, cached = {}, 0
+local object = require("string.buffer").new()
+
+--- A line of a recorded header as it is shown: masked, as JSON string content.
+local function shown_line(name, line)
+  local text = known[name] and known[name][line]
+  if text then
+    return text
+  end
+  local mask = MASKS[name]
+  local masked = mask and mask(line) or line
+  text = json.escape(utf8.repair(masked))
+  if masked == line and #line <= MAX_KNOWN_BYTES then
+    if known_count == MAX_KNOWN then
+      known, known_count = {}, 0
     end
-    cache[name] = cache[name] or {}
-    cache[name][value], cached = text, cached + 1
+    known[name] = known[name] or {}
+    known[name][line], known_count = text, known_count + 1
   end
   return text
 end
 
---- What fits of a value, or nil where not even an empty one does.
+--- What fits of a line, or nil where not even an empty one does.
 -- @param taken bytes of the same header so far, if it is repeated
-local function bounded(name, value, taken)
-  local is_recorded = MASKS[name] ~= nil
-  local room = math.min(LIMITS[name] - taken, is_recorded and left or math.huge)
-  if #value <= room then
-    return value
+local function bounded(name, line, taken)
+  local room = LIMITS[name] - taken
+  if KEYS[name] then
+    room = math.min(room, left)
   end
-  is_cut = is_cut or is_recorded
+  if #line <= room then
+    return line
+  end
+  is_cut = is_cut or KEYS[name] ~= nil
   is_path_cut = is_path_cut or name == ":path"
   if room >= 0 then
-    return HOSTS[name] and "" or cut(value, room)
+    return HOSTS[name] and "" or bounds.cut(line, room)
   end
-end
-
---- A value as it is shown. One that was shown before passes as it is: it has left the proxy already.
-local function masked(name, value)
-  local mask = MASKS[name]
-  local is_known = cache[name] and cache[name][value]
-  return mask and not is_known and mask(value) or value
 end
 
 --- Takes one line of a header. Lines of one name are joined by ",", as `headers:get()` does. Each is masked
 -- on its own, and they are bounded together.
 local function take(name, line)
   local before = values[name]
-  local value = bounded(name, line, before and #before + 1 or 0)
-  if not value then
+  line = bounded(name, line, before and #before + 1 or 0)
+  if not line then
     return
   end
-  values[name] = before and before .. "," .. value or value
-  if MASKS[name] ~= nil then
-    left = left - #value - 1
-    recorded[#recorded + 1] = not before and name or nil
-    shown[name] = (before and shown[name] .. "," or "") .. masked(name, value)
+  values[name] = before and before .. "," .. line or line
+  if KEYS[name] then
+    left = left - #line - 1
+    local text = shown_line(name, line)
+    if before then
+      shown[name] = shown[name] .. "," .. text
+    else
+      shown[name], recorded[#recorded + 1] = text, name
+    end
   end
+end
+
+--- The recorded headers that the walk has found: a JSON object.
+local function shown_object()
+  object:put("{")
+  for index, name in ipairs(recorded) do
+    object:put(index > 1 and "," or "", KEYS[name], shown[name], '"')
+  end
+  return object:put("}"):get()
 end
 
 local M = {}
@@ -115,11 +129,7 @@ function M.read(headers)
       take(name, line)
     end
   end
-  for index, name in ipairs(recorded) do
-    local value = shown[name]
-    members[index] = cache[name] and cache[name][value] or member(name, value)
-  end
-  return values, "{" .. table.concat(members, ",", 1, #recorded) .. "}", is_cut, is_path_cut
+  return values, shown_object(), is_cut, is_path_cut
 end
 
 -- Compiled, a loop that calls Envoy for each header takes three times as long.

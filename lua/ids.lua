@@ -3,21 +3,13 @@
 -- Span ids are 64 random bits from a generator seeded once per VM: unseeded, LuaJIT gives every worker, pod
 -- and restart the same sequence. A trace id is the caller's, if it sends one.
 
-local random, tohex = math.random, require("bit").tohex
-
-local source = assert(io.open("/dev/urandom", "rb"))
-local seed = os.time()
-for code in source:read(6):gmatch(".") do
-  seed = seed % 2 ^ 45 * 256 + code:byte()
-end
-source:close()
-math.randomseed(seed)
+math.randomseed() -- without an argument, from the system's random bytes
 
 local M = {}
 
 --- A new span id: 16 hex digits, not all zero.
 function M.span_id()
-  return tohex(random(1, 0xFFFFFFFF)) .. tohex(random(0, 0xFFFFFFFF))
+  return bit.tohex(math.random(1, 0xFFFFFFFF)) .. bit.tohex(math.random(0, 0xFFFFFFFF))
 end
 
 --- A text in lower case if it is an id: so many hexadecimal digits, not all zero.
@@ -36,12 +28,10 @@ local function from_traceparent(value)
   end
 end
 
---- Trace id and parent span id of B3, in one header or in several; a trace id may have 16 digits.
+--- Trace id and parent span id of B3, in one header (without a ",", as above) or in several; a trace id may
+-- have 16 digits.
 local function from_b3(values)
-  local b3, trace, parent = values.b3 or "", nil, nil
-  if not b3:find(",", 1, true) then
-    trace, parent = b3:match("^(%x+)%-(%x+)")
-  end
+  local trace, parent = (values.b3 or ""):match("^(%x+)%-(%x+)%f[%X][^,]*$")
   trace, parent = trace or values["x-b3-traceid"], parent or values["x-b3-spanid"]
   trace = id(trace, 16) and ("0"):rep(16) .. trace or trace
   return id(trace, 32), id(parent, 16)
@@ -62,8 +52,8 @@ function M.trace(values)
   if trace then
     return trace, parent
   end
-  local request_id = values["x-request-id"]
-  return request_id and id((request_id:gsub("-", "")), 32) or M.span_id() .. M.span_id()
+  local request_id = (values["x-request-id"] or ""):gsub("-", "")
+  return id(request_id, 32) or M.span_id() .. M.span_id()
 end
 
 return M

@@ -7,7 +7,6 @@
 
 local config = require("config")
 
-local bit = require("bit")
 local ffi = require("ffi")
 
 local band, bor, lshift, rshift = bit.band, bit.bor, bit.lshift, bit.rshift
@@ -20,7 +19,6 @@ local END = 256 -- the symbol that ends a block: those before it are bytes, thos
 local padded, input, input_bits, position
 -- What was inflated; where the window of matches begins; how many codes may still come.
 local output, size, window, codes_left
-local fixed_literals, fixed_distances
 
 --- Up to 16 bits that come next, the first one lowest.
 local function peek(count)
@@ -116,15 +114,14 @@ local function put_stored()
   end
 end
 
+local fixed_lengths = {}
+for index = 0, 319 do
+  fixed_lengths[index] = index < 144 and 8 or index < 256 and 9 or index < 280 and 7 or index < 288 and 8 or 5
+end
+local FIXED_LITERALS, FIXED_DISTANCES = new_code(fixed_lengths, 0, 287), new_code(fixed_lengths, 288, 319)
+
 local function put_fixed()
-  if not fixed_literals then
-    local lengths = {}
-    for index = 0, 319 do
-      lengths[index] = index < 144 and 8 or index < 256 and 9 or index < 280 and 7 or index < 288 and 8 or 5
-    end
-    fixed_literals, fixed_distances = new_code(lengths, 0, 287), new_code(lengths, 288, 319)
-  end
-  put_symbols(fixed_literals, fixed_distances)
+  put_symbols(FIXED_LITERALS, FIXED_DISTANCES)
 end
 
 -- The order in which the lengths of the codes of lengths stand.
@@ -173,9 +170,9 @@ local function put_members()
       drop(take(16) * 8)
     end
     for flag = 8, 16, 8 do
-      local is_text = band(flags, flag) > 0
-      while is_text do
-        is_text = take(8) > 0
+      if band(flags, flag) > 0 then
+        repeat
+        until take(8) == 0
       end
     end
     drop(band(flags, 2) * 8)

@@ -11,11 +11,11 @@
 local bounds = require("bounds")
 local report = require("report")
 
-local NO_HEADERS = "{}"
 local MAX_ENTRIES = 4096
 local MAX_BYTES = 12 * 2 ^ 20
 local ENOUGH = MAX_BYTES * 7 / 8 -- records give way until so much is left: then the next bytes find room
 local OVERHEAD = 1024 -- bytes of the tables of a record
+local PIECE = 48 -- bytes that a piece of a body takes besides its own: a body may come byte by byte
 local LEAST_TARGET = 256 -- bytes of the path that stay when all else gave way
 local EVENT_BYTES = 2 ^ 17 -- of aborted records that one event sends, as masking them takes time
 local MAX_GARBAGE = 6144 -- KiB that a VM grows by before everything is collected at once
@@ -32,38 +32,44 @@ local last_sweep, is_swept = 0, true
 
 local M = {}
 
---- Bytes that a piece of a body takes besides its own: a body may come byte by byte.
-M.PIECE = 48
+local function size_of(message)
+  return message and #message.headers + message.kept + PIECE * #message or 0
+end
 
---- Releases a record's bodies; where the rest is more than `enough`, its headers and most of its path too.
-local function give_way(record, enough)
-  local messages, size = { record.request, record.response }, record.size
-  record.gave_way = true
-  for _, message in ipairs(messages) do
-    size = size - message.kept - M.PIECE * #message
-    message.kept = 0
-    for index = #message, 1, -1 do
-      message[index] = nil
-    end
-  end
-  if size > enough then
-    for _, message in ipairs(messages) do
-      size = size - #message.headers + #NO_HEADERS
-      message.headers, message.are_headers_cut = NO_HEADERS, true
-    end
-    if #record.target > LEAST_TARGET then
-      size = size - #record.target + LEAST_TARGET
-      record.target, record.is_target_cut = bounds.cut(record.target, LEAST_TARGET), true
-    end
-  end
+--- Counts anew what a record holds.
+local function count_bytes(record)
+  local size = OVERHEAD + #record.hop + #record.head + #record.target
+  size = size + size_of(record.request) + size_of(record.response)
   record.size, bytes = size, bytes - record.size + size
 end
 
---- Counts more bytes that a record holds, and makes room if all records hold too many.
+--- Releases a record's bodies; where the rest is more than `enough`, its headers and most of its path too.
+local function give_way(record, enough)
+  local messages = { record.request, record.response }
+  record.gave_way = true
+  for _, message in ipairs(messages) do
+    message.kept = 0
+    while #message > 0 do
+      table.remove(message)
+    end
+  end
+  count_bytes(record)
+  if record.size > enough then
+    for _, message in ipairs(messages) do
+      message.headers, message.are_headers_cut = "{}", true
+    end
+    if #record.target > LEAST_TARGET then
+      record.target, record.is_target_cut = bounds.cut(record.target, LEAST_TARGET), true
+    end
+    count_bytes(record)
+  end
+end
+
+--- Counts what a record holds, which has grown, and makes room if all records hold too much.
 -- From the oldest record on, each that holds more than half of the average gives way, until enough is free.
 -- One pass is enough: records that hold no more than half of the average have at most half of all bytes.
-function M.hold(record, size)
-  record.size, bytes = record.size + size, bytes + size
+function M.grown(record)
+  count_bytes(record)
   if bytes <= MAX_BYTES then
     return
   end
@@ -83,7 +89,7 @@ function M.add(record, handle)
   record.prior, record.next = newest, ends
   by_id[record.span], handles[record.span] = record, handle
   count, record.size = count + 1, 0
-  M.hold(record, OVERHEAD + #record.hop + #record.head + #record.target + #record.request.headers)
+  M.grown(record)
 end
 
 function M.find(id)

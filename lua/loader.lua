@@ -1,9 +1,9 @@
 --- Loads the capture script, which is the comment below, at a VM's first request.
--- Why it is a comment: most filter chains of a proxy never see a request, and each has a Lua VM per worker
--- thread. A comment costs an idle VM its text; as functions the script would cost it several times as much.
+-- Why it is a comment: most filter chains of a proxy never see a request, but each has a Lua VM per worker
+-- thread. There, functions would take several times the memory of their text.
 -- How: Envoy names a chunk by its text, so the loader finds the comment in the name of its own chunk, and
--- compiles it. Nothing is fetched from elsewhere, and what runs is what stands here.
--- Where the comment is not found or does not compile, Envoy logs it once per VM, and requests pass.
+-- compiles it. Nothing is fetched from elsewhere: what runs is what stands here.
+-- If that fails, Envoy logs it once per VM, and requests pass.
 
 local text = debug.getinfo(1, "S").source
 local hooks
@@ -12,7 +12,7 @@ local function load_hooks()
   local function pass() end
   hooks = { request = pass, response = pass }
   local _, start = text:find("--[==[\n", 1, true)
-  local stop = start and text:find("]==]", start, true)
+  local stop = text:find("]==]", start, true)
   hooks = assert(loadstring(text:sub(start + 1, stop - 1), "=astra-capture"))()
   return hooks
 end

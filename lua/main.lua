@@ -64,19 +64,16 @@ end
 --- Begins the record of a stream, or returns nil where the stream is not captured.
 -- @param request_headers the handle's method that returns the request's headers; nil if Envoy lacks it
 local function begin(handle, stream, request_headers)
-  local chosen = config.enabled and sampling.chosen()
-  local header_map = chosen and request_headers and request_headers(handle)
-  chosen = chosen and not (header_map and sampling.excluded(header_map))
-  if not chosen and not exporter.is_pending() then
+  -- Requests that chance leaves out end here, before anything of them is read, if nothing is due.
+  local is_chosen = sampling.chosen()
+  local header_map = is_chosen and request_headers and request_headers(handle)
+  is_chosen = is_chosen and not (header_map and sampling.excluded(header_map))
+  if not is_chosen and not exporter.is_pending() then
     return nil
   end
   local now = clock(handle)
-  local is_captured = chosen and sampling.within_limits(header_map, now)
-  -- For a request over a limit, nothing is due where nothing waits to be sent or swept.
-  if is_captured or exporter.is_pending() or inflight.active_since(0) then
-    catch_up(handle, now)
-  end
-  if is_captured then
+  catch_up(handle, now)
+  if is_chosen and sampling.within_limits(header_map, now) then
     local record = span.begin(header_map, stream, now)
     inflight.add(record, handle)
     report.count("captured")
@@ -116,22 +113,15 @@ local function is_stream(record)
   local status, content_type = record.response.status, record.response.content_type
   return status == 101
     or (record.method == "CONNECT" and status < 300)
-    or content_type:find("^application/grpc")
-    or content_type:find("^text/event%-stream")
+    or content_type:find("application/grpc", 1, true) == 1
+    or content_type:find("text/event-stream", 1, true) == 1
 end
 
---- Takes a response, and ends its exchange.
-local function take_response(handle, record)
-  local header_map = handle:headers()
-  if sampling.excluded_by_response(header_map) then
-    report.count("skipped_content_type")
-    local now = clock(handle)
-    inflight.remove(record, now)
-    return catch_up(handle, now)
-  end
+--- Takes a response into the record of its exchange.
+local function take_response(handle, record, header_map)
   local request, response = record.request, message.new(headers.read(header_map))
   record.response = response
-  inflight.hold(record, #response.headers)
+  inflight.grown(record)
   if not is_stream(record) then
     message.read(handle, response, record)
   else
@@ -139,11 +129,6 @@ local function take_response(handle, record)
     if request.expected == 0 and request.total == 0 then
       request.omitted = "stream"
     end
-  end
-  if not record.ended then
-    local now = clock(handle)
-    finish(handle, record, now)
-    catch_up(handle, now)
   end
 end
 
@@ -160,9 +145,25 @@ local function capture_response(handle)
       record.request.expected = nil -- No body is declared, so it has ended, and does not count as unread.
     end
   end
-  if record then
-    take_response(handle, record)
+  if not record then
+    return
   end
+  local header_map = handle:headers()
+  local is_left_out = sampling.excluded_by_response(header_map)
+  if not is_left_out then
+    take_response(handle, record, header_map)
+  end
+  if record.ended then
+    return -- A sweep has ended it while its body came.
+  end
+  local now = clock(handle)
+  if is_left_out then
+    report.count("skipped_content_type")
+    inflight.remove(record, now)
+  else
+    finish(handle, record, now)
+  end
+  catch_up(handle, now)
 end
 
 local function guarded(capture)

@@ -5,7 +5,6 @@
 local config = require("config")
 local inflight = require("inflight")
 
-local LIMIT = config.max_body_bytes
 local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 
 local M = {}
@@ -39,11 +38,11 @@ function M.read(handle, message, record)
     end
     local size = chunk:length()
     message.total = message.total + size
-    local wanted = math.min(size, LIMIT - message.kept)
+    local wanted = math.min(size, config.max_body_bytes - message.kept)
     if wanted > 0 and not record.gave_way then
       message.kept = message.kept + wanted
       message[#message + 1] = chunk:getBytes(0, wanted)
-      inflight.hold(record, wanted + inflight.PIECE)
+      inflight.grown(record)
     end
   end
   message.expected = nil

@@ -7,8 +7,6 @@
 local config = require("config")
 local json = require("json")
 
-local escape = json.escape
-
 local M = {}
 
 M.content_type = "application/json"
@@ -19,7 +17,7 @@ function M.put(out, name, value)
   elseif type(value) == "number" then
     out:putf(',{"key":"%s","value":{"intValue":"%.0f"}}', name, value)
   else
-    out:putf(',{"key":"%s","value":{"stringValue":"%s"}}', name, escape(value))
+    out:putf(',{"key":"%s","value":{"stringValue":"%s"}}', name, json.escape(value))
   end
 end
 
@@ -29,19 +27,14 @@ function M.put_bytes(out, name, bytes, handle)
 end
 
 function M.put_span(batch, span, attributes)
-  batch:putf(
-    ',{"traceId":"%s","spanId":"%s","name":"%s","kind":%d,',
-    span.trace,
-    span.span,
-    escape(span.name),
-    span.kind
-  )
+  batch:putf(',{"traceId":"%s","spanId":"%s",', span.trace, span.span)
+  batch:putf('"name":"%s","kind":%d,', json.escape(span.name), span.kind)
   batch:putf('"startTimeUnixNano":"%.0f000","endTimeUnixNano":"%.0f000",', span.started, span.ended)
   if span.parent then
     batch:putf('"parentSpanId":"%s",', span.parent)
   end
   if span.error then
-    batch:putf('"status":{"code":2,"message":"%s"},', escape(span.error))
+    batch:putf('"status":{"code":2,"message":"%s"},', json.escape(span.error))
   end
   batch:put('"attributes":[', attributes:skip(1), "]}")
 end
@@ -50,7 +43,7 @@ local HEAD = '{"resourceSpans":[{"resource":{"attributes":['
   .. '{"key":"service.name","value":{"stringValue":"astra-istio-instrumentation"}},'
   .. '{"key":"service.version","value":{"stringValue":"1.0.0"}}]},'
   .. '"scopeSpans":[{"scope":{"name":"'
-  .. escape(config.scope_name)
+  .. json.escape(config.scope_name)
   .. '"},"spans":['
 
 function M.request(batch)

@@ -8,14 +8,14 @@ local config = require("config")
 
 local ffi = require("ffi")
 
-local char, floor, sub = string.char, math.floor, string.sub
+local char = string.char
 
 --- A whole number from 0: 7 bits a byte, the lowest first, and 128 more where another byte follows.
 local function varint(number)
   if number < 128 then
     return char(number)
   end
-  return char(number % 128 + 128) .. varint(floor(number / 128))
+  return char(number % 128 + 128) .. varint(math.floor(number / 128))
 end
 
 local function field(key, content)
@@ -62,7 +62,7 @@ end
 local function put_id(out, before, digits)
   out:put(before)
   for at = 1, #digits, 2 do
-    out:put(BYTE_OF[sub(digits, at, at + 1)])
+    out:put(BYTE_OF[digits:sub(at, at + 1)])
   end
 end
 

@@ -8,9 +8,9 @@ local M = {}
 function M.matcher(list)
   local whole, open = {}, {}
   for pattern in list:gmatch("[^\n]+") do
-    local star = pattern:find("*", 1, true)
-    if star then
-      open[#open + 1] = { start = pattern:sub(1, star - 1), rest = pattern:sub(star + 1) }
+    local start, rest = pattern:match("^([^*]*)%*(.*)$")
+    if start then
+      open[#open + 1] = { start = start, rest = rest }
     else
       whole[pattern] = true
     end

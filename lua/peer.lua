@@ -23,9 +23,10 @@ end
 
 local function is_ipv6(text)
   -- An IPv4 address may stand for the last two groups.
-  text = text:gsub(":([%d.]+)$", function(last)
-    return is_ipv4(last) and ":0:0" or nil
-  end)
+  local start, last = text:match("^(.*:)([%d.]+)$")
+  if start and is_ipv4(last) then
+    text = start .. "0:0"
+  end
   local head, tail = text:match("^(.-)::(.*)$")
   if not head then
     return groups(text) == 8
@@ -34,22 +35,11 @@ local function is_ipv6(text)
   return before and after and before + after < 8
 end
 
-local function parsed(text)
-  local words = text:gmatch('[^%s"]+')
-  local word, other = words() or "", words()
-  local ip = word:match("^%[([%x:.]+)%]:?%d*$") or word:match("^([%d.]+):%d+$") or word
-  return not other and (is_ipv4(ip) or is_ipv6(ip)) and ip or nil
-end
-
-local last_text, last_address = "", nil
-
---- The IP address in a text, without a port; or nil. The last one is remembered: a request asks for that of
--- its connection twice.
-function M.address(text)
-  if text ~= last_text then
-    last_text, last_address = text, text ~= "" and parsed(text) or nil
-  end
-  return last_address
+--- The IP address in what others wrote, without a port; or nil.
+local function address(text)
+  local word = text and text:match('^[%s"]*([^%s"]+)[%s"]*$')
+  local ip = word and (word:match("^%[([%x:.]+)%]:?%d*$") or word:match("^([%d.]+):%d+$") or word)
+  return ip and (is_ipv4(ip) or is_ipv6(ip)) and ip or nil
 end
 
 --- The entry of X-Forwarded-For that the trusted proxies wrote, as Envoy's `xff_num_trusted_hops` counts.
@@ -57,10 +47,15 @@ end
 local function trusted(header_map)
   local entries = {}
   local text = header_map and header_map:get("x-forwarded-for") or ""
-  for entry in text:sub(-MAX_FORWARDED):gmatch("[^,]+") do
-    entries[#entries + 1] = entry:find("%S") and entry
+  for entry in text:sub(-MAX_FORWARDED):gmatch("[^%s,][^,]*") do
+    entries[#entries + 1] = entry
   end
-  return M.address(entries[#entries - HOPS] or "")
+  return address(entries[#entries - HOPS])
+end
+
+--- The IP address in what Envoy says of a connection; nil where it has none, as that of a socket in a file.
+function M.of_connection(text)
+  return text:match("^%[?([%x:.]+)%]?:%d+$")
 end
 
 --- The address, or the name of the pod, from the first source that has one. Where `trustedHops` is set: what
@@ -69,15 +64,14 @@ end
 -- @param values header values by name
 function M.claimed(values, header_map, stream)
   if HOPS then
-    return trusted(header_map) or M.address(stream:downstreamDirectRemoteAddress())
+    return trusted(header_map) or M.of_connection(stream:downstreamDirectRemoteAddress())
   end
-  local node = values["x-envoy-peer-metadata-id"]
-  local pod = node and (node:match("^sidecar~[^~]+~([^~]+)") or ""):match("^(.+)%.")
-  return pod
-    or M.address((values["x-forwarded-for"] or ""):match("[^%s,][^,]*") or "")
-    or M.address(values["x-envoy-external-address"] or "")
-    or M.address(values["x-real-ip"] or "")
-    or M.address(stream:downstreamRemoteAddress())
+  local node = values["x-envoy-peer-metadata-id"] or ""
+  return node:match("^sidecar~[^~]+~([^~]+)%.")
+    or address((values["x-forwarded-for"] or ""):match("[^%s,][^,]*"))
+    or address(values["x-envoy-external-address"])
+    or address(values["x-real-ip"])
+    or M.of_connection(stream:downstreamRemoteAddress())
 end
 
 return M

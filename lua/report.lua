@@ -17,21 +17,23 @@ function M.count(name, count)
 end
 
 function M.write_counts(handle)
-  for name, count in pairs(handle.stats and counts or {}) do
-    handle:stats():counter(name):add(count)
+  local stats = handle.stats and handle:stats()
+  for name, count in pairs(stats and counts or {}) do
+    stats:counter(name):add(count)
   end
   counts = {}
 end
 
 --- @param now microseconds
 function M.warn(handle, now, message)
-  if math.abs(now - last) >= INTERVAL then
-    handle:logWarn(
-      ("astra capture (%s): %s (%d more since the last warning)"):format(config.direction, message, missed)
-    )
-    last, missed = now, -1
+  if math.abs(now - last) < INTERVAL then
+    missed = missed + 1
+    return
   end
-  missed = missed + 1
+  handle:logWarn(
+    ("astra capture (%s): %s (%d more since the last warning)"):format(config.direction, message, missed)
+  )
+  last, missed = now, 0
 end
 
 return M

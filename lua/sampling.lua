@@ -6,9 +6,7 @@ local endpoints = require("endpoints")
 local patterns = require("patterns")
 local report = require("report")
 
-local RATIO, RATE = config.sampling_ratio, config.max_spans_per_second
-local ENDPOINT_BUDGET = config.max_spans_per_endpoint
-local OUTBOUND, EXPORT_PATH = config.direction == "outbound", config.collector.path
+local RATE, ENDPOINT_BUDGET = config.max_spans_per_second, config.max_spans_per_endpoint
 
 -- The hosts by which an application may call the collector.
 local is_collector = patterns.matcher(config.collector.hosts)
@@ -27,7 +25,7 @@ M.MARK = "x-astra-capture"
 
 --- Whether chance lets a request be captured.
 function M.chosen()
-  return RATIO >= 1 or math.random() < RATIO
+  return config.enabled and math.random() < config.sampling_ratio
 end
 
 --- Whether a request is within the limits: that of its endpoint for this minute, and that for this second. If
@@ -66,11 +64,11 @@ end
 -- mark too; so it hides nothing but a POST to the very path of the exports. Outbound, what an application
 -- itself sends to the collector counts as well.
 local function is_export(headers, path)
-  local is_to_us = path == EXPORT_PATH
+  local is_to_us = path == config.collector.path
   if (is_to_us or path == "/v1/traces") and headers:get(M.MARK) and headers:get(":method") == "POST" then
     return true
   end
-  return OUTBOUND and is_to_us and is_collector(host_of(headers))
+  return is_to_us and config.direction == "outbound" and is_collector(host_of(headers))
 end
 
 --- Whether a request is left out: an export, or what the settings skip.

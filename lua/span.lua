@@ -16,8 +16,7 @@ local utf8 = require("utf8")
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
 local FLAVORS = { ["HTTP/1.0"] = "1.0", ["HTTP/1.1"] = "1.1", ["HTTP/2"] = "2", ["HTTP/3"] = "3" }
-local MAX_PEER = 256 -- bytes, of a pod's name or an address
-local MAX_HOP = 256 -- bytes, of a path
+local MAX_PEER, MAX_HOP = 256, 256 -- bytes: of a pod's name or an address; of a path
 local NO_RESPONSE = message.new({}, "{}")
 NO_RESPONSE.expected = nil
 
@@ -66,7 +65,7 @@ local function head(values, header_map, stream, address)
   put_text("net.sock.peer.addr", (peer.claimed(values, header_map, stream) or ""):sub(1, MAX_PEER))
   if not GUIDE then
     -- Of the connection: downstreamRemoteAddress may be what a client wrote into X-Forwarded-For.
-    put("network.peer.address", peer.address(address) or "")
+    put("network.peer.address", peer.of_connection(address) or "")
   end
   return out:get()
 end
@@ -106,7 +105,7 @@ end
 -- @param part a message
 -- @param failure whether its exchange was aborted
 local function put_body(handle, name, part, failure)
-  local text, omitted, bytes, is_cut = content.render(part)
+  local text, is_cut, omitted, bytes = content.render(part)
   if bytes then
     otlp.put_bytes(out, name, bytes, handle)
   else

@@ -1,7 +1,6 @@
 --- Valid UTF-8 from any bytes.
 -- It is what OTLP asks of each text (RFC 3629).
 
-local band, byte, floor, sub = require("bit").band, string.byte, math.floor, string.sub
 local ffi = require("ffi")
 
 local WORDS = ffi.typeof("const int32_t *")
@@ -13,7 +12,7 @@ local scratch = require("string.buffer").new()
 -- sequence does.
 -- The bounds of the second byte exclude overlong forms, surrogates and what is above U+10FFFF.
 local function sequence_length(text, at)
-  local lead = byte(text, at)
+  local lead = text:byte(at)
   if lead < 0x80 then
     return 1
   elseif lead < 0xC2 or lead > 0xF4 then
@@ -23,7 +22,7 @@ local function sequence_length(text, at)
   local low = lead == 0xE0 and 0xA0 or lead == 0xF0 and 0x90 or 0x80
   local high = lead == 0xED and 0x9F or lead == 0xF4 and 0x8F or 0xBF
   for index = at + 1, at + length - 1 do
-    local code = byte(text, index)
+    local code = text:byte(index)
     if not code then
       return nil
     elseif code < low or code > high then
@@ -37,9 +36,9 @@ end
 --- Where to start looking for bytes that are not ASCII: up to there, all are. Most texts are nothing else, so
 -- it looks at four bytes at once.
 local function after_ascii(text)
-  local words, count = ffi.cast(WORDS, text), floor(#text / 4)
+  local words, count = ffi.cast(WORDS, text), math.floor(#text / 4)
   for index = 0, count - 1 do
-    if band(words[index], 0x80808080) ~= 0 then
+    if bit.band(words[index], 0x80808080) ~= 0 then
       return 4 * index + 1
     end
   end
@@ -59,12 +58,12 @@ function M.repair(text, is_cut)
     if not length and is_cut then
       size = at - 1
     elseif not length or length == 0 then
-      scratch:put(sub(text, kept_from, at - 1), REPLACEMENT)
+      scratch:put(text:sub(kept_from, at - 1), REPLACEMENT)
       kept_from, length, replaced = at + 1, 1, replaced + 1
     end
     at = at + (length or 1)
   end
-  text = sub(text, kept_from, size)
+  text = text:sub(kept_from, size)
   return replaced > 0 and scratch:put(text):get() or text, replaced
 end
 
