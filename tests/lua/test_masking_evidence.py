@@ -46,7 +46,6 @@ def target(proxy, path):
             "loginCode",
             "activation_code",
             "2fa_code",
-           
             "authcode",
             "tls_key",
             "sharedKey",
