@@ -197,7 +197,8 @@ end
 -- next break, so that each byte is searched for it once.
 -- @param breaks a pattern: what may end it, with the white space after that
 -- @param next_name a pattern: what has to follow most breaks
-local function bare_end(document, at, limit, breaks, next_name)
+-- @param indent of the name's line: lines that are indented deeper belong to the value, as in YAML
+local function bare_end(document, at, limit, breaks, next_name, indent)
   local text = document.text
   while true do
     local from = structure.next_sign(document, breaks, at, true)
@@ -213,7 +214,9 @@ local function bare_end(document, at, limit, breaks, next_name)
     elseif QUOTES[code] then -- of an attribute
       is_end = find(text, "^/?[<>]", to + 1)
     end
-    if is_end or SURE_BREAKS[code] or find(text, next_name, to + 1) then
+    is_end = is_end or SURE_BREAKS[code] or find(text, next_name, to + 1)
+    local white = to > from and code ~= COMMA and sub(text, from, to) or ""
+    if is_end and #(match(white, "^.*\n(.*)") or "") <= indent then
       return from - 1
     end
     at = to + 1
@@ -232,6 +235,8 @@ function M.mask(document, at, name_stop, name)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
   local is_member, quote, to = byte(text, at) ~= EQUALS, quote_at(text, start), limit
+  local line = "\n" .. sub(text, math.max(name_stop - MAX_TOLD, 1), name_stop)
+  local indent = #match(line, "^.*\n([ \t-]*)") -- Of an item of a list, the dash belongs to it.
   local masked = quote .. M.MASK .. quote
   local after_mask = start + #masked
   local tags = is_markup and sub(text, start, start + 256) or ""
@@ -245,10 +250,11 @@ function M.mask(document, at, name_stop, name)
   elseif quote ~= "" or OPENERS[byte(text, start)] then
     to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
   elseif not is_member then
-    to = bare_end(document, at + 1, limit, is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*", NAME_AND_EQUALS)
+    local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
+    to = bare_end(document, at + 1, limit, breaks, NAME_AND_EQUALS, indent)
   elseif byte(text, start) ~= SLASH then -- After a slash, a comment may stand, with the value behind it.
     local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
-    to = bare_end(document, start, limit, breaks, NAME_AND_SIGN)
+    to = bare_end(document, start, limit, breaks, NAME_AND_SIGN, indent)
   end
   if is_none(sub(text, start, to), name or "") then
     return nil
