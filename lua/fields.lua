@@ -63,15 +63,16 @@ local function hides_secret(text)
   return not plain or (plain ~= text and mask_shown(plain) ~= plain), plain
 end
 
---- Whether a text ends with a secret name and its sign, so that the value may stand behind it: `password="`.
+--- Whether a text ends with a name that says something of its value, and with its sign. That value may stand
+-- behind the text: `password="`, `<password value="`.
 -- Read from behind, as a pattern that only its end ties would start again at each byte.
 local function is_open(text)
   local behind = match(string.reverse(text), "^[\"'\\%s]*[:=]()")
-  return behind and names.is_secret((ends.name_before(text, #text + 2 - behind)))
+  return behind and names.facts((ends.name_before(text, #text + 2 - behind)))
 end
 
 --- A run, masked if it hides a secret. If it starts with a parameter's name, that stays.
--- If the run ends with a secret name and its sign, the value may stand behind it: that is for a longer run.
+-- If the run ends with such a name and its sign, the value may stand behind it: that is for a longer run.
 local function masked_run(run)
   local is_hidden, plain = hides_secret(run)
   if not is_hidden or is_open(plain or "") then

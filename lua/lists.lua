@@ -1,23 +1,32 @@
 --- Secrets in lists.
 -- The first item is the name: [["password", "..."]], as headers and maps are written. In a list that stands
 -- alone, ["password", "email"], a secret word is no name.
--- A name is found only if no white space stands before it, nor before the comma behind it.
 
 local ends = require("ends")
+local structure = require("structure")
 
-local M = { sign = '["', told_name = ends.told_name }
+local BACKSLASHES = structure.set("\\")
+local MAX_INDENT = 64 -- bytes
 
+local M = { sign = "[", told_name = ends.told_name }
+
+--- The first item of the list at `at`, if that is a string, and where it stops; else "". In JSON in a string,
+-- as many backslashes stand before both quotes.
 function M.name_at(text, at)
-  local name = ends.told_name(text, at)
-  return name, at + #name + 1
+  local start = structure.after_blank(text, at + 1)
+  local open = structure.skip(text, start, BACKSLASHES)
+  local close = text:sub(open, open) == '"' and text:find('"', open + 1, true) or open
+  local stop = close - 1 - (open - start)
+  return text:sub(open + 1, stop), stop
 end
 
 --- Masks the second item of the list at `at`, if that list is an item of another one.
 function M.mask(document, at, name_stop)
   local text = document.text
-  local is_item = text:sub(at - 2, at):find("[%[,] ?%[")
-  if is_item and text:sub(name_stop + 1, name_stop + 2) == '",' then
-    return ends.mask(document, name_stop + 2, name_stop)
+  local comma = text:match('^\\*"%s*(),', name_stop + 1)
+  local before = text:sub(math.max(at - MAX_INDENT, 1), at - 1)
+  if comma and before:reverse():find("^[%s\\nrt]*[,[]") then
+    return ends.mask(document, comma, name_stop)
   end
 end
 

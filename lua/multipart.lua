@@ -10,8 +10,9 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 local next_sign = structure.next_sign
 
 local MAX_HEAD = 300 -- bytes: of a part's head, before and after its name
--- What stands before and after a line: in JSON, quotes and the escapes `\r` and `\n`.
-local LINE_STARTS, LINE_ENDS = structure.set('[\n"n]'), structure.set('[\r\n\\"]')
+-- What stands before and after a line: in JSON, quotes and the escapes `\r` and `\n`; before the first line,
+-- a byte order mark or what is around the body.
+local LINE_STARTS, LINE_ENDS = structure.set('[\n"n>={\191]'), structure.set('[\r\n\\"]')
 
 local M = {}
 

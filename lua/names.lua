@@ -32,14 +32,15 @@ local MAX_END = 8 -- bytes of a phrase at the end of a word, with the "s" of its
 -- any name that ends with the word `value` or `string`: newValue.
 local OWNERS_OF_NAMES =
   "parameter param attribute attr header field property prop setting variable option column"
-local TELLS_NAME =
-  words_of("name names key keys columns fields headers id path type kind label title k " .. OWNERS_OF_NAMES)
+local TELLS_NAME = words_of(
+  "name names key keys columns fields headers id path loc type kind label title k " .. OWNERS_OF_NAMES
+)
 local HOLDS_VALUE = words_of(
   "value values val v content contents string data text default example old new before after from to "
-    .. "previous current input raw rows"
+    .. "previous current input raw rows stringdata"
 )
-for owner in (OWNERS_OF_NAMES .. " config display"):gmatch("%l+") do
-  for word in ("name key id"):gmatch("%l+") do
+for owner in (OWNERS_OF_NAMES .. " config display item meta input"):gmatch("%l+") do
+  for word in ("name key id type"):gmatch("%l+") do
     TELLS_NAME[owner .. word] = true
   end
 end
@@ -59,7 +60,7 @@ local OWNERS = words_of("my user admin client login account card sms db app mail
 
 -- The letters of phrases, and of their plurals. Sets: all; those found at the end of a word; first words, as
 -- `socialsecurity`; last words; phrases of `keep_fields`. Lists by their first two bytes: those anywhere.
-local phrases, ends, heads, tails, kept, anywhere = {}, {}, {}, {}, {}, {}
+local phrases, ends, heads, tails, kept, anywhere = {}, {}, {}, { is = true }, {}, {}
 local NONE = {}
 
 --- Adds the letters of a phrase to a set.
@@ -262,7 +263,8 @@ function M.facts(name)
   if plain == escaped or escapes.may_hide(plain) then
     facts = facts_of(plain)
   else
-    facts = M.facts(plain) -- which is remembered, as the decoded text has that name
+    -- It is remembered, as the decoded text has that name. What is escaped twice leaves a backslash: \\u0070.
+    facts = M.facts((plain:gsub("\\", "")))
   end
   if #name <= MAX_NAME then
     if known_count >= MAX_KNOWN then

@@ -98,7 +98,7 @@ UNITS: list[str] = [
     "id=pas№ ", "name=pas№ value=x ", "a№=b&",
     '"name":"pas№","value":1,', "<name>pas№</name><value>1</value>",
     "<value>", '"value":', "value=", "<card>", "</card>", '"card":{"a":1},', '"a":"password:{",',
-    '"a":"pin={",', 'pin:1,"', "pin_a_", "aB№", "</value", "card ", '["', "[\n",
+    '"a":"pin={",', 'pin:1,"', "pin_a_", "aB№", "</value", "card ", '["', "[\n", "[\\", '[["pin",', "\n pin:",
     # URLs.
     "://", "https://", "//u:p@", "//u", "/..", "/;", "?a=", "?token=", "/token/", "http://a?password=x ",
     # Mixed.

@@ -41,6 +41,25 @@ def target(proxy, path):
         *("密码", "用户密码", "пароль", "Пароль", "ПАРОЛЬ", "senha", "Passwort", "contraseña", "CONTRASEÑA"),
         *("mot de passe", "motDePasse", "パスワード", "mdp", "contrasena", "lösenord", "LÖSENORD", "Şifre"),
         *("parola", "κωδικός", "токен", "סיסמה", "كلمة المرور", "पासवर्ड", "รหัสผ่าน", "用户口令", "암호"),
+        *(
+            "smsCode",
+            "loginCode",
+            "activation_code",
+            "2fa_code",
+            "authcode",
+            "tls_key",
+            "sharedKey",
+        ),
+        *(
+            "stripe_key",
+            "SENDGRID_KEY",
+            "maps-key",
+            "x-functions-key",
+            "验证码",
+            "lozinka",
+            "geslo",
+            "jelszo",
+        ),
         *("seedPhrase", "one_time_code", "ssh-key", "psk", "masterKey", "ccv", "security answer"),
     ],
 )
@@ -89,7 +108,14 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ('{"column_name":"pin","previous":"S"}', '{"column_name":"pin","previous":"***"}'),
         ('{"displayName":"PIN","input":"S"}', '{"displayName":"PIN","input":"***"}'),
         ('{"kind":"Secret","data":{"a":"S"}}', '{"kind":"Secret","data":"***"}'),
+        ('{"kind":"Secret","stringData":{"a":"S"}}', '{"kind":"Secret","stringData":"***"}'),
         ('{"k":"password","v":"S"}', '{"k":"password","v":"***"}'),
+        ('{"meta_key":"pin","meta_value":"S"}', '{"meta_key":"pin","meta_value":"***"}'),
+        ('{"inputType":"password","value":"S"}', '{"inputType":"password","value":"***"}'),
+        (
+            '{"loc":["body","password"],"msg":"too short","input":"S"}',
+            '{"loc":["body","password"],"msg":"too short","input":"***"}',
+        ),
         ("name[0]=password&value[0]=S", "name[0]=password&value[0]=***"),
         (
             '{"columns":["user","password"],"rows":[["jane","S"]],"page":1}',
@@ -97,6 +123,12 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ),
         ("contents: read\nheaders:\n  pin: 12\na: 1", "contents: read\nheaders:\n  pin:***\na: 1"),
         ('[["user","jane"],["password","S"]]', '[["user","jane"],["password","***"]]'),
+        ('[ [ "user", "jane" ], [ "password", "S" ] ]', '[ [ "user", "jane" ], [ "password","***" ] ]'),
+        ('[\n  [\n    "pin",\n    "S"\n  ],\n  1\n]', '[\n  [\n    "pin","***"\n  ],\n  1\n]'),
+        (
+            r'{"a":"[\n  [\n    \"pin\",\n    1234\n  ], [\"a\", 1]]"}',
+            r'{"a":"[\n  [\n    \"pin\",\"***\"], [\"a\", 1]]"}',
+        ),
         ('{"h":[["a", 1], ["Cookie", "S"]]}', '{"h":[["a", 1], ["Cookie","***"]]}'),
         ('[["pin",1234],["a",1]]', '[["pin","***"],["a",1]]'),
         ("<p><b>Password:</b> S<br>x</p>", "<p><b>Password:***<br>x</p>"),
@@ -120,6 +152,7 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ("value=1&name=a&value=S&name=pin", "value=1&name=a&value=***&name=pin"),
         ("value=1&name=a&name=password&value=S", "value=***&name=a&name=password&value=***"),
         ("Card Number: S", "Card Number:***"),
+        ("Your password is: S", "Your password is:***"),
         ("< password>S</password><b>1</b>", "< password>***</password><b>1</b>"),
         (
             '<Attribute Name="urn:x:password"><AttributeValue>S</AttributeValue></Attribute>',
@@ -129,6 +162,21 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
 )
 def test_names_that_are_told_around_a_value_are_read(proxy, body, masked):
     assert shown(proxy, body.replace('"S"', f'"{SECRET}"').replace("S<", f"{SECRET}<")) == masked
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ("\n    old: S\n    new: S", "***"),
+        ("\n    - a: S\n      b: S", "***"),
+        ("\n  - S\n  - S", "***"),
+        (" |\n    a: S\n    b: S", "***"),
+        (" S\n  # a comment", "***"),
+    ],
+)
+def test_in_yaml_all_lines_go_that_are_indented_deeper_than_a_secret_name(proxy, value, masked):
+    body = "a:\n  password:{}\n  b: 1\nc: 2\n"
+    assert shown(proxy, body.format(value.replace("S", SECRET))) == body.format(masked)
 
 
 @pytest.mark.parametrize("path", ["/a?appsecret=S", "/a?auth=S", "/a?ticket=S"])
@@ -200,6 +248,7 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"usage":{"prompt_tokens":5,"max_completion_tokens":7}}',
         '{"nextPageToken":"abc"}',
         '{"token_type":"bearer"}',
+        '{"login":{"code":"200"},"license":{"key":"mit"},"sms":{"code":"OK"},"shared":{"key":"a"}}',
         '{"sha1":"9270904594082e5f1a386475e5ed9367773a7fac"}',  # its first 13 digits are a card's
         '{"password_required":true}',
         "cookie_policy=accepted",
@@ -343,7 +392,8 @@ def test_a_text_of_a_well_known_form_is_kept(proxy, body):
         ("password: Secret", "password:***"),
         ('login(password: "$S", a: 1)', 'login(password:"***", a: 1)'),
         ('query($password: String = "S") { a }', "query($password:***) { a }"),
-        ("<p>pin=<b>S</b></p>", "<p>pin=***<b>S</b></p>"),
+        ("<p>pin=<b>S</b></p>", "<p>pin=***</b></p>"),
+        ("<p>pin=<b>S<i>S</i></b></p>", "<p>pin=***</i></b></p>"),
     ],
 )
 def test_a_secret_in_a_text_of_such_a_form_is_masked(proxy, body, masked):

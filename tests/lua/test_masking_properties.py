@@ -268,6 +268,7 @@ HOLDERS: dict[str, Callable[[str, str], str]] = {
         {"query": "mutation M($i: In!){m(i: $i){id}}", "variables": {"i": {camel(name): value}}}
     ),
     "yaml": lambda name, value: f"user: jane\n{name}: {json.dumps(value, ensure_ascii=False)}\npage: 1\n",
+    "nested yaml": lambda name, value: f"a:\n  {name}:\n    x: 1\n    y: {json.dumps(value)}\n  page: 1\n",
 }
 # Not of XML or GraphQL, where names have no white space.
 VALUE_HOLDERS = {

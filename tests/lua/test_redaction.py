@@ -456,7 +456,9 @@ def test_hostile_bodies_are_read_in_linear_time(start, unit):
         '{"query":"mutation{login(\\u043f\\u0430\\u0440\\u043e\\u043b\\u044c: \\"S\\")}"}',
         '{"note":"<r contrase\\u00f1a=\\"S\\"><contrase\\u00f1a>S</contrase\\u00f1a></r>"}',
         "<note>data=%7B%22value%22%3A+%22S%22%2C+%22key%22%3A+%22password%22%7D&amp;z=2</note>",
+        '{"a":"{\\"\\\\u0074\\\\u006f\\\\u006b\\\\u0065\\\\u006e\\":\\"S\\"}"}',
         # What escapes hide, and a value that stands behind it.
+        '{"a":"\\u003cpassword value=\\"S\\"/\\u003e"}',
         'password%3D"S"',
         'a=1&b=password%3D"S"&c=2',
         "<p>password&#61;<b>S</b></p>",
@@ -471,6 +473,8 @@ def test_hostile_bodies_are_read_in_linear_time(start, unit):
         # Heads of parts.
         MULTIPART.replace('name="password"', 'name="a"\r\nx: y; name="password"'),
         MULTIPART.replace('name="password"', 'name=\r\n "password"'),
+        '\ufeff--b0\r\nContent-Disposition: form-data; name="pin"\r\n\r\nS\r\n--b0--',
+        "<a>--b0\r\nContent-Disposition: form-data; name=&quot;pin&quot;\r\n\r\nS\r\n--b0--</a>",
     ],
 )
 def test_no_form_hides_a_secret(proxy, body):
