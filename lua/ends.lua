@@ -9,8 +9,8 @@ local structure = require("structure")
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
 local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
-local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, DOT, SLASH, SPACE, NEWLINE, OPEN_BRACKET, CLOSE_BRACKET =
-  byte('"\\:=,./ \n[]', 1, 11)
+local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, DOLLAR, DOT, SLASH, SPACE, OPEN_BRACKET, CLOSE_BRACKET =
+  byte('"\\:=,$./ []', 1, 11)
 local WORD, CONSTANTS = structure.WORD, structure.words("true false null")
 -- What may stand between a name and its sign; what ends a name that has no quotes.
 local GAP, NAME_ENDS = set("[] \t\r\n\\\"')*/]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
@@ -20,12 +20,14 @@ local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[:=>]"), set("[
 local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
 local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
 -- What follows a value that is masked already. Before any other sign, the mask may stand for the start only.
-local AFTER_MASK = set("[];,)}<>\r\n]")
--- What an item of a list starts with, and a member whose name has quotes.
-local ITEM_STARTS = set("[\"'{[\\]")
-local NAME_AND_SIGN, NAME_AND_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+="
+local AFTER_MASK = "^[ \t]*%f[];,)}<>\r\n%z]"
+-- What an item of a list starts with, and a member whose name has quotes; what closes behind the last comma.
+local ITEM_STARTS = set("[]\"'{}[\\]")
+local NAME_AND_SIGN, NAME_AND_EQUALS =
+  "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- The bytes of a value that may be a name, with and without quotes.
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
+local MAX_TELLING = 512 -- bytes of an object that only tells about a secret
 local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
 -- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. An input is no cell.
 local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
@@ -116,9 +118,29 @@ function M.contents_end(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text) or nil
 end
 
+--- Whether the value of a name cannot be a secret: it is empty (`""`, `[]`), null, or masked already, but for
+-- the last digits (`"**** 4242"`); or an object, or a list of objects, that only tells about the secret,
+-- as all members do: {"secret": {"type": "x", "optional": true}}. What is no such member may be secret.
+-- In GraphQL, variables (`pin: $pin`) and their types (`$pin: String!`) are none; nor are versions.
+local function is_none(value, name)
+  if #value < MAX_TELLING and OPENERS[byte(value)] and names.is_secret(name) then
+    local function harmless(member, constant)
+      return (CONSTANTS[constant] or not names.is_secret(name .. "." .. member)) and ""
+    end
+    value = value:gsub("\\.", "") -- escapes
+    value = value:gsub('"([^"]*)"%s*:%s*"[^"]*"', harmless):gsub('"([^"]*)"%s*:%s*([%w.+-]+)', harmless)
+  end
+  return not find(value, "[^]%s,\"'\\{}[]")
+    or value == "null"
+    or value == "$" .. name
+    or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
+    or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
+    or find(value, '^["^~v]*%d+%.%d+%.%d+"?$')
+end
+
 --- Whether the value of a secret name is harmless: true, false or null, if the name says more than the
--- secret's (`has_password: true`); a count (`tokens: 12`); a pseudo-class of CSS (`.token:hover {`); or a
--- port of a host (https://token.example.com:8443).
+-- secret's (`has_password: true`); a count (`tokens: 12`); in JSON, a number below 10; a pseudo-class of CSS
+-- (`.token:hover {`); or a port of a host (https://token.example.com:8443).
 function M.is_harmless(text, at, name, stop, facts)
   local start = M.value_start(text, at)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
@@ -126,11 +148,13 @@ function M.is_harmless(text, at, name, stop, facts)
     return true
   elseif says_more and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)] then
     return true
+  elseif byte(text, stop + 1) == QUOTE and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start) then
+    return true
   elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
-    return find(text, "^::?[%l-]+%s*[{(:]", at) ~= nil
+    return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at) ~= nil
   end
   -- Without "://", a host has to end as a domain does: token.example.com:8443, but not user.pin:1234.
-  local domain = find(name, ".", 1, true) and match(name, "%.(%l%l%l?)$")
+  local domain = find(name, ".", 1, true) and (match(name, "%.(%l%l%l?)$") or match(name, "%.(local)$"))
   local is_host = sub(text, stop - #name - 2, stop - #name) == "://" or (domain and not names.facts(domain))
   return is_host and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1) ~= nil
 end
@@ -202,8 +226,9 @@ end
 --- Masks the value of the sign at `at`, with its quotes. Where it has none, the mask gets those of the name:
 -- {"pin": 1234} becomes {"pin": "***"}.
 -- @param name_stop where the name stops
--- @return the span: from, to, instead
-function M.mask(document, at, name_stop)
+-- @param name the name, or nil where it is not secret by itself
+-- @return the span: from, to, instead; or nothing, where there is no value
+function M.mask(document, at, name_stop, name)
   local text, is_markup = document.text, document.is_markup
   local start = M.value_start(text, at)
   local limit = structure.string_end(document, at)
@@ -218,7 +243,7 @@ function M.mask(document, at, name_stop)
   local cell = match(tags, NEXT_CELL) or match(tags, END_TAG)
   if cell then
     to = structure.next_sign(document, "<", start + cell - 1) - 1
-  elseif sub(text, start, after_mask - 1) == masked and AFTER_MASK[byte(text, after_mask) or NEWLINE] then
+  elseif sub(text, start, after_mask - 1) == masked and find(text, AFTER_MASK, after_mask) then
     to = after_mask - 1 -- An earlier search has masked it.
   elseif quote ~= "" or OPENERS[byte(text, start)] then
     to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
@@ -228,6 +253,9 @@ function M.mask(document, at, name_stop)
   elseif byte(text, start) ~= SLASH then -- After a slash, a comment may stand, with the value behind it.
     local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
     to = bare_end(document, start, limit, breaks, NAME_AND_SIGN, indent)
+  end
+  if is_none(sub(text, start, to), name or "") and not find(text, "^<%w", to + 1) then -- but pin=<b>1</b>
+    return nil
   end
   quote = quote ~= "" and quote or quote_at(text, name_stop + 1)
   return at + 1, to, quote .. M.MASK .. quote

@@ -51,7 +51,9 @@ local MEASURES = words_of(
 -- After a secret word, the last word of a name that says something about the secret: password_changed_at.
 local ABOUT = words_of(
   "at in enabled required type status mode endpoint policy expires expiry strength algorithm duration "
-    .. "consent time name label ref"
+    .. "consent time name label ref supported changed updated created completed used count "
+    .. "length limit timeout version format title subject description date start end method methods provider "
+    .. "scheme realm scope path iframe placeholder error"
 )
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin client login account card sms db app mail email new old")
@@ -140,7 +142,6 @@ local function ends_in_phrase(word)
       return true
     end
   end
-  return false
 end
 
 --- Whether one of the phrases that may stand anywhere is in the letters of a name.
@@ -152,7 +153,6 @@ local function has_phrase(letters)
       end
     end
   end
-  return false
 end
 
 --- Whether a name of these words is secret.
@@ -188,7 +188,6 @@ local function has_measure(words)
       return true
     end
   end
-  return false
 end
 
 --- The word by which a name says that it tells a name, or holds a value: `key` of <a:key>, `name` of

@@ -156,7 +156,7 @@ def test_json_cut_anywhere_shows_no_part_of_a_secret(start):
         ("a=1;token=S", "a=1;token=***"),
         ("token=S=S==&a=1", "token=***&a=1"),
         ("password=S", "password=***"),
-        ("password=", "password=***"),
+        ("password=", "password="),
         ("a=%7B%22password%22%3A%22S%22%7D&b=1", "a=***&b=1"),
         ("next=%2Fx%3Ftoken%3DS&b=1", "next=***&b=1"),
         ("a=1&b=two+words&monkey=3", "a=1&b=two+words&monkey=3"),
@@ -505,8 +505,8 @@ def test_escaped_white_space_may_stand_before_the_colon_of_json_in_a_string(prox
 
 
 def test_what_is_masked_is_not_masked_again_for_an_escape_elsewhere(proxy):
-    body = "// &#733; Double Acute\nvar tokens = [];\nvar part = null;"
-    assert shown(proxy, body) == body.replace(" []", "***")
+    body = "// &#733; Double Acute\nvar tokens = [1];\nvar part = null;"
+    assert shown(proxy, body) == body.replace(" [1]", "***")
 
 
 def test_the_rest_of_a_json_text_is_kept_after_a_secret_in_a_string(proxy):
