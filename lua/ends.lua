@@ -243,6 +243,8 @@ function M.mask(document, at, name_stop, name)
   local cell = match(tags, NEXT_CELL) or match(tags, END_TAG)
   if cell then
     to = structure.next_sign(document, "<", start + cell - 1) - 1
+  elseif find(tags, "^<%a") then
+    to = limit -- The value is in an element: PIN=<b>1234</b>.
   elseif sub(text, start, after_mask - 1) == masked and find(text, AFTER_MASK, after_mask) then
     to = after_mask - 1 -- An earlier search has masked it.
   elseif quote ~= "" or OPENERS[byte(text, start)] then
@@ -254,7 +256,7 @@ function M.mask(document, at, name_stop, name)
     local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
     to = bare_end(document, start, limit, breaks, NAME_AND_SIGN, indent)
   end
-  if is_none(sub(text, start, to), name or "") and not find(text, "^<%w", to + 1) then -- but pin=<b>1</b>
+  if is_none(sub(text, start, to), name or "") then
     return nil
   end
   quote = quote ~= "" and quote or quote_at(text, name_stop + 1)

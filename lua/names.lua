@@ -39,8 +39,8 @@ local HOLDS_VALUE = words_of(
   "value values val v content contents string data text default example old new before after from to "
     .. "previous current input raw rows stringdata"
 )
-for owner in (OWNERS_OF_NAMES .. " config display item meta input"):gmatch("%l+") do
-  for word in ("name key id type"):gmatch("%l+") do
+for owner in (OWNERS_OF_NAMES .. " config display item meta"):gmatch("%l+") do
+  for word in ("name key id"):gmatch("%l+") do
     TELLS_NAME[owner .. word] = true
   end
 end
