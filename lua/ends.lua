@@ -27,6 +27,8 @@ local NAME_AND_SIGN, NAME_AND_EQUALS =
   "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- The bytes of a value that may be a name, with and without quotes.
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
+-- What values start with that may be no secret, but for types of GraphQL. Most secrets start with a letter.
+local NONE_STARTS = set("[^a-mo-uw-zA-Z]")
 local MAX_TELLING = 512 -- bytes of an object that only tells about a secret
 local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
 -- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. An input is no cell.
@@ -123,6 +125,10 @@ end
 -- as all members do: {"secret": {"type": "x", "optional": true}}. What is no such member may be secret.
 -- In GraphQL, variables (`pin: $pin`) and their types (`$pin: String!`) are none; nor are versions.
 local function is_none(value, name)
+  local code = byte(value, skip(value, 1, QUOTING))
+  if code and not NONE_STARTS[code] and byte(name) ~= DOLLAR then
+    return false
+  end
   if #value < MAX_TELLING and OPENERS[byte(value)] and names.is_secret(name) then
     local function harmless(member, constant)
       return (CONSTANTS[constant] or not names.is_secret(name .. "." .. member)) and ""
@@ -193,12 +199,19 @@ local function closed_end(text, start, quote, limit, next_name)
   return is_over and close or limit
 end
 
+--- Whether the line that follows some white space is indented deeper than the line of a name: then it belongs
+-- to the value, as in YAML. Of an item of a list, the dash belongs to the indent.
+local function is_deeper(white, text, name_stop)
+  local indent = match(white, "^.*\n(.*)")
+  local line = "\n" .. sub(text, math.max(name_stop - MAX_TOLD, 1), name_stop)
+  return indent and #indent > #match(line, "^.*\n([ \t-]*)")
+end
+
 --- Where a value without quotes and brackets stops that starts at `at`. The document remembers the
 -- next break, so that each byte is searched for it once.
 -- @param breaks a pattern: what may end it, with the white space after that
 -- @param next_name a pattern: what has to follow most breaks
--- @param indent of the name's line: lines that are indented deeper belong to the value, as in YAML
-local function bare_end(document, at, limit, breaks, next_name, indent)
+local function bare_end(document, at, limit, breaks, next_name, name_stop)
   local text = document.text
   while true do
     local from = structure.next_sign(document, breaks, at, true)
@@ -215,8 +228,7 @@ local function bare_end(document, at, limit, breaks, next_name, indent)
       is_end = find(text, "^/?[<>]", to + 1)
     end
     is_end = is_end or SURE_BREAKS[code] or find(text, next_name, to + 1)
-    local white = to > from and code ~= COMMA and sub(text, from, to) or ""
-    if is_end and #(match(white, "^.*\n(.*)") or "") <= indent then
+    if is_end and not (to > from and code ~= COMMA and is_deeper(sub(text, from, to), text, name_stop)) then
       return from - 1
     end
     at = to + 1
@@ -235,8 +247,6 @@ function M.mask(document, at, name_stop, name)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
   local is_member, quote, to = byte(text, at) ~= EQUALS, quote_at(text, start), limit
-  local line = "\n" .. sub(text, math.max(name_stop - MAX_TOLD, 1), name_stop)
-  local indent = #match(line, "^.*\n([ \t-]*)") -- Of an item of a list, the dash belongs to it.
   local masked = quote .. M.MASK .. quote
   local after_mask = start + #masked
   local tags = is_markup and sub(text, start, start + 256) or ""
@@ -251,10 +261,10 @@ function M.mask(document, at, name_stop, name)
     to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
   elseif not is_member then
     local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
-    to = bare_end(document, at + 1, limit, breaks, NAME_AND_EQUALS, indent)
+    to = bare_end(document, at + 1, limit, breaks, NAME_AND_EQUALS, name_stop)
   elseif byte(text, start) ~= SLASH then -- After a slash, a comment may stand, with the value behind it.
     local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
-    to = bare_end(document, start, limit, breaks, NAME_AND_SIGN, indent)
+    to = bare_end(document, start, limit, breaks, NAME_AND_SIGN, name_stop)
   end
   if is_none(sub(text, start, to), name or "") then
     return nil
