@@ -39,8 +39,8 @@ local HOLDS_VALUE = words_of(
   "value values val v content contents string data text default example old new before after from to "
     .. "previous current input raw rows stringdata"
 )
-for owner in (OWNERS_OF_NAMES .. " config display item meta input"):gmatch("%l+") do
-  for word in ("name key id type"):gmatch("%l+") do
+for owner in (OWNERS_OF_NAMES .. " config display item meta"):gmatch("%l+") do
+  for word in ("name key id"):gmatch("%l+") do
     TELLS_NAME[owner .. word] = true
   end
 end
@@ -142,7 +142,6 @@ local function ends_in_phrase(word)
       return true
     end
   end
-  return false
 end
 
 --- Whether one of the phrases that may stand anywhere is in the letters of a name.
@@ -154,7 +153,6 @@ local function has_phrase(letters)
       end
     end
   end
-  return false
 end
 
 --- Whether a name of these words is secret.
@@ -190,7 +188,6 @@ local function has_measure(words)
       return true
     end
   end
-  return false
 end
 
 --- The word by which a name says that it tells a name, or holds a value: `key` of <a:key>, `name` of
