@@ -150,9 +150,10 @@ end
 function M.is_harmless(text, at, name, stop, facts)
   local start = M.value_start(text, at)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
-  local is_small = byte(text, stop + 1) == QUOTE and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start)
-  local constant = match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)
-  if says_more and (is_small or CONSTANTS[constant]) then
+  local is_json = byte(text, stop + 1) == QUOTE
+  if says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start) then
+    return true
+  elseif says_more and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)] then
     return true
   elseif facts.is_count and find(text, "^%d+%f[^%w._+-]", start) then
     return true

@@ -17,13 +17,13 @@ from functools import cache, lru_cache
 from itertools import takewhile
 from pathlib import Path
 
-from ..settings.models import Capture, Compatibility, Direction, Encoding
+from ..settings.models import Capture, Direction
 from ..version import VERSION
 from .compact import compact
 from .endpoint import Collector
 from .literals import literal
 
-MAX_SCRIPT_BYTES = 92 * 1024
+MAX_SCRIPT_BYTES = 93 * 1024
 """What the script may grow to, with the default settings. A filter chain has four copies of it, and each of
 its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. A TrafficExtension has it compacted."""
 
@@ -134,7 +134,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         "scope_name": capture.scope_name,
         "compatibility": capture.compatibility.value,
         "export": {
-            "encoding": _encoding(capture).value,
+            "encoding": capture.export.encoding.value if capture.export.encoding else False,
             "timeout_ms": capture.export.timeout_ms,
             "max_batch_spans": capture.export.max_batch_spans,
             "max_batch_bytes": capture.export.max_batch_bytes,
@@ -155,12 +155,6 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
         "headers": _added(capture.headers, capture.extra_headers),
     }
     return _assemble(literal(settings))
-
-
-def _encoding(capture: Capture) -> Encoding:
-    """The encoding of a workload's exports: as set, else the default, which is JSON for the guide's spans."""
-    is_guide = capture.compatibility is Compatibility.GUIDE
-    return capture.export.encoding or (Encoding.JSON if is_guide else Encoding.PROTOBUF)
 
 
 def _added(items: list[str], extra: list[str]) -> list[str]:

@@ -41,6 +41,17 @@ def target(proxy, path):
         *("密码", "用户密码", "пароль", "Пароль", "ПАРОЛЬ", "senha", "Passwort", "contraseña", "CONTRASEÑA"),
         *("mot de passe", "motDePasse", "パスワード", "mdp", "contrasena", "lösenord", "LÖSENORD", "Şifre"),
         *("parola", "κωδικός", "токен", "סיסמה", "كلمة المرور", "पासवर्ड", "รหัสผ่าน", "用户口令", "암호"),
+        *(
+            "smsCode",
+            "loginCode",
+            "activation_code",
+            "2fa_code",
+            "authcode",
+            "tls_key",
+            "sharedKey",
+            "stripe_key",
+        ),
+        *("SENDGRID_KEY", "maps-key", "x-functions-key", "验证码", "lozinka", "geslo", "jelszo"),
         *("seedPhrase", "one_time_code", "ssh-key", "psk", "masterKey", "ccv", "security answer"),
     ],
 )
@@ -227,6 +238,7 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
     [
         '{"usage":{"prompt_tokens":5,"max_completion_tokens":7}}',
         '{"nextPageToken":"abc"}',
+        '{"login":{"code":"200"},"license":{"key":"mit"},"sms":{"code":"OK"},"shared":{"key":"a"}}',
         '{"token_type":"bearer"}',
         '{"sha1":"9270904594082e5f1a386475e5ed9367773a7fac"}',  # its first 13 digits are a card's
         '{"password_required":true}',
