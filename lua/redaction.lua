@@ -8,7 +8,7 @@
 --
 -- Forms. A text may have several at once, as JSON with a URL in it, and its type may be declared wrongly. So
 -- each text is searched in every form, one after the other (fields): values, then members (":"), then
--- lists ('["'), then parameters ("="), then markup ("<"). Each takes a text and returns it masked, and the
+-- lists ("["), then parameters ("="), then markup ("<"). Each takes a text and returns it masked, and the
 -- next one searches that. A mask is no secret: as a rule, masking a masked text changes nothing.
 --
 -- Names. Harmless text has to be cheap, so none is read byte by byte. The search jumps by plain find to the

@@ -2,8 +2,9 @@
 -- Under any name, these are tokens, private keys, payment cards, well-known keys, and what stands in a
 -- certain place: user information of a URL, and what follows "Bearer" or `curl -u`. No text is read byte by
 -- byte for them. Plain finds look for the "eyJ" of tokens (`{"` in base64), for the "-----BEGIN" of private
--- keys, and for the "//" of URLs. A card number or key is so long that one of every 13 or 20 bytes is a part
--- of it: there, the run of such bytes is read. The mask says what it hides.
+-- keys, for the "_", "-" or "." in the prefix of other keys, and for the "//" of URLs. A card number is so
+-- long that one of every 13 bytes is a part of it: there, the run of such bytes is read. The mask says what
+-- it hides.
 
 local config = require("config")
 local spans = require("spans")
