@@ -31,6 +31,7 @@ local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>
 local NONE_STARTS = set("[^a-mo-uw-zA-Z]")
 local MAX_TELLING = 512 -- bytes of an object that only tells about a secret
 local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
+local MAX_LINE = 128 -- bytes of a line up to the end of a name, in which its indent is looked for
 -- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. An input is no cell.
 local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
 
@@ -120,16 +121,19 @@ function M.contents_end(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text) or nil
 end
 
---- Whether the value of a name cannot be a secret: it is empty (`""`, `[]`), null, or masked already, but for
--- the last digits (`"**** 4242"`); or an object, or a list of objects, that only tells about the secret,
--- as all members do: {"secret": {"type": "x", "optional": true}}. What is no such member may be secret.
--- In GraphQL, variables (`pin: $pin`) and their types (`$pin: String!`) are none; nor are versions.
+--- Whether the value of a secret name is no secret. It is none if it is
+--   empty (`""`, `[]`) or null;
+--   masked already, but for some digits (`"**** 4242"`);
+--   a version (`1.2.3`); in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`);
+--   a small object, or a list of them, of which each member only tells about the secret:
+--     {"secret": {"type": "x", "optional": true}}.
 local function is_none(value, name)
   local code = byte(value, skip(value, 1, QUOTING))
   if code and not NONE_STARTS[code] and byte(name) ~= DOLLAR then
     return false
   end
   if #value < MAX_TELLING and OPENERS[byte(value)] and names.is_secret(name) then
+    -- Members that only tell about the secret are taken out: then nothing may be left.
     local function harmless(member, constant)
       return (CONSTANTS[constant] or not names.is_secret(name .. "." .. member)) and ""
     end
@@ -204,7 +208,7 @@ end
 -- to the value, as in YAML. Of an item of a list, the dash belongs to the indent.
 local function is_deeper(white, text, name_stop)
   local indent = match(white, "^.*\n(.*)")
-  local line = "\n" .. sub(text, math.max(name_stop - MAX_TOLD, 1), name_stop)
+  local line = "\n" .. sub(text, math.max(name_stop - MAX_LINE, 1), name_stop)
   return indent and #indent > #match(line, "^.*\n([ \t-]*)")
 end
 

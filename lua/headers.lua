@@ -22,7 +22,7 @@ for name in USED:gmatch("%S+") do
   LIMITS[name] = config.max_header_value_bytes
 end
 
--- Of recorded headers, by name: the key in JSON, which escapes no sign of a name; the mask, if there is one.
+-- Of recorded headers, by name: the key in JSON, as names need no escapes there; the mask, if there is one.
 local KEYS, MASKS = {}, {}
 for shown_name in config.headers:gmatch("[^\n]+") do
   -- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.
