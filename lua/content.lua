@@ -74,7 +74,7 @@ local M = {}
 -- @return a text, valid UTF-8; whether its end is missing; why it was left out, if it was; bytes to send as
 --   they are, if there are any
 function M.render(message)
-  local bytes, is_cut = table.concat(message), message.kept < message.total
+  local bytes, is_cut = message[2] and table.concat(message) or message[1] or "", message.kept < message.total
   if message.omitted or bytes == "" then
     local is_unread = message.expected and message.total == 0
     return "", is_cut, message.omitted or (is_unread and "unread")
