@@ -14,7 +14,7 @@ end
 
 --- A text in lower case if it is an id: so many hexadecimal digits, not all zero.
 local function id(text, digits)
-  return text and #text == digits and text:find("[^0]") and not text:find("%X") and text:lower() or nil
+  return text and #text == digits and text:find("^0*[1-9A-Fa-f]%x*$") and text:lower() or nil
 end
 
 --- Trace id and parent span id of a `traceparent` (W3C), if it has both.

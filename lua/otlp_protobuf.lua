@@ -53,16 +53,14 @@ function M.put_bytes(out, name, bytes)
   put_attribute(out, name, "\58" .. varint(#bytes), bytes)
 end
 
-local BYTE_OF = {}
-for code = 0, 255 do
-  BYTE_OF[("%02x"):format(code)] = char(code)
-end
+local word = ffi.new("int32_t[1]")
 
---- Puts an id of hexadecimal digits in lower case.
+--- Puts an id of 16 or 32 hexadecimal digits: 8 at a time, as a number whose highest byte is put first.
 local function put_id(out, before, digits)
   out:put(before)
-  for at = 1, #digits, 2 do
-    out:put(BYTE_OF[digits:sub(at, at + 1)])
+  for at = 1, #digits, 8 do
+    word[0] = bit.bswap("0x" .. digits:sub(at, at + 7))
+    out:putcdata(word, 4)
   end
 end
 
