@@ -8,6 +8,8 @@ local config = require("config")
 local HOPS = config.trusted_hops
 local MAX_FORWARDED = 4096 -- bytes, from the right
 
+local last, last_address -- what Envoy said last of a connection, as most requests ask twice
+
 local M = {}
 
 local function is_ipv4(text)
@@ -55,7 +57,10 @@ end
 
 --- The IP address in what Envoy says of a connection; nil where it has none, as that of a socket in a file.
 function M.of_connection(text)
-  return text:match("^%[?([%x:.]+)%]?:%d+$")
+  if text ~= last then
+    last, last_address = text, text:match("^%[?([%x:.]+)%]?:%d+$")
+  end
+  return last_address
 end
 
 --- The address, or the name of the pod, from the first source that has one. Where `trustedHops` is set: what
@@ -66,9 +71,9 @@ function M.claimed(values, header_map, stream)
   if HOPS then
     return trusted(header_map) or M.of_connection(stream:downstreamDirectRemoteAddress())
   end
-  local node = values["x-envoy-peer-metadata-id"] or ""
-  return node:match("^sidecar~[^~]+~([^~]+)%.")
-    or address((values["x-forwarded-for"] or ""):match("[^%s,][^,]*"))
+  local node, forwarded = values["x-envoy-peer-metadata-id"], values["x-forwarded-for"]
+  return node and node:match("^sidecar~[^~]+~([^~]+)%.")
+    or forwarded and address(forwarded:match("[^%s,][^,]*"))
     or address(values["x-envoy-external-address"])
     or address(values["x-real-ip"])
     or M.of_connection(stream:downstreamRemoteAddress())

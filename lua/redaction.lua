@@ -52,7 +52,7 @@ local function mask_all()
 end
 
 local function mask_credentials(value)
-  local scheme = value:match("^%s*(%S+)%s") or ""
+  local scheme = value:sub(1, (value:find(" ", 1, true) or 1) - 1)
   return SCHEMES[scheme:lower()] and scheme .. " " .. MASK or MASK
 end
 
@@ -78,7 +78,7 @@ end
 
 --- Masks what stands before the host in user:password@host.
 local function mask_host(value)
-  return (value:gsub("^.*@", MASK .. "@"))
+  return value:find("@", 1, true) and value:gsub("^.*@", MASK .. "@") or value
 end
 
 local BY_FORM = {
