@@ -17,12 +17,12 @@ local minute = 0
 
 local M = {}
 
---- "*" for a segment of a path that looks like an id; else nothing, which leaves it as it is.
+--- "/*" for a segment of a path that looks like an id; else nothing, which leaves it as it is.
 -- A sign that is in no id makes an endpoint of its own: what a client adds to an id is seen.
 local function generic(segment)
-  if segment:find("%d") and not segment:find("[^%w._-]") then
+  if not segment:find("[^%w._-]") then
     local is_hex = not segment:find("[g-zG-Z._]")
-    return (#segment >= LONG_MIX or is_hex and #segment >= LONG_HEX or not segment:find("%a")) and "*"
+    return (#segment >= LONG_MIX or is_hex and #segment >= LONG_HEX or not segment:find("%a")) and "/*"
   end
 end
 
@@ -49,9 +49,7 @@ function M.of(headers, now)
   if current ~= minute then
     minute, recent, older, count = current, {}, {}, 0
   end
-  if path:find("%d") then
-    path = path:gsub("[^/]+", generic)
-  end
+  path = path:gsub("/([^/]*%d[^/]*)", generic)
   return remembered(method .. "\n" .. host .. "\n" .. path)
 end
 
