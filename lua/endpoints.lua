@@ -20,10 +20,8 @@ local M = {}
 --- "/*" for a segment of a path that looks like an id; else nothing, which leaves it as it is.
 -- A sign that is in no id makes an endpoint of its own: what a client adds to an id is seen.
 local function generic(segment)
-  if not segment:find("[^%w._-]") then
-    local is_hex = not segment:find("[g-zG-Z._]")
-    return (#segment >= LONG_MIX or is_hex and #segment >= LONG_HEX or not segment:find("%a")) and "/*"
-  end
+  local is_long = #segment >= LONG_MIX or (#segment >= LONG_HEX and not segment:find("[g-zG-Z._]"))
+  return (is_long or not segment:find("%a")) and not segment:find("[^%w._-]") and "/*"
 end
 
 local function remembered(name)

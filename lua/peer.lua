@@ -8,7 +8,7 @@ local config = require("config")
 local HOPS = config.trusted_hops
 local MAX_FORWARDED = 4096 -- bytes, from the right
 
-local last, last_address -- what Envoy said last of a connection, as most requests ask twice
+local told, told_address -- what Envoy said last of a connection, as most requests ask twice
 
 local M = {}
 
@@ -57,10 +57,10 @@ end
 
 --- The IP address in what Envoy says of a connection; nil where it has none, as that of a socket in a file.
 function M.of_connection(text)
-  if text ~= last then
-    last, last_address = text, text:match("^%[?([%x:.]+)%]?:%d+$")
+  if text ~= told then
+    told, told_address = text, text:match("^%[?([%x:.]+)%]?:%d+$")
   end
-  return last_address
+  return told_address
 end
 
 --- The address, or the name of the pod, from the first source that has one. Where `trustedHops` is set: what
