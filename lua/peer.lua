@@ -8,8 +8,6 @@ local config = require("config")
 local HOPS = config.trusted_hops
 local MAX_FORWARDED = 4096 -- bytes, from the right
 
-local told, told_address -- what Envoy said last of a connection, as most requests ask twice
-
 local M = {}
 
 local function is_ipv4(text)
@@ -57,10 +55,7 @@ end
 
 --- The IP address in what Envoy says of a connection; nil where it has none, as that of a socket in a file.
 function M.of_connection(text)
-  if text ~= told then
-    told, told_address = text, text:match("^%[?([%x:.]+)%]?:%d+$")
-  end
-  return told_address
+  return text:match("^%[?([%x:.]+)%]?:%d+$")
 end
 
 --- The address, or the name of the pod, from the first source that has one. Where `trustedHops` is set: what

@@ -78,7 +78,7 @@ end
 
 --- Masks what stands before the host in user:password@host.
 local function mask_host(value)
-  return value:find("@", 1, true) and value:gsub("^.*@", MASK .. "@") or value
+  return (value:gsub("^.*@", MASK .. "@"))
 end
 
 local BY_FORM = {

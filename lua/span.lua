@@ -44,8 +44,7 @@ end
 -- what the first proxy saw. Then the setting; then the request. A request that Envoy itself refuses has none:
 -- then the connection tells.
 local function scheme(values, stream)
-  local forwarded = values["x-forwarded-proto"]
-  if forwarded and forwarded ~= "http" and forwarded:lower():find("^[%s,]*https%f[%A]") then
+  if (values["x-forwarded-proto"] or ""):lower():find("^[%s,]*https%f[%A]") then
     return "https"
   elseif config.scheme ~= "auto" then
     return config.scheme
