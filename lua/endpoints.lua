@@ -17,13 +17,11 @@ local minute = 0
 
 local M = {}
 
---- "*" for a segment of a path that looks like an id; else nothing, which leaves it as it is.
+--- "/*" for a segment of a path that looks like an id; else nothing, which leaves it as it is.
 -- A sign that is in no id makes an endpoint of its own: what a client adds to an id is seen.
 local function generic(segment)
-  if segment:find("%d") and not segment:find("[^%w._-]") then
-    local is_hex = not segment:find("[g-zG-Z._]")
-    return (#segment >= LONG_MIX or is_hex and #segment >= LONG_HEX or not segment:find("%a")) and "*"
-  end
+  local is_long = #segment >= LONG_MIX or (#segment >= LONG_HEX and not segment:find("[g-zG-Z._]"))
+  return (is_long or not segment:find("%a")) and not segment:find("[^%w._-]") and "/*"
 end
 
 local function remembered(name)
@@ -49,9 +47,7 @@ function M.of(headers, now)
   if current ~= minute then
     minute, recent, older, count = current, {}, {}, 0
   end
-  if path:find("%d") then
-    path = path:gsub("[^/]+", generic)
-  end
+  path = path:gsub("/([^/]*%d[^/]*)", generic)
   return remembered(method .. "\n" .. host .. "\n" .. path)
 end
 

@@ -62,10 +62,10 @@ local function mark(metadata, record)
 end
 
 --- Begins the record of a stream, or returns nil where the stream is not captured.
+-- @param is_chosen whether chance lets it be captured
 -- @param request_headers the handle's method that returns the request's headers; nil if Envoy lacks it
-local function begin(handle, stream, request_headers)
+local function begin(handle, stream, is_chosen, request_headers)
   -- Requests that chance leaves out end here, before anything of them is read, if nothing is due.
-  local is_chosen = sampling.chosen()
   local header_map = is_chosen and request_headers and request_headers(handle)
   is_chosen = is_chosen and not (header_map and sampling.excluded(header_map))
   if not is_chosen and not exporter.is_pending() then
@@ -100,7 +100,7 @@ local function capture_request(handle)
   if id then
     return
   end
-  local record = redirected(handle, stream) or begin(handle, stream, handle.headers)
+  local record = redirected(handle, stream) or begin(handle, stream, sampling.chosen(), handle.headers)
   mark(metadata, record)
   -- Envoy redirects only requests that it has whole: their records have the body already.
   if record and record.request.expected then
@@ -133,13 +133,17 @@ local function take_response(handle, record, header_map)
 end
 
 local function capture_response(handle)
+  local is_chosen = sampling.chosen()
+  if not is_chosen and not inflight.active_since(0) then
+    return -- There is no record, and none begins here.
+  end
   local stream, metadata, id = open(handle)
   -- There is a mark but no record where the request is not captured, where another filter (with a VM of its
   -- own) captures it, or where a sweep has ended the record.
   local record = id and inflight.find(id)
   if not id then
     -- The request never came to this filter: something before it answered.
-    record = begin(handle, stream, handle.requestHeaders) -- Envoy >= 1.40
+    record = begin(handle, stream, is_chosen, handle.requestHeaders) -- Envoy >= 1.40
     mark(metadata, record)
     if record and record.request.expected == 0 then
       record.request.expected = nil -- No body is declared, so it has ended, and does not count as unread.
