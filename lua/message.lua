@@ -23,7 +23,7 @@ function M.new(values, shown, are_headers_cut)
     content_type = (values["content-type"] or ""):lower(),
     content_encoding = (values["content-encoding"] or ""):lower(),
     -- Bytes as declared; nil once the body has ended.
-    expected = math.floor(math.min(tonumber(values["content-length"]) or 0, MAX_SIZE)),
+    expected = math.min(tonumber((values["content-length"] or ""):match("^%d+$")) or 0, MAX_SIZE),
     kept = 0,
     total = 0,
   }
