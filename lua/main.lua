@@ -22,8 +22,9 @@ local report = require("report")
 local sampling = require("sampling")
 local span = require("span")
 
--- Of a loop, LuaJIT compiles so many branches. Its own limit of 100 costs more than it saves (lab/bench).
-require("jit.opt").start("maxside=32")
+-- Of a loop, LuaJIT compiles so many branches, each once it was taken so often. Its own limits, 100 and 10,
+-- compile more than pays: a request runs most code once, and then less code in the caches is what counts.
+require("jit.opt").start("maxside=32", "hotexit=50")
 
 -- Several filters may see a stream, of one sensor or of several. The first filter of a sensor marks the
 -- stream under its sensor's id: with the span's id, or with "" if it does not capture. The sensor's other

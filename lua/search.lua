@@ -40,46 +40,35 @@ local function document_of(search)
   return search.document
 end
 
-local walk
-
---- Deals with a name that says something of its value, or that may continue its owner's.
+--- Masks what is secret between two positions.
 -- @param search form; text; document, once it was needed; list: the spans so far; notes: names that tell a
 --   name or hold a value
--- @param facts of the name
--- @param owner the name of the object that it is in, if names in that may continue it
+-- @param owner the name of the object that they are in, if names in it may continue that
 -- @return up to where the text is dealt with: names up to there have been masked, noted or passed
-local function deal_with(search, at, name, name_stop, facts, owner, depth)
-  local form, text = search.form, search.text
-  local secret = secret_facts(text, name, name_stop, facts, owner)
-  -- Up to where the name and its value are dealt with; nil where the value may hold further names.
-  local dealt_to
-  if secret and not ends.is_harmless(text, at, name, name_stop, secret) then
-    local start, stop, instead = form.mask(document_of(search), at, name_stop, name)
-    search.list, dealt_to = spans.add(search.list, start, stop, instead), stop or at
-  elseif facts and (facts.tells_name or facts.holds_value) then
-    dealt_to = form.mask_role and form.mask_role(search, document_of(search), at, name_stop, facts)
-    if not dealt_to then
-      local notes = search.notes
-      local count = notes.count + 1 -- `#notes` would search for the end of the list each time.
-      notes.count, notes[count] = count, at
-      notes.holds_value = notes.holds_value or facts.holds_value
-    end
-  end
-  -- Names inside of the value may continue this name, as in {"card": {"number": 1}}.
-  local is_head = (owner or (facts and facts.is_head)) and depth < MAX_DEPTH and #name < MAX_OWNER
-  local contents_end = is_head and not dealt_to and form.contents_end and form.contents_end(text, at, name)
-  return contents_end and walk(search, at + 1, contents_end, name, depth + 1) or dealt_to or at
-end
-
---- Masks what is secret between two positions. Most names say nothing, and pass at once.
--- @return up to where the text is dealt with
-function walk(search, from, last, owner, depth)
-  local form, text, done = search.form, search.text, from - 1
+local function walk(search, from, last, owner, depth)
+  local form, text, notes, done = search.form, search.text, search.notes, from - 1
   local at = find(text, form.sign, from, true)
   while at and at <= last do
     local name, name_stop = form.name_at(text, at)
     local facts = names.facts(name)
-    done = (facts or owner) and deal_with(search, at, name, name_stop, facts, owner, depth) or at
+    local secret = (facts or owner) and secret_facts(text, name, name_stop, facts, owner)
+    -- Up to where the name and its value are dealt with; nil where the value may hold further names.
+    local dealt_to
+    if secret and not ends.is_harmless(text, at, name, name_stop, secret) then
+      local start, stop, instead = form.mask(document_of(search), at, name_stop, name)
+      search.list, dealt_to = spans.add(search.list, start, stop, instead), stop or at
+    elseif facts and (facts.tells_name or facts.holds_value) then
+      dealt_to = form.mask_role and form.mask_role(search, document_of(search), at, name_stop, facts)
+      if not dealt_to then
+        local count = notes.count + 1 -- `#notes` would search for the end of the list each time.
+        notes.count, notes[count] = count, at
+        notes.holds_value = notes.holds_value or facts.holds_value
+      end
+    end
+    -- Names inside of the value may continue this name, as in {"card": {"number": 1}}.
+    local is_head = (owner or (facts and facts.is_head)) and depth < MAX_DEPTH and #name < MAX_OWNER
+    local contents_end = is_head and not dealt_to and form.contents_end and form.contents_end(text, at, name)
+    done = contents_end and walk(search, at + 1, contents_end, name, depth + 1) or dealt_to or at
     at = find(text, form.sign, done + 1, true)
   end
   return done

@@ -42,12 +42,7 @@ local function after_ascii(text)
       return 4 * index + 1
     end
   end
-  for at = 4 * count + 1, #text do
-    if text:byte(at) >= 0x80 then
-      return at
-    end
-  end
-  return #text + 1
+  return 4 * count + 1
 end
 
 local M = {}
@@ -58,9 +53,6 @@ local M = {}
 -- @return the text; how many bytes were replaced
 function M.repair(text, is_cut)
   local kept_from, at, size, replaced = 1, after_ascii(text), #text, 0
-  if at > size then
-    return text, 0
-  end
   while at <= size do
     local length = sequence_length(text, at)
     if not length and is_cut then

@@ -21,7 +21,7 @@ class Edit(NamedTuple):
     new: str
 
 
-_LIMIT_OF_TRACES = 'require("jit.opt").start("maxside=32")'
+_LIMITS_OF_TRACES = 'require("jit.opt").start("maxside=32", "hotexit=50")'
 
 BY_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "masking": {"redaction": {"mode": "none"}},
@@ -41,8 +41,8 @@ BY_EDITS: Mapping[str, Edit] = {
         "function M.repair(text, is_cut)\n", "function M.repair(text, is_cut)\n  do return text, 0 end\n"
     ),
     "the export call": Edit("pcall(handle.httpCall, handle, CLUSTER, HEADERS, payload, OPTIONS)", "true"),
-    "LuaJIT's compiler": Edit(_LIMIT_OF_TRACES, "jit.off()"),
-    "`maxside=32` (LuaJIT's own 100 instead)": Edit(_LIMIT_OF_TRACES, ""),
+    "LuaJIT's compiler": Edit(_LIMITS_OF_TRACES, "jit.off()"),
+    "`maxside=32` and `hotexit=50` (LuaJIT's own 100 and 10 instead)": Edit(_LIMITS_OF_TRACES, ""),
 }
 """What is left out, and the change to the script that leaves it out."""
 
