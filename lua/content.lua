@@ -28,21 +28,18 @@ local function is_binary_type(content_type)
   end
 end
 
---- Whether a text begins as JSON or markup does.
-local function is_marked(text, start)
-  return text:find('^[{[]%s*["{%[%]}%d-]', start) or text:find("^<[%a!?]", start)
-end
-
 --- The text of a body, or of a part of one, as valid UTF-8; nil or false where it is not text.
 -- @param is_cut whether the limit cut off its end
 local function text_of(bytes, content_type, is_encoded, is_cut)
   local text, replaced = utf8.repair(bytes, is_cut)
-  if is_marked(text, 1) then
+  local start = text:match("^[\239\187\191%s]*()")
+  local is_marked = text:find('^[{[]%s*["{%[%]}%d-]', start) or text:find("^<[%a!?]", start)
+  if is_marked and start == 1 then
     return text
   elseif is_binary_type(content_type) then
     return nil -- A binary message may begin with bytes of white space: then what follows them says nothing.
   end
-  local is_text = is_marked(text, text:match("^[\239\187\191%s]*()"))
+  local is_text = is_marked
     or (replaced == 0 and not text:find(CONTROLS))
     or (not is_encoded and is_textual(content_type))
   return is_text and text
@@ -77,7 +74,7 @@ local M = {}
 -- @return a text, valid UTF-8; whether its end is missing; why it was left out, if it was; bytes to send as
 --   they are, if there are any
 function M.render(message)
-  local bytes, is_cut = message[2] and table.concat(message) or message[1] or "", message.kept < message.total
+  local bytes, is_cut = table.concat(message), message.kept < message.total
   if message.omitted or bytes == "" then
     local is_unread = message.expected and message.total == 0
     return "", is_cut, message.omitted or (is_unread and "unread")

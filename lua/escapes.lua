@@ -1,6 +1,6 @@
 --- Decodes escapes.
 -- These are the escapes of URLs, JSON and markup:
--- %70 and %u0070; \u0070; &#112;, &#x70; and &lt;.
+-- %70 and %u0070; \u0070; &#112;, &#x70; and &lt;. The wide colon of Chinese and Japanese counts as one, too.
 -- Texts are full of them, and LuaJIT compiles no patterns: they are found by plain find, and read by tables.
 
 local structure = require("structure")
@@ -9,6 +9,7 @@ local byte, char, find, sub = string.byte, string.char, string.find, string.sub
 local floor = math.floor
 
 local HASH, SEMICOLON = byte("#;", 1, 2)
+local WIDE_COLON = "\239\188\154" -- U+FF1A
 local WORD = structure.set("%w")
 local ENTITIES =
   { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'", LT = "<", GT = ">", AMP = "&", QUOT = '"' }
@@ -63,6 +64,10 @@ local function reference_at(text, at)
   return code and code < 2 ^ 16 and utf8(code), stop
 end
 
+local function colon_at(_, at)
+  return ":", at + 2
+end
+
 --- A text with all escapes replaced that start with a sign.
 local function replaced(text, sign, escape_at)
   local copied, at = 1, find(text, sign, 1, true)
@@ -83,6 +88,7 @@ function M.may_hide(text)
   return find(text, "%", 1, true)
     or (find(text, "&", 1, true) and find(text, ";", 1, true))
     or (find(text, "\\", 1, true) and find(text, "u00", 1, true) and find(text, "\\u00[0-7]"))
+    or find(text, WIDE_COLON, 1, true)
 end
 
 --- A text with its escapes replaced, once.
@@ -94,7 +100,8 @@ function M.decoded(text)
   if find(text, ";", 1, true) then
     text = replaced(replaced(text, "&", reference_at), "&", reference_at) -- &amp;#112; in one round
   end
-  return replaced(replaced(text, "\\u", unicode_at), "%u", unicode_at)
+  text = replaced(replaced(text, "\\u", unicode_at), "%u", unicode_at)
+  return replaced(text, WIDE_COLON, colon_at)
 end
 
 return M

@@ -25,7 +25,7 @@ function M.escape(text)
       kept_from = at + 1
     end
   end
-  return kept_from > 1 and scratch:put(text:sub(kept_from)):get() or text
+  return scratch:put(text:sub(kept_from)):get()
 end
 
 return M

@@ -11,6 +11,7 @@ local spans = require("spans")
 local byte, find = string.byte, string.find
 
 local SLASH = byte("/")
+local MAX_INPUT = 512 -- bytes of a tag that is searched for a value
 
 local M = { sign = "=", name_at = ends.name_before, mask = ends.mask, told_name = ends.told_name }
 
@@ -30,10 +31,15 @@ end
 
 --- Masks all attributes of a tag, as any of them may hold the value, and the element's content:
 -- <field name="password" value="...">...</field>
--- @return up to where the text is dealt with
+-- An <input> without a value is a field of a form that nobody has filled in.
+-- @return up to where the text is dealt with, or nil for such a field
 local function mask_tag(search, less, greater)
   local text = search.text
   local element, stop = markup.name_at(text, less)
+  local is_small = element == "input" and greater < less + MAX_INPUT
+  if is_small and not text:sub(less, greater):lower():find("value", 1, true) then
+    return nil
+  end
   local last = greater - (byte(text, greater - 1) == SLASH and 2 or 1)
   local from, to, instead = markup.mask_content(text, element, greater)
   search.list = spans.add(spans.add(search.list, stop + 1, last, " " .. ends.MASK), from, to, instead)

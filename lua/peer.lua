@@ -66,9 +66,9 @@ function M.claimed(values, header_map, stream)
   if HOPS then
     return trusted(header_map) or M.of_connection(stream:downstreamDirectRemoteAddress())
   end
-  local node, forwarded = values["x-envoy-peer-metadata-id"], values["x-forwarded-for"]
-  return node and node:match("^sidecar~[^~]+~([^~]+)%.")
-    or forwarded and address(forwarded:match("[^%s,][^,]*"))
+  local node = values["x-envoy-peer-metadata-id"] or ""
+  return node:match("^sidecar~[^~]+~([^~]+)%.")
+    or address((values["x-forwarded-for"] or ""):match("[^%s,][^,]*"))
     or address(values["x-envoy-external-address"])
     or address(values["x-real-ip"])
     or M.of_connection(stream:downstreamRemoteAddress())

@@ -52,7 +52,7 @@ local function mask_all()
 end
 
 local function mask_credentials(value)
-  local scheme = value:sub(1, (value:find(" ", 1, true) or 1) - 1)
+  local scheme = value:match("^%s*(%S+)%s") or ""
   return SCHEMES[scheme:lower()] and scheme .. " " .. MASK or MASK
 end
 

@@ -50,7 +50,7 @@ function M.within_limits(headers, now)
 end
 
 local function is_skipped(target)
-  local path = target:sub(1, (target:find("?", 1, true) or 0) - 1)
+  local path = target:match("^[^?#]*")
   -- What a server might resolve to another path is never skipped: /static/../login, /static%2f..;/login.
   return is_skipped_path(path) and not path:find("[^%w/._~-]") and not path:find("[./][./]")
 end

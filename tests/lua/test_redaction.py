@@ -494,8 +494,7 @@ def test_no_form_hides_a_secret(proxy, body):
     ],
 )
 def test_what_only_looks_like_a_secret_is_kept(proxy, body):
-    kept = body.replace(' type="password"', " ***")
-    assert shown(proxy, body) == kept
+    assert shown(proxy, body) == body
 
 
 @pytest.mark.parametrize("name", ["password", r"\\u0070assword"])
