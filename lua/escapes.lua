@@ -9,7 +9,7 @@ local byte, char, find, sub = string.byte, string.char, string.find, string.sub
 local floor = math.floor
 
 local HASH, SEMICOLON = byte("#;", 1, 2)
-local WIDE_COLON = "\239\188\154" -- U+FF1A
+local COLON = "\239\188\154" -- U+FF1A, the wide one
 local WORD = structure.set("%w")
 local ENTITIES =
   { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'", LT = "<", GT = ">", AMP = "&", QUOT = '"' }
@@ -88,7 +88,7 @@ function M.may_hide(text)
   return find(text, "%", 1, true)
     or (find(text, "&", 1, true) and find(text, ";", 1, true))
     or (find(text, "\\", 1, true) and find(text, "u00", 1, true) and find(text, "\\u00[0-7]"))
-    or find(text, WIDE_COLON, 1, true)
+    or find(text, COLON, 1, true)
 end
 
 --- A text with its escapes replaced, once.
@@ -101,7 +101,7 @@ function M.decoded(text)
     text = replaced(replaced(text, "&", reference_at), "&", reference_at) -- &amp;#112; in one round
   end
   text = replaced(replaced(text, "\\u", unicode_at), "%u", unicode_at)
-  return replaced(text, WIDE_COLON, colon_at)
+  return replaced(text, COLON, colon_at)
 end
 
 return M

@@ -137,9 +137,9 @@ function M.mask(text)
   return mask_text(plain) == plain and text or MASK
 end
 
---- The same for a text that may be a document: it may end within a tag.
+--- The same for a text that may be a document: it may end within a tag, or do so once it is masked.
 function M.mask_document(text)
-  return M.mask(markup.mask_cut_tag(text))
+  return markup.mask_cut_tag(M.mask(markup.mask_cut_tag(text)))
 end
 
 return M
