@@ -384,6 +384,7 @@ def test_a_text_of_a_well_known_form_is_kept(proxy, body):
         ("login(password: $S, a: 1)", "login(password:***, a: 1)"),
         ("password: Secret", "password:***"),
         ('<input name="password" VALUE="S">', "<input ***>"),
+        ("<r a='%22-----BEGIN+PRIVATE+KEY-----%5CnX%5Cn-----END+PRIVATE+KEY-----%5Cn%22'></r>", "<r ***"),
         ('<input name="password" pin="S">', '<input name="password" pin="***">'),
         (f'<input name="pin" a="{"x" * 512}">', "<input ***>"),
         ('{"memo":"您的密码\N{FULLWIDTH COLON}S","id":1}', '{"memo":"***","id":1}'),
