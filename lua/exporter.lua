@@ -11,6 +11,8 @@ local otlp = require("otlp")
 local report = require("report")
 local sampling = require("sampling")
 
+local buffer = require("string.buffer")
+
 local CLUSTER, LIMITS = config.collector.cluster, config.export
 local MAX_DELAY = LIMITS.max_delay_ms * 1000
 
@@ -25,7 +27,7 @@ local HEADERS = {
 local OPTIONS =
   { asynchronous = true, timeout_ms = LIMITS.timeout_ms, trace_sampled = false, send_xff = false }
 
-local batch = require("string.buffer").new()
+local batch = buffer.new()
 local spans, oldest = 0, 0
 
 -- The limit without what an empty export has, and without the up to 4 bytes by which each of its two lengths

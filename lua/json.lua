@@ -1,6 +1,8 @@
 --- JSON string content.
 -- It is what may stand between the quotes of a JSON string (RFC 8259).
 
+local buffer = require("string.buffer")
+
 local ESCAPES = {}
 for code = 0, 31 do
   ESCAPES[code] = ("\\u%04x"):format(code)
@@ -9,7 +11,7 @@ for letter, plain in ('n\nr\rt\t""\\\\'):gmatch("(.)(.)") do
   ESCAPES[plain:byte()] = "\\" .. letter
 end
 
-local scratch = require("string.buffer").new()
+local scratch = buffer.new()
 
 local M = {}
 

@@ -6,6 +6,7 @@
 
 local config = require("config")
 
+local buffer = require("string.buffer")
 local ffi = require("ffi")
 
 local char = string.char
@@ -106,7 +107,7 @@ local RESOURCE = field(
 )
 local SCOPE = field("\10", field("\10", config.scope_name))
 
-local export = require("string.buffer").new()
+local export = buffer.new()
 
 --- The body of an export: all spans of a batch, which is empty then.
 function M.request(batch)

@@ -13,6 +13,8 @@ local redaction = require("redaction")
 local report = require("report")
 local utf8 = require("utf8")
 
+local buffer = require("string.buffer")
+
 local GUIDE = config.compatibility == "guide"
 local KIND = GUIDE and 1 or config.direction == "outbound" and 3 or 2 -- INTERNAL, CLIENT, SERVER
 local FLAVORS = { ["HTTP/1.0"] = "1.0", ["HTTP/1.1"] = "1.1", ["HTTP/2"] = "2", ["HTTP/3"] = "3" }
@@ -20,7 +22,7 @@ local MAX_PEER, MAX_HOP = 256, 256 -- bytes: of a pod's name or an address; of a
 local NO_RESPONSE = message.new({}, "{}")
 NO_RESPONSE.expected = nil
 
-local out = require("string.buffer").new()
+local out = buffer.new()
 
 local M = {}
 

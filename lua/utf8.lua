@@ -1,12 +1,13 @@
 --- Valid UTF-8 from any bytes.
 -- It is what OTLP asks of each text (RFC 3629).
 
+local buffer = require("string.buffer")
 local ffi = require("ffi")
 
 local WORDS = ffi.typeof("const int32_t *")
 local REPLACEMENT = "\239\191\189" -- U+FFFD
 
-local scratch = require("string.buffer").new()
+local scratch = buffer.new()
 
 --- The length of the sequence that starts at a byte; 0 if none starts there; nil if the text ends before the
 -- sequence does.

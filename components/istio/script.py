@@ -3,7 +3,8 @@
 Lua text is never templated. Each module stands in the chunk as people wrote it, with two exceptions. Comments
 are left out, but for the first line, which is the module's heading: each byte of the chunk stays in each Lua
 VM. And ``local json = require("json")`` is left out, as the chunk defines a local of that name: a module
-becomes ``local json = (function() ... end)()``, before the modules that use it.
+becomes ``local json = (function() ... end)()``, before the modules that use it. So is what modules take from
+Lua, as ``local find = string.find``: it stands once, ahead of them.
 
 The settings become one generated module, ``config``, with a line each. So a reviewer sees a changed setting
 as one changed line, and changed code by its hash.
@@ -69,10 +70,14 @@ MODULES = (
 )
 
 _OWN_REQUIRE = re.compile(rf"""^local \w+ = require\("(?:config|{"|".join(MODULES)})"\)\n""", re.MULTILINE)
+# Libraries of Lua, and functions of `string` under their own names.
+_LIBRARY = re.compile(r"""^local \w+ = require\("(?:ffi|string\.buffer|table\.clear)"\)\n""", re.MULTILINE)
+_FUNCTIONS = re.compile(r"^local [\w, ]+ = string\.\w+(?:, string\.\w+)*\n", re.MULTILINE)
 _COMMENT_LINE = re.compile(r"^[ \t]*--.*\n", re.MULTILINE)
 # A string, which may look like a comment; or a comment, with the spaces before it.
 _STRING_OR_COMMENT = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|[ \t]*--.*""")
 _SETTINGS_HEADING = "--- The settings of this workload.\n"
+_LUA_HEADING = "--- What the modules take from Lua.\n"
 
 
 @dataclass(frozen=True)
@@ -200,7 +205,16 @@ def _code(is_compact: bool) -> str:
     heading = (lambda _: "") if is_compact else _heading
     source = _compacted if is_compact else _statements
     modules = (f"{heading(name)}local {name} = (function()\n{source(name)}end)()\n" for name in MODULES)
-    return ("" if is_compact else "\n").join([*modules, heading("main") + source("main")])
+    shared = ("" if is_compact else _LUA_HEADING) + _taken_from_lua()
+    return ("" if is_compact else "\n").join([shared, *modules, heading("main") + source("main")])
+
+
+def _taken_from_lua() -> str:
+    """What modules take from Lua, each thing once."""
+    code = "".join(uncommented(_source(module)) for module in (*MODULES, "main"))
+    libraries = sorted(set(_LIBRARY.findall(code)))
+    functions = sorted(set(re.findall(r"string\.(\w+)", "".join(_FUNCTIONS.findall(code)))))
+    return "".join([*libraries, *(f"local {name} = string.{name}\n" for name in functions)])
 
 
 def _compacted(module: str) -> str:
@@ -224,8 +238,11 @@ def _comment(module: str) -> list[str]:
 
 
 def _statements(module: str) -> str:
-    """A module without its comments and the ``require`` of other modules."""
-    return _OWN_REQUIRE.sub("", uncommented(_source(module))).lstrip("\n")
+    """A module without its comments, and without what the chunk defines."""
+    code = uncommented(_source(module))
+    for defined in (_OWN_REQUIRE, _LIBRARY, _FUNCTIONS):
+        code = defined.sub("", code)
+    return re.sub("\n{3,}", "\n\n", code).lstrip("\n")
 
 
 def uncommented(source: str) -> str:

@@ -104,16 +104,26 @@ def test_the_script_is_one_comment_that_nothing_in_it_ends() -> None:
 
 @pytest.mark.parametrize("module", [*script.MODULES, "main"])
 def test_a_module_stands_in_the_script_as_people_wrote_it(module: str) -> None:
-    # Line by line: what is left out are comments, and what gives the module others of the script.
+    # Line by line: what is left out are comments, and what the script defines for all modules.
     source = (LUA / f"{module}.lua").read_text("utf-8").splitlines()
     lines = [
         line
         for line in source
-        if line and not re.match(r' *--|local \w+ = require\("(?!jit|string|table)', line)
+        if line and not re.match(r" *--|local [\w, ]+ = (require|string\.\w+(,|$))", line)
     ]
     found = iter(render().text.splitlines())
     assert source[0] in found
     assert [line for line in lines if re.sub(r" +-- .*", "", line) not in found] == []
+
+
+def test_what_modules_take_from_lua_stands_once_and_under_its_own_name() -> None:
+    text = render().text
+    assert text.count('local ffi = require("ffi")') == text.count("local find = string.find") == 1
+    for module in LUA.glob("*.lua"):
+        for names, functions in re.findall(
+            r"^local ([\w, ]+) = (string\.\w+(?:, string\.\w+)*)$", module.read_text("utf-8"), re.MULTILINE
+        ):
+            assert functions == ", ".join(f"string.{name}" for name in names.split(", "))
 
 
 def test_the_loader_says_in_the_script_what_it_does() -> None:
