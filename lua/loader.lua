@@ -1,9 +1,7 @@
 --- Loads the capture script, which is the comment below, at a VM's first request.
--- Why it is a comment: most filter chains of a proxy never see a request, but each has a Lua VM per worker
--- thread. There, functions would take several times the memory of their text.
--- How: Envoy names a chunk by its text, so the loader finds the comment in the name of its own chunk, and
--- compiles it. Nothing is fetched from elsewhere: what runs is what stands here.
--- If that fails, Envoy logs it once per VM, and requests pass.
+-- Most VMs never see a request, and functions take several times the memory of their text.
+-- Envoy names a chunk by its text, so the loader finds the comment in the name of its own chunk. Nothing is
+-- fetched from elsewhere. If loading fails, Envoy logs it once per VM, and requests pass.
 
 local text = debug.getinfo(1, "S").source
 local hooks
