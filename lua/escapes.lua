@@ -3,14 +3,11 @@
 -- %70 and %u0070; \u0070; &#112;, &#x70; and &lt;. The wide colon of Chinese and Japanese counts as one, too.
 -- Texts are full of them, and LuaJIT compiles no patterns: they are found by plain find, and read by tables.
 
-local structure = require("structure")
+local buffer = require("string.buffer")
 
 local byte, char, find, sub = string.byte, string.char, string.find, string.sub
-local floor = math.floor
 
-local HASH, SEMICOLON = byte("#;", 1, 2)
 local COLON = "\239\188\154" -- U+FF1A, the wide one
-local WORD = structure.set("%w")
 local ENTITIES =
   { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'", LT = "<", GT = ">", AMP = "&", QUOT = '"' }
 
@@ -22,7 +19,7 @@ for high in DIGITS:gmatch(".") do
   end
 end
 
-local out = require("string.buffer").new()
+local out = buffer.new()
 
 local M = {}
 
@@ -31,9 +28,9 @@ local function utf8(code)
   if code < 0x80 then
     return char(code)
   elseif code < 0x800 then
-    return char(0xC0 + floor(code / 64), 0x80 + code % 64)
+    return char(0xC0 + math.floor(code / 64), 0x80 + code % 64)
   end
-  return char(0xE0 + floor(code / 4096), 0x80 + floor(code / 64) % 64, 0x80 + code % 64)
+  return char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
 end
 
 -- What stands for the escape at `at`, or nil where none does; and where the escape stops.
@@ -50,17 +47,11 @@ end
 
 --- Of &lt; &#112; &#x70;
 local function reference_at(text, at)
-  local is_number = byte(text, at + 1) == HASH
-  local start = is_number and at + 2 or at + 1
-  local stop = structure.skip(text, start, WORD)
-  if byte(text, stop) ~= SEMICOLON or stop == start then
-    return nil
-  end
-  local name = sub(text, start, stop - 1)
-  if not is_number then
+  local hash, name, stop = text:match("^&(#?)(%w+)();", at)
+  if hash == "" then
     return ENTITIES[name], stop
   end
-  local code = tonumber("0" .. name) -- 0112, 0x70
+  local code = hash and tonumber("0" .. name) -- 0112, 0x70
   return code and code < 2 ^ 16 and utf8(code), stop
 end
 

@@ -4,22 +4,16 @@
 
 local structure = require("structure")
 
-local byte, find, match, sub = string.byte, string.find, string.match, string.sub
-
-local SLASH = byte("/")
 local SPACES, NAME = structure.set(" "), structure.set("[^ \t\r\n/<>=\"']")
-local VOID = { input = true, meta = true, param = true } -- elements of HTML that have no end tag
+local VOID = structure.words("input meta param") -- elements of HTML that have no end tag
 
 local M = { sign = "<" }
 
 --- The name of the element whose tag starts at `at`, and where it stops; "" for an end tag.
 function M.name_at(text, at)
   local start = structure.skip(text, at + 1, SPACES)
-  local stop = start
-  while NAME[byte(text, stop)] do
-    stop = stop + 1
-  end
-  return sub(text, start, stop - 1), stop - 1
+  local stop = structure.skip(text, start, NAME) - 1
+  return text:sub(start, stop), stop
 end
 
 --- Masks the content of an element; nothing where it has none.
@@ -28,15 +22,15 @@ end
 -- @param greater where its tag ends
 -- @return the span: from, to, instead; or nothing
 function M.mask_content(text, name, greater)
-  if byte(text, greater - 1) == SLASH or VOID[name] then
+  if text:sub(greater - 1, greater - 1) == "/" or VOID[name] then
     return nil
   end
-  local close = find(text, "</" .. name .. ">", greater, true)
-  local content, inner = sub(text, greater, (close or 0) - 1), 0
+  local close = text:find("</" .. name .. ">", greater, true)
+  local content, inner = text:sub(greater, (close or 0) - 1), 0
   repeat
-    inner = find(content, "<" .. name, inner + 1, true)
-  until not (inner and NAME[byte(content, inner + #name + 1)])
-  local is_plain = close and not (inner or find(content, "<!", 1, true))
+    inner = content:find("<" .. name, inner + 1, true)
+  until not (inner and NAME[content:byte(inner + #name + 1)])
+  local is_plain = close and not (inner or content:find("<!", 1, true))
   return greater + 1, is_plain and close - 1 or #text, "***"
 end
 
@@ -50,21 +44,21 @@ end
 
 --- The text of the element whose tag starts at `at`; of a long one, the beginning.
 function M.told_name(text, at)
-  return match(sub(text, at, at + 300), "^[^>]*>([^<]*)") or ""
+  return text:sub(at, at + 300):match("^[^>]*>([^<]*)") or ""
 end
 
 function M.contents_end(text, at, name)
-  return find(text, "</" .. name .. ">", at, true) or #text
+  return text:find("</" .. name .. ">", at, true) or #text
 end
 
 --- Masks a tag that the end of the text cuts off, all but its element's name: nobody knows which attributes
 -- it would have had.
 function M.mask_cut_tag(text)
-  local is_markup = find(text, "<", 1, true) and structure.document(text).is_markup
-  local less = is_markup and match(text, "^.*()<")
-  if less and not find(text, ">", less, true) then
+  local is_markup = text:find("<", 1, true) and structure.document(text).is_markup
+  local less = is_markup and text:match("^.*()<")
+  if less and not text:find(">", less, true) then
     local name, stop = M.name_at(text, less)
-    return find(name, "^%a") and sub(text, 1, stop) .. " ***" or text
+    return name:find("^%a") and text:sub(1, stop) .. " ***" or text
   end
   return text
 end

@@ -3,9 +3,12 @@
 -- These spans have nothing to do with those of traces.
 -- Where nothing is to be masked, the list is nil: a list is never empty.
 
-local sub = string.sub
+local buffer = require("string.buffer")
 
-local out = require("string.buffer").new()
+-- What stands behind the last span of a list.
+local END = { from = math.huge, to = 0 }
+
+local out = buffer.new()
 
 local M = {}
 
@@ -31,15 +34,12 @@ function M.merged(one, other)
     return one or other
   end
   local all, at_one, at_other = {}, 1, 1
-  while one[at_one] or other[at_other] do
-    local first, second = one[at_one], other[at_other]
-    if
-      not second
-      or (first and (first.from < second.from or (first.from == second.from and first.to >= second.to)))
-    then
-      all[#all + 1], at_one = first, at_one + 1
+  for index = 1, #one + #other do
+    local first, second = one[at_one] or END, other[at_other] or END
+    if first.from < second.from or (first.from == second.from and first.to >= second.to) then
+      all[index], at_one = first, at_one + 1
     else
-      all[#all + 1], at_other = second, at_other + 1
+      all[index], at_other = second, at_other + 1
     end
   end
   return all
@@ -54,11 +54,11 @@ function M.apply(text, list)
   out:reset()
   for _, span in ipairs(list) do
     if span.from >= copied then
-      out:put(sub(text, copied, span.from - 1), span.instead)
+      out:put(text:sub(copied, span.from - 1), span.instead)
     end
     copied = math.max(copied, span.to + 1)
   end
-  return out:put(sub(text, copied)):get()
+  return out:put(text:sub(copied)):get()
 end
 
 return M
