@@ -28,7 +28,7 @@ local function is_binary_type(content_type)
   end
 end
 
---- The text of a body, or of a part of one, as valid UTF-8; nil or false where it is not text.
+--- The text of a body, or of a part of one, as valid UTF-8; nil where it is not text.
 -- @param is_cut whether the limit cut off its end
 local function text_of(bytes, content_type, is_encoded, is_cut)
   local text, replaced = utf8.repair(bytes, is_cut)
@@ -39,10 +39,13 @@ local function text_of(bytes, content_type, is_encoded, is_cut)
   elseif is_binary_type(content_type) then
     return nil -- A binary message may begin with bytes of white space: then what follows them says nothing.
   end
-  local is_text = is_marked
+  if
+    is_marked
     or (replaced == 0 and not text:find(CONTROLS))
     or (not is_encoded and is_textual(content_type))
-  return is_text and text
+  then
+    return text
+  end
 end
 
 --- A multipart body as text, with a note in place of each part that is not text; nil for any other body.
@@ -82,11 +85,10 @@ function M.render(message)
   local content_type, encoding = message.content_type, message.content_encoding
   local is_encoded = encoding ~= "" and encoding ~= "identity"
   if is_encoded and config.compressed_bodies == "inflate" then
-    local inflated, is_whole = inflate.inflate(bytes, encoding)
+    local inflated, is_whole = inflate(bytes, encoding)
     -- What is text already is shown as it came: a text may begin like deflate, whatever it goes on with.
     if inflated and not text_of(bytes, content_type, true, is_cut) then
-      local has_more_encodings = encoding:find(",", 1, true)
-      bytes, is_cut, is_encoded = inflated, is_cut or not is_whole, has_more_encodings
+      bytes, is_cut, is_encoded = inflated, is_cut or not is_whole, encoding:find(",", 1, true)
     end
   end
   local text = text_of(bytes, content_type, is_encoded, is_cut) or parts_of(bytes, is_cut)

@@ -38,6 +38,15 @@ local function take(count)
   return value
 end
 
+--- A number of so many bits, in reverse order.
+local function reversed(number, bits)
+  local result = 0
+  for _ = 1, bits do
+    result, number = 2 * result + number % 2, rshift(number, 1)
+  end
+  return result
+end
+
 --- A Huffman code: for each sequence of `bits` bits, 16 times the symbol plus the length of its code; or 0.
 -- @param lengths of the codes of symbols, 0 to 15 each; those from `first` to `last` count
 local function new_code(lengths, first, last)
@@ -46,25 +55,20 @@ local function new_code(lengths, first, last)
     longest = math.max(longest, lengths[index])
   end
   local count = 2 ^ longest
-  local entries, unused = ffi.new("uint16_t[?]", count), count
-  local code = 0 -- the next one, its first bit lowest
+  local entries, code = ffi.new("uint16_t[?]", count), 0
   for length = 1, longest do
+    code = 2 * code
     for index = first, last do
       if lengths[index] == length then
-        unused = unused - 2 ^ (longest - length)
-        assert(unused >= 0)
-        for entry = code, count - 1, 2 ^ length do
+        assert(code < 2 ^ length)
+        for entry = reversed(code, length), count - 1, 2 ^ length do
           entries[entry] = (index - first) * 16 + length
         end
-        local place = 2 ^ (length - 1)
-        while band(code, place) > 0 do
-          code, place = code - place, place / 2
-        end
-        code = code + place
+        code = code + 1
       end
     end
   end
-  assert(unused == 0 or longest == 1) -- a code of one symbol does not use each sequence
+  assert(code == count or longest == 1) -- a code of one symbol does not use each sequence
   return { entries = entries, bits = longest }
 end
 
@@ -181,11 +185,9 @@ local function put_members()
   until peek(16) ~= GZIP
 end
 
-local M = {}
-
 --- Inflates a body: gzip, which its first bytes show, or deflate, if that is declared.
 -- @return what was inflated; whether that is all. nil if it is neither, or nothing was
-function M.inflate(text, encoding)
+return function(text, encoding)
   output = output or ffi.new("uint8_t[?]", MAX_BYTES)
   padded = text .. "\0\0\0"
   input, input_bits, position = ffi.cast("const uint8_t *", padded), #text * 8, 0
@@ -205,5 +207,3 @@ function M.inflate(text, encoding)
     return ffi.string(output, size), is_whole
   end
 end
-
-return M

@@ -347,8 +347,7 @@ def inflate() -> Inflate:
     """The module alone: an inflated body, and whether that is all of it."""
     lua = LuaRuntime(encoding=None)
     lua.execute(b"package.preload.config = function() return { max_body_bytes = %d } end" % LIMIT)
-    module = lua.execute((Path(__file__).parents[2] / "lua" / "inflate.lua").read_bytes())
-    function = module[b"inflate"]
+    function = lua.execute((Path(__file__).parents[2] / "lua" / "inflate.lua").read_bytes())
 
     def inflate(body: bytes, encoding: bytes) -> tuple[bytes | None, bool | None]:
         found = function(body, encoding)
