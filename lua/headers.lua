@@ -7,8 +7,10 @@ local config = require("config")
 local bounds = require("bounds")
 local json = require("json")
 local redaction = require("redaction")
+local structure = require("structure")
 local utf8 = require("utf8")
 
+local buffer = require("string.buffer")
 local clear = require("table.clear")
 
 local MAX_KNOWN, MAX_KNOWN_BYTES = 256, 160 -- lines; bytes of one
@@ -22,7 +24,7 @@ for name in USED:gmatch("%S+") do
   LIMITS[name] = config.max_header_value_bytes
 end
 
--- Of recorded headers, by name: the key in JSON, as names need no escapes there; the mask, if there is one.
+-- Of recorded headers, by name: the key in JSON, as names need no escapes there; the mask.
 local KEYS, MASKS = {}, {}
 for shown_name in config.headers:gmatch("[^\n]+") do
   -- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.
@@ -33,7 +35,7 @@ for shown_name in config.headers:gmatch("[^\n]+") do
 end
 
 -- A host that is too long is left out: the "@" that ends user information may be in what would be cut off.
-local HOSTS = { [":authority"] = true, ["x-forwarded-host"] = true }
+local HOSTS = structure.words(":authority x-forwarded-host")
 
 -- Lines as they are shown, by name and line, as most repeat from request to request. Only those that masking
 -- leaves as they are: no secret is remembered.
@@ -44,7 +46,7 @@ local known, known_count = {}, 0
 local values, shown, recorded = {}, {}, {}
 local left, is_cut, is_path_cut
 
-local object = require("string.buffer").new()
+local object = buffer.new()
 
 --- A line of a recorded header as it is shown: masked, as JSON string content.
 local function shown_line(name, line)
@@ -52,8 +54,7 @@ local function shown_line(name, line)
   if text then
     return text
   end
-  local mask = MASKS[name]
-  local masked = mask and mask(line) or line
+  local masked = MASKS[name](line)
   text = json.escape(utf8.repair(masked))
   if masked == line and #line <= MAX_KNOWN_BYTES then
     if known_count == MAX_KNOWN then

@@ -88,8 +88,15 @@ local BY_FORM = {
   ["set-cookie"] = mask_set_cookie,
 }
 
+local function as_it_is(text)
+  return text
+end
+
 --- Makes a mask safe: where it fails, all of the text is masked. Counts the texts that it changes.
 local function guarded(mask)
+  if not IS_ON then
+    return as_it_is
+  end
   return function(text)
     local is_done, masked = pcall(mask, text)
     masked = is_done and masked or MASK
@@ -98,10 +105,6 @@ local function guarded(mask)
     end
     return masked
   end
-end
-
-local function as_it_is(text)
-  return text
 end
 
 -- Texts that masking left as they are, so no secret is remembered. They are not searched again when they come
@@ -132,19 +135,16 @@ local M = {}
 M.begin_message = fields.begin_message
 
 --- Masks the secrets of a body or URL, whatever its form.
-M.text = IS_ON and guarded(mask_text) or as_it_is
+M.text = guarded(mask_text)
 
 --- Masks user information in a host.
-M.host = IS_ON and guarded(mask_host) or as_it_is
+M.host = guarded(mask_host)
 
 local mask_value = guarded(fields.mask)
 
---- The function that masks a header's values, or nil where they pass as they are.
+--- The function that masks a header's values.
 -- @param name in lower case
 function M.header(name)
-  if not IS_ON then
-    return nil
-  end
   if SECRET_HEADERS[name] or names.is_secret(name) then
     return guarded(BY_FORM[name] or mask_all)
   elseif name == "host" or name == "x-forwarded-host" then
