@@ -71,9 +71,16 @@ local function is_open(text)
   return behind and names.facts((ends.name_before(text, #text + 2 - behind)))
 end
 
---- A run, masked if it hides a secret. If it starts with a parameter's name, that stays.
--- If the run ends with such a name and its sign, the value may stand behind it: that is for a longer run.
-local function masked_run(run)
+--- A run, masked if it hides a secret, or if no work is left to find that out. If it starts with a
+-- parameter's name, that stays. If it ends with such a name and its sign, the value may stand behind it: that
+-- is for a longer run.
+local function judged_run(run)
+  if not escapes.may_hide(run) then
+    return run
+  elseif left < #run + RUN then
+    return MASK
+  end
+  left = left - #run - RUN
   local is_hidden, plain = hides_secret(run)
   if not is_hidden or is_open(plain or "") then
     return run
@@ -81,17 +88,6 @@ local function masked_run(run)
   local name = match(run, "^[^=%%&\\]*=") or ""
   -- The backslashes belong to the quote that ends the run.
   return name .. MASK .. match(string.reverse(run), "^\\*")
-end
-
---- The same where there is work left; else masked, if it has escapes.
-local function judged_run(run)
-  if not escapes.may_hide(run) then
-    return nil
-  elseif left < #run + RUN then
-    return MASK
-  end
-  left = left - #run - RUN
-  return masked_run(run)
 end
 
 --- Masks what escapes hide: short runs if that is enough, else long ones, else all of the text.

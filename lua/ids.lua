@@ -14,16 +14,15 @@ end
 
 --- A text in lower case if it is an id: so many hexadecimal digits, not all zero.
 local function id(text, digits)
-  return text and #text == digits and text:find("^0*[1-9A-Fa-f]%x*$") and text:lower() or nil
+  return text and #text == digits and text:find("^0*[1-9A-Fa-f]%x*$") and text:lower()
 end
 
 --- Trace id and parent span id of a `traceparent` (W3C), if it has both.
 -- Only versions after 00 may have more at the end. A "," shows that there were two headers: neither counts.
 local function from_traceparent(value)
-  local version, trace, parent, more = value:match("^(%x%x)%-(%x+)%-(%x+)%-%x%x([^,]*)$")
+  local version, trace, parent, more = value:match("^(%x%x)%-(%x+)%-(%x+)%-%x%x%f[-%z]([^,]*)$")
   trace, parent = id(trace, 32), id(parent, 16)
-  local is_whole = more == "" or (version ~= "00" and more and more:sub(1, 1) == "-")
-  if trace and parent and is_whole and version:lower() ~= "ff" then
+  if trace and parent and (more == "" or version ~= "00") and version:lower() ~= "ff" then
     return trace, parent
   end
 end
@@ -42,11 +41,8 @@ end
 -- @param values header values by name
 -- @return 32 hex digits; 16 hex digits or nil
 function M.trace(values)
-  local trace, parent
-  if values.traceparent then
-    trace, parent = from_traceparent(values.traceparent)
-  end
-  if not trace and (values.b3 or values["x-b3-traceid"]) then
+  local trace, parent = from_traceparent(values.traceparent or "")
+  if not trace then
     trace, parent = from_b3(values)
   end
   if trace then

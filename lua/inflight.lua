@@ -92,6 +92,7 @@ function M.add(record, handle)
   M.grown(record)
 end
 
+--- The record of a span's id, or nil.
 function M.find(id)
   return by_id[id]
 end

@@ -114,8 +114,8 @@ local function is_stream(record)
   local status, content_type = record.response.status, record.response.content_type
   return status == 101
     or (record.method == "CONNECT" and status < 300)
-    or content_type:find("application/grpc", 1, true) == 1
-    or content_type:find("text/event-stream", 1, true) == 1
+    or content_type:find("^application/grpc")
+    or content_type:find("^text/event%-stream")
 end
 
 --- Takes a response into the record of its exchange.
@@ -141,7 +141,7 @@ local function capture_response(handle)
   local stream, metadata, id = open(handle)
   -- There is a mark but no record where the request is not captured, where another filter (with a VM of its
   -- own) captures it, or where a sweep has ended the record.
-  local record = id and inflight.find(id)
+  local record = inflight.find(id)
   if not id then
     -- The request never came to this filter: something before it answered.
     record = begin(handle, stream, is_chosen, handle.requestHeaders) -- Envoy >= 1.40

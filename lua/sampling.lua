@@ -40,13 +40,11 @@ function M.within_limits(headers, now)
   end
   local current = math.floor(now / 1e6)
   second, taken = current, (current == second and taken or 0) + 1
-  if RATE and taken > RATE then
-    return false
-  end
-  if endpoint then
+  local is_within = not RATE or taken <= RATE
+  if endpoint and is_within then
     endpoint.spans = endpoint.spans + 1
   end
-  return true
+  return is_within
 end
 
 local function is_skipped(target)

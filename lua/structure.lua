@@ -3,7 +3,7 @@
 -- Most of it is asked only where a name says something. Quotes may be escaped, as they are in JSON that is a
 -- string of other JSON: \"name\". Takes any bytes.
 
-local byte, find, match = string.byte, string.find, string.match
+local byte, char, find, match = string.byte, string.char, string.find, string.match
 
 local QUOTE, APOSTROPHE, BACKSLASH, OPEN, CLOSE, LESS, COMMA = byte("\"'\\{}<,", 1, 7)
 
@@ -14,7 +14,7 @@ local M = {}
 function M.set(pattern)
   local members = {}
   for code = 0, 255 do
-    members[code] = find(string.char(code), pattern) ~= nil
+    members[code] = find(char(code), pattern) ~= nil
   end
   return members
 end
@@ -97,27 +97,21 @@ end
 -- For `string_end`: the quotes of the last string, `opened` and `closed`.
 function M.document(text)
   local sign = byte(text, match(text, "^\239?\187?\191?%s*()"))
-  return {
-    text = text,
-    is_json = JSON_STARTS[sign],
-    is_markup = sign == LESS,
-    opened = 0,
-    closed = 0,
-  }
+  return { text = text, is_json = JSON_STARTS[sign], is_markup = sign == LESS, opened = 0, closed = 0 }
 end
 
 --- Where the JSON string that `at` is in ends, or nil. Positions must not go back from call to call.
 -- Once a byte shows that the text is no JSON, `is_json` becomes false, and all answers are nil.
 function M.string_end(document, at)
-  local text = document.text
-  while document.is_json and document.closed < at do
-    document.opened = M.skip(text, document.closed + 1, BETWEEN)
-    document.closed = M.closing_quote(text, document.opened) or #text + 1
-    local is_string = byte(text, document.opened) == QUOTE
-      and AFTER_STRING[byte(text, document.closed + 1) or COMMA]
-    document.is_json = is_string or document.opened > #text
+  local text, opened, closed = document.text, document.opened, document.closed
+  while document.is_json and closed < at do
+    opened = M.skip(text, closed + 1, BETWEEN)
+    closed = M.closing_quote(text, opened) or #text + 1
+    local is_string = byte(text, opened) == QUOTE and AFTER_STRING[byte(text, closed + 1) or COMMA]
+    document.is_json = is_string or opened > #text
   end
-  return document.is_json and document.opened < at and document.closed - 1 or nil
+  document.opened, document.closed = opened, closed
+  return document.is_json and opened < at and closed - 1 or nil
 end
 
 --- Where a sign stands first from `at` on, or behind the text. Positions must not go back from call to call:
