@@ -16,7 +16,7 @@ local search = require("search")
 local spans = require("spans")
 local values = require("values")
 
-local find, gsub, match = string.find, string.gsub, string.match
+local find, match = string.find, string.match
 
 local MASK = ends.MASK
 local FORMS = { members, lists, parameters, markup }
@@ -102,7 +102,7 @@ local function mask_hidden(text)
     if left < RUN then
       return MASK
     end
-    local masked = gsub(text, run_of, judged_run)
+    local masked = text:gsub(run_of, judged_run)
     if masked ~= text and not hides_secret(masked) then
       return masked
     end
@@ -129,7 +129,7 @@ function M.mask(text)
   if not find(text, "\0", 1, true) then
     return mask_text(text)
   end
-  local plain = gsub(text, "%z", "")
+  local plain = text:gsub("%z", "")
   return mask_text(plain) == plain and text or MASK
 end
 

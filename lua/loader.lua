@@ -1,7 +1,7 @@
 --- Loads the capture script, which is the comment below, at a VM's first request.
 -- Most VMs never see a request, and functions take several times the memory of their text.
--- Envoy names a chunk by its text, so the loader finds the comment in the name of its own chunk. Nothing is
--- fetched from elsewhere. If loading fails, Envoy logs it once per VM, and requests pass.
+-- Envoy names a chunk by its text: there the loader finds the comment. Nothing is fetched from elsewhere.
+-- If loading fails, Envoy logs it once per VM, and requests pass.
 
 local text = debug.getinfo(1, "S").source
 local hooks

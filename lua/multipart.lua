@@ -7,8 +7,6 @@ local structure = require("structure")
 
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local next_sign = structure.next_sign
-
 local MAX_HEAD = 300 -- bytes: of a part's head, before and after its name
 -- What stands before and after a line: in JSON, quotes and the escapes `\r` and `\n`; before the first line,
 -- a byte order mark or what is around the body.
@@ -19,14 +17,14 @@ local M = {}
 --- Where the boundary before `at` starts, which is the last line that starts with "--"; or nil.
 -- Positions must not go back from call to call.
 local function boundary_before(document, at)
-  local text, dashes = document.text, next_sign(document, "--", document.after_dashes or 1)
+  local text, dashes = document.text, structure.next_sign(document, "--", document.after_dashes or 1)
   while dashes < at do
     local is_start = dashes == 1 or LINE_STARTS[byte(text, dashes - 1)]
     if is_start and not LINE_ENDS[byte(text, dashes + 2)] then
       document.boundary = dashes
     end
     document.after_dashes = dashes + 1
-    dashes = next_sign(document, "--", dashes + 1)
+    dashes = structure.next_sign(document, "--", dashes + 1)
   end
   return document.boundary
 end
@@ -41,7 +39,7 @@ function M.mask(document, at)
   end
   -- All of the line is read as the name; in a JSON string, up to the escape of its end.
   local start = ends.value_start(text, at)
-  local line = sub(text, start, math.min(next_sign(document, "\n", start), start + MAX_HEAD) - 1)
+  local line = sub(text, start, math.min(structure.next_sign(document, "\n", start), start + MAX_HEAD) - 1)
   line = sub(line, 1, (find(line, "\\[rn]") or 0) - 1)
   document.head_stop = start + #line
   if names.is_secret(line) then
