@@ -40,11 +40,13 @@ function M.within_limits(headers, now)
   end
   local current = math.floor(now / 1e6)
   second, taken = current, (current == second and taken or 0) + 1
-  local is_within = not RATE or taken <= RATE
-  if endpoint and is_within then
+  if RATE and taken > RATE then
+    return false
+  end
+  if endpoint then
     endpoint.spans = endpoint.spans + 1
   end
-  return is_within
+  return true
 end
 
 local function is_skipped(target)
