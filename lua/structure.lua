@@ -19,6 +19,9 @@ function M.set(pattern)
   return members
 end
 
+-- Compiled, this loop makes a trace for each of its patterns, and each is needed once.
+jit.off(M.set)
+
 --- The words of a list, which white space parts, as a set.
 function M.words(list)
   local members = {}
