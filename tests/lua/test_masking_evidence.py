@@ -224,6 +224,7 @@ def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
         ("[4242424242424242]", '["***card***"]'),
         ('{"log":"sent Bearer mF_9.B5f-4.1JqM"}', '{"log":"sent Bearer ***"}'),
         ("curl -u jane:hunter2 https://h", "curl -u *** https://h"),
+        ('{"dsn":"jane:a@b:c/d@tcp(db:3306)/shop"}', '{"dsn":"***@tcp(db:3306)/shop"}'),
         (f'{{"text":"see {JWT} there"}}', '{"text":"see ***jwt*** there"}'),
         (f'{{"text":"use {STRIPE}, or:\\n{STRIPE}"}}', '{"text":"use ***key***, or:\\n***key***"}'),
         ('{"a":"{\\"n\\":4242424242424242}"}', '{"a":"{\\"n\\":\\"***card***\\"}"}'),
