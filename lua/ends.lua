@@ -22,14 +22,13 @@ local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
 local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
 -- The bytes of what has no quotes in JSON: numbers, constants.
 local UNQUOTED = set('[^]%s{}[,"]')
-local OPENING_QUOTE = "^\\*[\"']" -- with the backslashes before it
+local OPENING = "^\\*[\"']" -- with the backslashes before it
 -- A value that is masked already, and what follows it. Before any other sign, the mask may stand for the
 -- start only.
 local MASKED = "^(\\*[\"']?)%*%*%*%1()[ \t]*%f[];,)}<>\r\n%z]"
 -- What an item of a list starts with, and a member whose name has quotes; what closes behind the last comma.
 local ITEM_STARTS = set("[]\"'{}[\\]")
-local NAME_AND_SIGN, NAME_AND_EQUALS =
-  "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
+local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- The bytes of a value that may be a name, with and without quotes.
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
 -- Bytes: of a key with digits that is no token, with its quotes; of what is read of a name, of its line
@@ -121,7 +120,7 @@ end
 --- Where the object or array stops that is the value of the sign at `at`; nil where the value is neither.
 function M.contents_end(text, at)
   local start = M.value_start(text, at)
-  return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text) or nil
+  return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text)
 end
 
 --- Whether the value of a secret name is no secret. It is none if it is
@@ -144,7 +143,7 @@ end
 -- time or URL does not count.
 -- @param key "" for an item of a list
 -- @param value "" where a bracket or comma stands
-local function tells_about(name, key, value)
+local function is_shown(name, key, value)
   if names.is_secret(name .. "." .. key) then
     return find(value, '^"?"?$')
       or CONSTANTS[value]
@@ -156,14 +155,14 @@ end
 --- The spans of what may be secret in the object, or list of objects, of a secret name:
 -- {"token": {"type": "x", "value": "***"}}. A value belongs to the key right before it. What is no JSON is
 -- masked. So is a key that looks like a token, as that of a map may be one.
-local function member_spans(value, name)
+local function members(value, name)
   local list, key, at = nil, "", 1
   while at <= #value do
     local stop = byte(value, at) == QUOTE and (structure.closing_quote(value, at) or #value)
       or skip(value, at, UNQUOTED) - 1
     local token, after = sub(value, at, stop), after_blank(value, math.max(at, stop) + 1)
     local is_key = byte(value, after) == COLON
-    if is_key and #token > MAX_KEY and find(token, "%d") or not (is_key or tells_about(name, key, token)) then
+    if is_key and #token > MAX_KEY and find(token, "%d") or not (is_key or is_shown(name, key, token)) then
       list = spans.add(list, at, stop, '"***"')
     end
     key, at = is_key and token or "", is_key and after_blank(value, after + 1) or after
@@ -185,9 +184,15 @@ function M.is_harmless(text, at, name, stop, facts)
     (says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
     or ((says_more or is_json) and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)])
     or (facts.is_count and find(text, "^%d+%f[^%w._+-]", start))
-    or find(match(sub(text, math.max(stop - MAX_NEAR, 1), stop):reverse(), "^[%w:-]*"), "swa:nra", 1, true)
   then
     return true
+  elseif byte(text, stop - #name) == COLON then
+    return find(
+      match(sub(text, math.max(stop - MAX_NEAR, 1), stop):reverse(), "^[%w:-]*"),
+      "swa:nra",
+      1,
+      true
+    )
   elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end
@@ -199,7 +204,7 @@ end
 
 --- Whether a next member starts at `at`: a name and its sign, or an item of a list.
 local function starts_member(text, at)
-  return ITEM_STARTS[byte(text, at)] or find(text, NAME_AND_SIGN, at)
+  return ITEM_STARTS[byte(text, at)] or find(text, NAME_SIGN, at)
 end
 
 --- Where the value stops that starts at `start` with a quote or bracket: where that is closed, if what
@@ -271,7 +276,7 @@ function M.mask(document, at, name_stop, name)
   local limit = structure.string_end(document, at)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
-  local is_member, quote, to = byte(text, at) ~= EQUALS, match(text, OPENING_QUOTE, start) or "", limit
+  local is_member, quote, to = byte(text, at) ~= EQUALS, match(text, OPENING, start) or "", limit
   local _, masked = match(text, MASKED, start)
   local tags = is_markup and sub(text, start, start + 256) or ""
   local cell = match(tags, NEXT_CELL) or match(tags, END_TAG)
@@ -282,24 +287,24 @@ function M.mask(document, at, name_stop, name)
   elseif masked then
     to = masked - 1 -- An earlier search has masked it.
   elseif quote ~= "" or OPENERS[byte(text, start)] then
-    to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
+    to = closed_end(text, start, quote, limit, is_member and NAME_SIGN or "^[%w_:]")
   elseif not is_member then
     local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
-    to = bare_end(document, at + 1, limit, breaks, NAME_AND_EQUALS, name_stop)
+    to = bare_end(document, at + 1, limit, breaks, NAME_EQUALS, name_stop)
   elseif byte(text, start) ~= SLASH then -- After a slash, a comment may stand, with the value behind it.
     local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
-    to = bare_end(document, start, limit, breaks, NAME_AND_SIGN, name_stop)
+    to = bare_end(document, start, limit, breaks, NAME_SIGN, name_stop)
   end
   local value = sub(text, start, to)
   name = name or ""
   if is_none(value, name) then
-    return nil
+    return
   end
   local is_object = byte(text, name_stop + 1) == QUOTE and find(value, "^%[?%s*{.*[]}]$")
   if is_object and #name < MAX_NEAR and names.is_secret(name) then
-    return start, to, spans.apply(value, member_spans(value, name))
+    return start, to, spans.apply(value, members(value, name))
   end
-  quote = quote ~= "" and quote or match(text, OPENING_QUOTE, name_stop + 1) or ""
+  quote = quote ~= "" and quote or match(text, OPENING, name_stop + 1) or ""
   return at + 1, to, quote .. M.MASK .. quote
 end
 

@@ -80,7 +80,7 @@ function M.find(text, form, notes)
     is_secret[index] = word and names.is_secret(form.told_name(text, at)) or nil
   end
   if not next(is_secret) then
-    return nil
+    return
   end
   local chosen = chosen_values(notes, words, is_secret, structure.objects_at(text, notes))
   -- A new document, as positions start anew.
