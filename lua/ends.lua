@@ -4,6 +4,7 @@
 -- Where nothing does, the rest of its JSON string or element is masked, and in other texts all that follows.
 
 local names = require("names")
+local spans = require("spans")
 local structure = require("structure")
 
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
@@ -19,19 +20,20 @@ local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[:=>]"), set("[
 -- it closes what is around the value.
 local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
 local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
--- What follows a value that is masked already. Before any other sign, the mask may stand for the start only.
-local AFTER_MASK = "^[ \t]*%f[];,)}<>\r\n%z]"
+-- The bytes of what has no quotes in JSON: numbers, constants.
+local UNQUOTED = set('[^]%s{}[,"]')
+local OPENING = "^\\*[\"']" -- with the backslashes before it
+-- A value that is masked already, and what follows it. Before any other sign, the mask may stand for the
+-- start only.
+local MASKED = "^(\\*[\"']?)%*%*%*%1()[ \t]*%f[];,)}<>\r\n%z]"
 -- What an item of a list starts with, and a member whose name has quotes; what closes behind the last comma.
 local ITEM_STARTS = set("[]\"'{}[\\]")
-local NAME_AND_SIGN, NAME_AND_EQUALS =
-  "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
+local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- The bytes of a value that may be a name, with and without quotes.
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
--- What values start with that may be no secret, but for types of GraphQL. Most secrets start with a letter.
-local NONE_STARTS = set("[^a-mo-uw-zA-Z]")
-local MAX_TELLING = 512 -- bytes of an object that only tells about a secret
-local MAX_TOLD = 128 -- bytes of a value that may be a name, as in {"name": "password"}
-local MAX_LINE = 128 -- bytes of a line up to the end of a name, in which its indent is looked for
+-- Bytes: of a key with digits that is no token, with its quotes; of what is read of a name, of its line
+-- before it, and of its value, if that may be a name ({"name": "password"}).
+local MAX_KEY, MAX_NEAR = 18, 128
 -- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. An input is no cell.
 local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
 
@@ -108,7 +110,7 @@ function M.told_name(text, at)
   local start = skip(text, value, QUOTING)
   start = byte(text, start - 1) == BACKSLASH and start - 1 or start -- of an escaped letter
   local stop, told = start, start > value and QUOTED or BARE
-  while stop - start < MAX_TOLD and told[byte(text, stop)] do
+  while stop - start < MAX_NEAR and told[byte(text, stop)] do
     stop = stop + 1
   end
   local is_nested = start == value and byte(text, stop - 1) == COLON -- a name of YAML, in the next line
@@ -118,76 +120,99 @@ end
 --- Where the object or array stops that is the value of the sign at `at`; nil where the value is neither.
 function M.contents_end(text, at)
   local start = M.value_start(text, at)
-  return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text) or nil
+  return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text)
 end
 
 --- Whether the value of a secret name is no secret. It is none if it is
 --   empty (`""`, `[]`) or null;
 --   masked already, but for some digits (`"**** 4242"`);
---   a version (`1.2.3`); in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`);
---   a small object, or a list of them, of which each member only tells about the secret:
---     {"secret": {"type": "x", "optional": true}}.
+--   an id of Twilio or Windows, under a name with `sid`;
+--   a version (`1.2.3`); in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
 local function is_none(value, name)
-  local code = byte(value, skip(value, 1, QUOTING))
-  if code and not NONE_STARTS[code] and byte(name) ~= DOLLAR then
-    return false
-  end
-  if #value < MAX_TELLING and OPENERS[byte(value)] and names.is_secret(name) then
-    -- Members that only tell about the secret are taken out: then nothing may be left.
-    local function harmless(member, constant)
-      return (CONSTANTS[constant] or not names.is_secret(name .. "." .. member)) and ""
-    end
-    value = value:gsub("\\.", "") -- escapes
-    value = value:gsub('"([^"]*)"%s*:%s*"[^"]*"', harmless):gsub('"([^"]*)"%s*:%s*([%w.+-]+)', harmless)
-  end
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
     or value == "$" .. name
     or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
     or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
     or find(value, '^["^~v]*%d+%.%d+%.%d+"?$')
+    or (#value > 33 and find(name, "[sS][iI][dD]") and find(value, '^"?%u[%u-][a-f%d-]+"?$'))
 end
 
---- Whether the value of a secret name is harmless: true, false or null, or in JSON a number below 10, if the
--- name says more than the secret's (`has_password: true`); a count (`tokens: 12`); a pseudo-class of CSS
--- (`.token:hover {`); or a port of a host (https://token.example.com:8443).
+--- Whether a member's value may be shown in the object of a secret: a constant; what only tells about the
+-- secret; a count. But no string with a ":", which may stand between another name and its value. That of a
+-- time or URL does not count.
+-- @param key "" for an item of a list
+-- @param value "" where a bracket or comma stands
+local function is_shown(name, key, value)
+  if names.is_secret(name .. "." .. key) then
+    return find(value, '^"?"?$')
+      or CONSTANTS[value]
+      or (find(value, "^%d+$") and names.facts("pin." .. key).is_count)
+  end
+  return not value:gsub("%d%d:%f[%d]", ""):gsub("%a://", ""):find(":", 1, true)
+end
+
+--- The spans of what may be secret in the object, or list of objects, of a secret name:
+-- {"token": {"type": "x", "value": "***"}}. A value belongs to the key right before it. What is no JSON is
+-- masked. So is a key that looks like a token, as that of a map may be one.
+local function members(value, name)
+  local list, key, at = nil, "", 1
+  while at <= #value do
+    local stop = byte(value, at) == QUOTE and (structure.closing_quote(value, at) or #value)
+      or skip(value, at, UNQUOTED) - 1
+    local token, after = sub(value, at, stop), after_blank(value, math.max(at, stop) + 1)
+    local is_key = byte(value, after) == COLON
+    if is_key and #token > MAX_KEY and find(token, "%d") or not (is_key or is_shown(name, key, token)) then
+      list = spans.add(list, at, stop, '"***"')
+    end
+    key, at = is_key and token or "", is_key and after_blank(value, after + 1) or after
+  end
+  return list
+end
+
+--- Whether the value of a secret name is harmless:
+--   true, false or null, in JSON, or if the name says more than the secret's (`has_password: true`);
+--   a number of JSON below 10, if the name says more; a count (`tokens: 12`);
+--   the name of a secret of AWS (arn:aws:secretsmanager:eu-west-1:1234:secret:db);
+--   a pseudo-class of CSS (`.token:hover {`);
+--   a port of a host (https://token.example.com:8443).
 function M.is_harmless(text, at, name, stop, facts)
   local start = M.value_start(text, at)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
   local is_json = byte(text, stop + 1) == QUOTE
-  if says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start) then
+  if
+    (says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
+    or ((says_more or is_json) and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)])
+    or (facts.is_count and find(text, "^%d+%f[^%w._+-]", start))
+  then
     return true
-  elseif says_more and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)] then
-    return true
-  elseif facts.is_count and find(text, "^%d+%f[^%w._+-]", start) then
-    return true
+  elseif byte(text, stop - #name) == COLON then
+    return find(
+      match(sub(text, math.max(stop - MAX_NEAR, 1), stop):reverse(), "^[%w:-]*"),
+      "swa:nra",
+      1,
+      true
+    )
   elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
-    return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at) ~= nil
+    return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end
   -- Without "://", a host has to end as a domain does: token.example.com:8443, but not user.pin:1234.
-  local domain = find(name, ".", 1, true) and (match(name, "%.(%l%l%l?)$") or match(name, "%.(local)$"))
+  local domain = match(name, "%.(%l%l%l?)$") or match(name, "%.(local)$")
   local is_host = sub(text, stop - #name - 2, stop - #name) == "://" or (domain and not names.facts(domain))
-  return is_host and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1) ~= nil
+  return is_host and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1)
 end
 
 --- Whether a next member starts at `at`: a name and its sign, or an item of a list.
 local function starts_member(text, at)
-  return ITEM_STARTS[byte(text, at)] or find(text, NAME_AND_SIGN, at) ~= nil
-end
-
---- The quote at `at`, with the backslashes before it; or "".
-local function quote_at(text, at)
-  return match(text, "^\\*[\"']", at) or ""
+  return ITEM_STARTS[byte(text, at)] or find(text, NAME_SIGN, at)
 end
 
 --- Where the value stops that starts at `start` with a quote or bracket: where that is closed, if what
 -- follows shows the value to be over; else at the limit.
 -- @param next_name a pattern: what may follow after a space
 local function closed_end(text, start, quote, limit, next_name)
-  local close
-  if quote == "" then
-    close = structure.closing_bracket(text, start, limit)
-  else
+  local close = quote == "" and structure.closing_bracket(text, start, limit)
+  if quote ~= "" then
     close = structure.closing_quote(text, start + #quote - 1)
   end
   if not close or close > limit then
@@ -208,7 +233,7 @@ end
 -- to the value, as in YAML. Of an item of a list, the dash belongs to the indent.
 local function is_deeper(white, text, name_stop)
   local indent = match(white, "^.*\n(.*)")
-  local line = "\n" .. sub(text, math.max(name_stop - MAX_LINE, 1), name_stop)
+  local line = "\n" .. sub(text, math.max(name_stop - MAX_NEAR, 1), name_stop)
   return indent and #indent > #match(line, "^.*\n([ \t-]*)")
 end
 
@@ -241,7 +266,7 @@ local function bare_end(document, at, limit, breaks, next_name, name_stop)
 end
 
 --- Masks the value of the sign at `at`, with its quotes. Where it has none, the mask gets those of the name:
--- {"pin": 1234} becomes {"pin": "***"}.
+-- {"pin": 1234} becomes {"pin": "***"}. Of an object of JSON, it masks the members.
 -- @param name_stop where the name stops
 -- @param name the name, or nil where it is not secret by itself
 -- @return the span: from, to, instead; or nothing, where there is no value
@@ -251,30 +276,35 @@ function M.mask(document, at, name_stop, name)
   local limit = structure.string_end(document, at)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
-  local is_member, quote, to = byte(text, at) ~= EQUALS, quote_at(text, start), limit
-  local masked = quote .. M.MASK .. quote
-  local after_mask = start + #masked
+  local is_member, quote, to = byte(text, at) ~= EQUALS, match(text, OPENING, start) or "", limit
+  local _, masked = match(text, MASKED, start)
   local tags = is_markup and sub(text, start, start + 256) or ""
   local cell = match(tags, NEXT_CELL) or match(tags, END_TAG)
   if cell then
     to = structure.next_sign(document, "<", start + cell - 1) - 1
   elseif find(tags, "^<%a") then
     to = limit -- The value is in an element: PIN=<b>1234</b>.
-  elseif sub(text, start, after_mask - 1) == masked and find(text, AFTER_MASK, after_mask) then
-    to = after_mask - 1 -- An earlier search has masked it.
+  elseif masked then
+    to = masked - 1 -- An earlier search has masked it.
   elseif quote ~= "" or OPENERS[byte(text, start)] then
-    to = closed_end(text, start, quote, limit, is_member and NAME_AND_SIGN or "^[%w_:]")
+    to = closed_end(text, start, quote, limit, is_member and NAME_SIGN or "^[%w_:]")
   elseif not is_member then
     local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
-    to = bare_end(document, at + 1, limit, breaks, NAME_AND_EQUALS, name_stop)
+    to = bare_end(document, at + 1, limit, breaks, NAME_EQUALS, name_stop)
   elseif byte(text, start) ~= SLASH then -- After a slash, a comment may stand, with the value behind it.
     local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
-    to = bare_end(document, start, limit, breaks, NAME_AND_SIGN, name_stop)
+    to = bare_end(document, start, limit, breaks, NAME_SIGN, name_stop)
   end
-  if is_none(sub(text, start, to), name or "") then
-    return nil
+  local value = sub(text, start, to)
+  name = name or ""
+  if is_none(value, name) then
+    return
   end
-  quote = quote ~= "" and quote or quote_at(text, name_stop + 1)
+  local is_object = byte(text, name_stop + 1) == QUOTE and find(value, "^%[?%s*{.*[]}]$")
+  if is_object and #name < MAX_NEAR and names.is_secret(name) then
+    return start, to, spans.apply(value, members(value, name))
+  end
+  quote = quote ~= "" and quote or match(text, OPENING, name_stop + 1) or ""
   return at + 1, to, quote .. M.MASK .. quote
 end
 

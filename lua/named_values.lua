@@ -13,24 +13,6 @@ local structure = require("structure")
 
 local M = {}
 
---- By index of a note: the word by which its name tells another name; nil where it holds a value.
-local function telling_words(text, form, notes)
-  local words = {}
-  for index, at in ipairs(notes) do
-    words[index] = names.facts((form.name_at(text, at))).tells_name
-  end
-  return words
-end
-
---- Which notes tell the name of a secret: by index; nil where none does.
-local function secret_notes(text, form, notes, words)
-  local is_secret = {}
-  for index in pairs(words) do
-    is_secret[index] = names.is_secret(form.told_name(text, notes[index])) or nil
-  end
-  return next(is_secret) and is_secret
-end
-
 --- Chooses the values next to names of secrets, of notes that stand outside of objects.
 -- @param row indexes of these notes, in order: those of values, and of names that are told by the same word
 -- @param chosen by index of a note; is added to
@@ -89,10 +71,16 @@ end
 --- The spans of the values that belong to names of secrets, or nil.
 -- @param notes positions of names that tell a name or hold a value, in order
 function M.find(text, form, notes)
-  local words = telling_words(text, form, notes)
-  local is_secret = secret_notes(text, form, notes, words)
-  if not is_secret then
-    return nil
+  -- By index of a note: the word by which its name tells another name, nil where it holds a value; whether
+  -- the name that it tells is secret.
+  local words, is_secret = {}, {}
+  for index, at in ipairs(notes) do
+    local word = names.facts((form.name_at(text, at))).tells_name
+    words[index] = word
+    is_secret[index] = word and names.is_secret(form.told_name(text, at)) or nil
+  end
+  if not next(is_secret) then
+    return
   end
   local chosen = chosen_values(notes, words, is_secret, structure.objects_at(text, notes))
   -- A new document, as positions start anew.

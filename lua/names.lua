@@ -30,31 +30,25 @@ local MAX_END = 8 -- bytes of a phrase at the end of a word, with the "s" of its
 
 -- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value. So does
 -- any name that ends with the word `value` or `string`: newValue.
-local OWNERS_OF_NAMES =
-  "parameter param attribute attr header field property prop setting variable option column"
-local TELLS_NAME = words_of(
-  "name names key keys columns fields headers id path loc type kind label title k " .. OWNERS_OF_NAMES
-)
-local HOLDS_VALUE = words_of(
-  "value values val v content contents string data text default example old new before after from to "
-    .. "previous current input raw rows stringdata"
-)
-for owner in (OWNERS_OF_NAMES .. " config display item meta"):gmatch("%l+") do
+local NAMERS = "parameter param attribute attr header field property prop setting variable option column"
+local TELLS_NAME =
+  words_of("name names key keys columns fields headers id path loc type kind label title k " .. NAMERS)
+local HOLDS_VALUE = words_of([[value values val v content contents string data text default example old new
+  before after from to previous current input raw rows stringdata]])
+for owner in (NAMERS .. " config display item meta"):gmatch("%l+") do
   for word in ("name key id"):gmatch("%l+") do
     TELLS_NAME[owner .. word] = true
   end
 end
 -- Where one of these is in a secret name, a number is a count, and no secret: {"tokens": 12}.
-local MEASURES = words_of(
-  "tokens sessions credentials passwords secrets count length limit size total attempts retries age timeout"
-)
+local MEASURES = words_of([[tokens sessions credentials passwords secrets count size total attempts retries
+  age timeout lifetime ttl validity days hours minutes seconds characters per]])
 -- After a secret word, the last word of a name that says something about the secret: password_changed_at.
-local ABOUT = words_of(
-  "at in enabled required type status mode endpoint policy expires expiry strength algorithm duration "
-    .. "consent time name label ref supported changed updated created completed used count "
-    .. "length limit timeout version format title subject description date start end method methods provider "
-    .. "scheme realm scope path iframe placeholder error"
-)
+local ABOUT = words_of([[at in enabled required type status mode endpoint policy expires expiry strength
+  algorithm alg duration consent time name username label ref arn href kid issuer supported changed updated
+  created completed used count length limit timeout version format title subject description date start end
+  method methods provider scheme realm scope path response iframe placeholder error result behavior binding
+  spec usage]])
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin client login account card sms db app mail email new old")
 
@@ -165,11 +159,6 @@ local function is_secret(words)
   return has_phrase(table.concat(words))
 end
 
---- Whether a name is that of a secret, and one word more, which says that this is not the secret itself.
-local function is_about(words)
-  return ABOUT[words[#words]] and is_secret({ unpack(words, 1, #words - 1) })
-end
-
 --- The words without those that `keep_fields` names together. A space, which no phrase has, stands for these.
 local function without_kept(words)
   local rest, at = words_left, 1
@@ -192,9 +181,9 @@ end
 
 --- The word by which a name says that it tells a name, or holds a value: `key` of <a:key>, `name` of
 -- items[0][name] and of name[0]. Nil for most names.
-local function role_of(name, last_word)
-  local may_have_role = TELLS_NAME[last_word] or HOLDS_VALUE[last_word]
-  return may_have_role and match(lower(name), "^.*%a"):gsub("^.*[:%[.]", ""):gsub("%A+", "") or nil
+local function role_of(name, last)
+  return (TELLS_NAME[last] or HOLDS_VALUE[last])
+    and match(lower(name), "^.*%a"):gsub("^.*[:%[.]", ""):gsub("%A+", "")
 end
 
 -- Tables of what names say, by a text of it. Thousands of names say the same, so they share one.
@@ -209,18 +198,21 @@ local function facts_of(name)
   local role = role_of(name, last)
   local tells_name = TELLS_NAME[role] and role
   local holds_value = HOLDS_VALUE[role] or last == "value" or last == "string"
-  local is_name_of_secret = is_secret(words) and not is_about(words) and is_secret(without_kept(words))
-  local is_count = is_name_of_secret and has_measure(words)
+  -- One word more may say that this is not the secret itself.
+  local secret = is_secret(words)
+    and not (ABOUT[last] and is_secret({ unpack(words, 1, #words - 1) }))
+    and is_secret(without_kept(words))
+  local is_count = secret and has_measure(words)
   local is_head, is_tail = heads[last] or heads[before_last .. last], tails[lower(name)]
   local said = (tells_name or "")
     .. (holds_value and "=" or "")
-    .. (is_name_of_secret and ":" or "")
+    .. (secret and ":" or "")
     .. (is_count and "#" or "")
     .. (is_head and "<" or "")
     .. (is_tail and ">" or "")
   if shared[said] == nil then
     shared[said] = {
-      is_secret = is_name_of_secret,
+      is_secret = secret,
       is_count = is_count,
       is_head = is_head,
       is_tail = is_tail,
@@ -238,7 +230,7 @@ local function without_middle(name)
   return (match(first, "^(.*)%A%a+$") or first) .. " " .. (match(last, "^%a+(%A.*)$") or last)
 end
 
-local known, known_count = {}, 0
+local known, count = {}, 0
 
 local M = { bytes_read = 0 }
 
@@ -264,11 +256,11 @@ function M.facts(name)
     facts = M.facts((plain:gsub("\\", "")))
   end
   if #name <= MAX_NAME then
-    if known_count >= MAX_KNOWN then
+    if count >= MAX_KNOWN then
       clear(known)
-      known_count = 0
+      count = 0
     end
-    known[name], known_count = facts, known_count + 1
+    known[name], count = facts, count + 1
   end
   return facts
 end

@@ -1,10 +1,10 @@
 --- Secrets that show by themselves.
 -- Under any name, these are tokens, private keys, payment cards, well-known keys, and what stands in a
--- certain place: user information of a URL, and what follows "Bearer" or `curl -u`. No text is read byte by
--- byte for them. Plain finds look for the "eyJ" of tokens (`{"` in base64), for the "-----BEGIN" of private
--- keys, for the "_", "-" or "." in the prefix of other keys, and for the "//" of URLs. A card number is so
--- long that one of every 13 bytes is a part of it: there, the run of such bytes is read. The mask says what
--- it hides.
+-- certain place: user information of a URL or a database's address, and what follows "Bearer" or `curl -u`.
+-- No text is read byte by byte for them. Plain finds look for the "eyJ" of tokens (`{"` in base64), for the
+-- "-----BEGIN" of private keys, for the "_", "-" or "." in the prefix of other keys, and for the "//" of
+-- URLs. A card number is so long that one of every 13 bytes is a part of it: there, the run of such bytes is
+-- read. The mask says what it hides.
 
 local config = require("config")
 local spans = require("spans")
@@ -14,12 +14,7 @@ local set, skip = structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
--- What stands behind "Bearer": something with a digit, so no word. What stands behind the "-u" or "--user" of
--- curl. What stands behind the "//" of a URL: a name and a password, before the host.
-local BEARER_TOKEN = "^[%a_./+-]*%d[%w._~+/=-]+()"
-local LOGIN = '^\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
-local USER_INFORMATION = '^[^/?#<>"%s]+()@'
-local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
+local KEY = "***key***"
 
 -- Prefixes of keys, by the least length of such keys.
 local PREFIXES = {
@@ -46,15 +41,32 @@ end
 
 local KEY_BYTES = structure.WORD
 local LETTERS = set("%w")
-local SEPARATORS, NUMBER = set("[ +-]"), set("[%d +-]")
+local SEPARATORS, NUMBER, LOGIN_ENDS = set("[ +-]"), set("[%d +-]"), set("[%s\"']")
 local DIGITS, DOUBLED = set("%d"), {} -- a digit by its byte; by digit, what a doubled one adds to Luhn's sum
 for digit = 0, 9 do
   DIGITS[48 + digit], DOUBLED[digit] = digit, digit < 5 and 2 * digit or 2 * digit - 9
 end
 
---- Where the key starts and stops whose sign stops at `at`; nil where none does. It starts a word; but the
--- letter of an escape (`\n`) may stand before it.
-local function key_around(text, at)
+local FINDERS = {} -- by kind
+
+--- What is found at the places of a sign.
+-- @param span_at a function of the text, a place, the sign, and up to where the text is dealt with. It
+--   returns from where to where to mask; and up to where the text is dealt with then, if that is not `to`
+local function at_each(text, sign, span_at, mask)
+  local list, done = nil, 0
+  local at = find(text, sign, 1, true)
+  while at do
+    local from, to, dealt_to = span_at(text, at, sign, done)
+    list, done = spans.add(list, from, to, mask), dealt_to or to or at
+    at = find(text, sign, done + 1, true)
+  end
+  return list
+end
+
+--- The key whose sign stands at `at`. It starts a word; but the letter of an escape (`\n`) may stand before
+-- it.
+local function key_at(text, at, sign)
+  at = at + #sign - 1
   local key = KEYS[sub(text, at - 2, at)]
   local start = key and at - key.sign_stop + 1
   local starts_word = key and (not KEY_BYTES[byte(text, start - 1)] or byte(text, start - 2) == BACKSLASH)
@@ -67,54 +79,45 @@ local function key_around(text, at)
 end
 
 --- Keys with a well-known prefix.
-local function keys(text)
+function FINDERS.key(text)
   local list
   for _, sign in ipairs(KEY_SIGNS) do
-    local found
-    local at = find(text, sign, 1, true)
-    while at do
-      local start, stop = key_around(text, at + #sign - 1)
-      found = spans.add(found, start, stop, KEY)
-      at = find(text, sign, (stop or at) + 1, true)
-    end
-    list = spans.merged(list, found)
+    list = spans.merged(list, at_each(text, sign, key_at, KEY))
   end
   return list
 end
 
---- JSON Web Tokens, signed or encrypted: three to five parts, of which the second may be empty; or two, if
+--- A JSON Web Token, signed or encrypted: three to five parts, of which the second may be empty; or two, if
 -- the second starts like JSON, too.
-local function tokens(text)
-  local list
-  local at = find(text, "yJ", 2, true) -- "y" is rarer than "e"
-  while at do
-    local header_end = match(text, "^[%w_-]*()", at)
-    local stop = match(text, "^%.[%w_-]*%.[%w_-]*%.?[%w_-]*%.?[%w_-]*()", header_end)
-      or match(text, "^%.eyJ[%w_-]*()", header_end)
-    local is_token = stop and sub(text, at - 1, at) == "ey"
-    list = is_token and spans.add(list, at - 1, stop - 1, TOKEN) or list
-    at = find(text, "yJ", is_token and stop or header_end, true)
+-- @param at where its "yJ" stands: "y" is rarer than "e"
+local function token_at(text, at)
+  local header_end = match(text, "^[%w_-]*()", at)
+  local stop = match(text, "^%.[%w_-]*%.[%w_-]*%.?[%w_-]*%.?[%w_-]*()", header_end)
+    or match(text, "^%.eyJ[%w_-]*()", header_end)
+  if stop and sub(text, at - 1, at) == "ey" then
+    return at - 1, stop - 1
   end
-  return list
+  return nil, nil, header_end - 1
 end
 
---- Private keys: up to the end of the "-----END" line. If bytes come before it that no key has, up to the end
--- of the string. If the text ends before it, up to there.
-local function private_keys(text)
-  local list
-  local at = find(text, "-----BEGIN", 1, true)
-  while at do
-    local stop = at + 9
-    if find(sub(text, at, at + 64), "PRIVATE", 1, true) then
-      local content = match(text, "^[^-]*%-*()", stop + 1)
-      local ending = find(text, "-----", content, true) or #text + 1
-      local is_key = not find(sub(text, content, ending - 1), "[^%w+/=,:\"'\\%s-]")
-      stop = (is_key and match(text, "^%-*[^-]*%-*()", ending) or match(text, '^[^"]*()', content)) - 1
-      list = spans.add(list, at, stop, KEY)
-    end
-    at = find(text, "-----BEGIN", stop + 1, true)
+function FINDERS.jwt(text)
+  return at_each(text, "yJ", token_at, "***jwt***")
+end
+
+--- A private key: up to the end of the "-----END" line. If bytes come before it that no key has, up to the
+-- end of the string. If the text ends before it, up to there.
+local function private_key_at(text, at)
+  if find(sub(text, at, at + 64), "PRIVATE", 1, true) then
+    local content = match(text, "^[^-]*%-*()", at + 10)
+    local ending = find(text, "-----", content, true) or #text + 1
+    local is_key = not find(sub(text, content, ending - 1), "[^%w+/=,:\"'\\%s-]")
+    return at, (is_key and match(text, "^%-*[^-]*%-*()", ending) or match(text, '^[^"]*()', content)) - 1
   end
-  return list
+  return nil, nil, at + 9
+end
+
+function FINDERS.pem(text)
+  return at_each(text, "-----BEGIN", private_key_at, KEY)
 end
 
 --- Whether the digits of text[from, to] may be those of a card: 13 to 19, with a valid Luhn sum.
@@ -174,18 +177,16 @@ local function add_card(document, list, from, to)
   local text = document.text
   local before = sub(text, math.max(from - 16, 1), from - 1):reverse()
   local quote = match(before, '^%-?%s*:%s*("\\*)')
-  if not quote and document.is_json and not structure.string_end(document, from) then
-    quote = '"'
+    or (document.is_json and not structure.string_end(document, from) and '"')
+  if quote and byte(before) == MINUS then
+    from = from - 1
   end
-  if not quote then
-    return spans.add(list, from, to, CARD)
-  end
-  local start = byte(before) == MINUS and from - 1 or from
-  return spans.add(list, start, to, quote:reverse() .. CARD .. quote:reverse())
+  quote = (quote or ""):reverse()
+  return spans.add(list, from, to, quote .. "***card***" .. quote)
 end
 
 --- Payment card numbers, in runs of digits and separators.
-local function cards(text)
+function FINDERS.card(text)
   local document, list, run_end = nil, nil, 1
   for at = CARD_STEP, #text, CARD_STEP do
     -- If this is a byte of a card number, which has 13 or more, the byte 6 before it or the one 6 after it is
@@ -210,21 +211,32 @@ local function cards(text)
   return list
 end
 
---- What stands behind a sign and is no value by its own form.
+--- A function that finds what stands behind a sign and is no value by its own form.
 -- @param secret a pattern: the secret, and where it stops
-local function behind(text, sign, secret)
-  local list
-  local at = find(text, sign, 1, true)
-  while at do
+local function behind(secret)
+  return function(text, at, sign)
     local from = at + #sign
     local stop = match(text, secret, from)
-    list = stop and spans.add(list, from, stop - 1, "***") or list
-    at = find(text, sign, from, true)
+    return stop and from, stop and stop - 1, from - 1
   end
-  return list
 end
 
-local FINDERS, finders = { jwt = tokens, pem = private_keys, card = cards, key = keys }, {}
+-- Behind "Bearer": something with a digit, so no word. Behind the "-u" or "--user" of curl. Behind the "//"
+-- of a URL: a name and a password, before the host.
+local bearer = behind("^[%a_./+-]*%d[%w._~+/=-]+()")
+local login = behind('^\\?["\'$%a][^%s:/]*:[^%s"\\]+()')
+local user = behind('^[^/?#<>"%s]+()@')
+
+--- What stands before the "@" of a database's address: user:password@tcp(host:3306)/name
+local function database_login(text, at, _, done)
+  local from = at
+  while from > done + 1 and not LOGIN_ENDS[byte(text, from - 1)] do
+    from = from - 1
+  end
+  return from < at and from, at - 1, at
+end
+
+local finders = {}
 for kind in config.redaction.values:gmatch("%l+") do
   finders[#finders + 1] = FINDERS[kind]
 end
@@ -237,16 +249,21 @@ function M.find(text)
   for _, find_values in ipairs(finders) do
     list = spans.merged(list, find_values(text))
   end
+  local function add(sign, span_at)
+    list = spans.merged(list, at_each(text, sign, span_at, "***"))
+  end
   if find(text, "@", 1, true) then
-    list = spans.merged(list, behind(text, "//", USER_INFORMATION))
-    list = spans.merged(list, behind(text, "/\\/", USER_INFORMATION)) -- as JSON may escape it
+    add("//", user)
+    add("/\\/", user) -- as JSON may escape it
+    add("@tcp(", database_login)
   end
   -- Plain find stops wherever the first byte of a sign stands. So two finds of rare bytes take less time than
   -- one for "earer ", and one for "-u " takes less than one for " -u ".
-  list = spans.merged(list, behind(text, "Bearer ", BEARER_TOKEN))
-  list = spans.merged(list, behind(text, "bearer ", BEARER_TOKEN))
-  list = spans.merged(list, behind(text, "--user ", LOGIN))
-  return spans.merged(list, behind(text, "-u ", LOGIN))
+  add("Bearer ", bearer)
+  add("bearer ", bearer)
+  add("--user ", login)
+  add("-u ", login)
+  return list
 end
 
 --- Where a text that was cut off has to end, so that it does not end with the beginning of a key, token or

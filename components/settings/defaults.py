@@ -73,16 +73,15 @@ SECRET_FIELDS = [
     # Words that mean something else in an object's name and a name in it: {"login": {"code": 200}}.
     "smscode", "logincode", "verifycode", "activationcode", "unlockcode", "2facode", "tlskey", "sslkey",
     "enckey", "sharedkey", "licensekey", "functionskey", "stripekey", "sendgridkey", "mapskey", "openaikey",
+    "devicecode", "streamkey", "serverkey", "aeskey",
 ]
 
-# Words that together are no secret, although one of them is a secret word: counts, kinds, places in lists.
+# Words that together are no secret, although one of them is a secret word: places in lists, of servers.
 KEPT_FIELDS = [
-    "prompt tokens", "completion tokens", "total tokens", "max tokens", "input tokens", "output tokens",
-    "tokens details", "token count", "token type", "token usage",
     "page token", "next token", "continuation token", "sync token", "skip token", "pagination token",
-    "token url", "token uri", "auth url", "auth uri", "authorization url",
+    "token type", "token url", "token uri", "auth url", "auth uri", "authorization url",
     "allow credentials", "ticket id", "ticket number", "ticket price",
-    "session affinity", "cvc check", "account sid", "message sid", "call sid", "sms sid",
+    "session affinity", "cvc check",
     "possession", "obsession", "passwordless",
 ]
 

@@ -224,6 +224,7 @@ def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
         ("[4242424242424242]", '["***card***"]'),
         ('{"log":"sent Bearer mF_9.B5f-4.1JqM"}', '{"log":"sent Bearer ***"}'),
         ("curl -u jane:hunter2 https://h", "curl -u *** https://h"),
+        ('{"dsn":"jane:a@b:c/d@tcp(db:3306)/shop"}', '{"dsn":"***@tcp(db:3306)/shop"}'),
         (f'{{"text":"see {JWT} there"}}', '{"text":"see ***jwt*** there"}'),
         (f'{{"text":"use {STRIPE}, or:\\n{STRIPE}"}}', '{"text":"use ***key***, or:\\n***key***"}'),
         ('{"a":"{\\"n\\":4242424242424242}"}', '{"a":"{\\"n\\":\\"***card***\\"}"}'),
@@ -255,6 +256,7 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"headers":[["accept","*/*"]],"points":[[1,2],[3,4]]}',
         "Bearer authentication, for the bearer of a token",
         "docker run -u 1000:1000 image; sort -u a; date -u +%H:%M",
+        '{"ARN":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:db/prod-a1b2c3"}',
         '.pin:hover{top:0}input[type="password"]:focus{top:0}.session::after{content:""}',
         "https://token.example.com:8443/x",
         "a<b and c",
@@ -285,7 +287,7 @@ def test_what_is_no_secret_is_kept(proxy, body):
         ),
         *("PasswordLastUsed", "SignatureVersion", "sessionTitle", "session_start", "ticket_subject"),
         *("token_uri", "authorizationUrl", "nextSyncToken", "PaginationToken", "$skiptoken"),
-        *("sessionAffinity", "AccountSid", "passwordPlaceholder"),
+        *("sessionAffinity", "passwordPlaceholder", "cvcResult", "KeyPairMasterKeySpec", "session_arn"),
     ],
 )
 def test_a_name_that_only_tells_about_secrets_is_kept(proxy, name):
@@ -339,13 +341,104 @@ def test_a_larger_number_is_masked(proxy, number):
             '"12****S"',
             "123.5",
         ),
-        *('{"type":"x","value":"S"}', '{"value":1}', '["S"]', '[{"type":"x"},"S"]', '{"type":["S"]}'),
-        *('{"type":"x" "S"}', '{"type":"a}","value":"S"}', '{"description":"\\"","value":"S"}'),
-        *('{"type":"' + "x" * 600 + '"}', '{"type":"x","a":{"b":"S"}}', "{type:S}"),
+        *('["S"]', '["S",{"type":"x"}]', '[["S"]]', '[[{"type":"x"}]]'),
     ],
 )
 def test_a_value_of_json_that_may_be_a_secret_is_masked(proxy, value):
     assert shown(proxy, f'{{"token":{value},"a":1}}') == '{"token":"***","a":1}'
+
+
+@pytest.mark.parametrize(
+    ("value", "masked"),
+    [
+        ('{"type":"x","value":"S"}', '{"type":"x","value":"***"}'),
+        ('{"value":1}', '{"value":"***"}'),
+        ('{"id":"S","at":1.5,"ttl":60,"used":false,"by":null,"of":""}', None),
+        ('[{"type":"x"},"S"]', '[{"type":"x"},"***"]'),
+        ('[{"value":"S"},{"value":"S"}]', '[{"value":"***"},{"value":"***"}]'),
+        ('{"type":["S",1]}', '{"type":["***","***"]}'),
+        ('{"type":"x","a":{"b":"S","name":"y"}}', '{"type":"x","a":{"b":"***","name":"y"}}'),
+        ('{"type":"x" "S"}', '{"type":"x" "***"}'),
+        ('{"type": : "S"}', '{"type": "***" "***"}'),
+        ('{"type":"a}","value":"S"}', '{"type":"a}","value":"***"}'),
+        ('{"description":"\\"","value":"S"}', '{"description":"\\"","value":"***"}'),
+        ('{"description":"my pin: S"}', '{"description":"***"}'),
+        ('{"description":"{\\"name\\":\\"pin\\",\\"value\\":\\"S\\"}"}', '{"description":"***"}'),
+        ('{"description":"pin=S&a"}', '{"description":"pin=***&a"}'),
+        ('{"href":"https://u:S@h/","created_at":"2026-11-27T10:00:00Z"}', None),
+        ('{"ab1234567890123456":{"type":"x"}}', '{"***":{"type":"x"}}'),
+        ("{type:S}", '{"***"}'),
+        ("{'type':'x'}", '{"***"}'),
+        ('{"type":"' + "x" * 600 + '"}', '{"type":"' + "x" * 600 + '"}'),
+    ],
+)
+def test_the_object_of_a_secret_keeps_what_only_tells_about_the_secret(proxy, value, masked):
+    if masked is None:
+        masked = value.replace('"S"', '"***"').replace("u:S", "***")
+    for name in ("token", "credentials"):
+        assert shown(proxy, f'{{"{name}":{value},"a":1}}') == f'{{"{name}":{masked},"a":1}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        ('{"ticket":"S","tickets":["S"]}', '{"ticket":"***","tickets":"***"}'),
+        (
+            '{"tickets":[{"subject":"No light","status":"open","created_at":"2026-11-27","via":"S"}]}',
+            '{"tickets":[{"subject":"No light","status":"open","created_at":"2026-11-27","via":"***"}]}',
+        ),
+        ('{"session":{"id":"S"}}', '{"session":{"id":"***"}}'),
+        ('{"token":{"access":"S"}}', '{"token":{"access":"***"}}'),
+        ('{"credentials":[{"value":"S"}]}', '{"credentials":[{"value":"***"}]}'),
+        ('{"refresh_token":{"rotation_type":"x","leeway":30,"token_lifetime":3600}}', None),
+        ('{"secrets":[{"value":1234}],"passwords":{"wifi":12345678}}', None),
+        ('{"m":"{\\"token\\":{\\"type\\":\\"x\\"}}"}', '{"m":"{\\"token\\":\\"***\\"}"}'),
+    ],
+)
+def test_only_the_members_of_an_object_are_masked_that_may_be_the_secret(proxy, body, masked):
+    if masked is None:
+        masked = body
+        for number in ("30", "1234}", "12345678"):
+            masked = masked.replace(f":{number}", ':"***"' + number.strip("0123456789"))
+    assert shown(proxy, body) == masked
+
+
+SID = "AC0123456789abcdef0123456789abcdef"
+
+
+@pytest.mark.parametrize("sid", [SID, "S-1-5-21-3623811015-3361044348-30300820-1013"])
+def test_an_id_that_is_called_sid_is_kept(proxy, sid):
+    text = f'{{"sid":"{sid}","serviceSid":"{sid}"}}'
+    assert shown(proxy, text) == text
+    assert shown(proxy, f"AccountSid={sid}&a=1") == f"AccountSid={sid}&a=1"
+    assert shown(proxy, f'{{"token":"{sid}"}}') == '{"token":"***"}'
+
+
+@pytest.mark.parametrize("sid", [SID.upper(), SID[2:], SID[:-1] + "g", SID + "-s3cr3t", "s%3A" + SID])
+def test_a_sid_of_another_form_may_be_a_sessions(proxy, sid):
+    assert shown(proxy, f'{{"sid":"{sid}"}}') == '{"sid":"***"}'
+
+
+def test_a_constant_of_json_is_no_secret_and_a_text_that_looks_like_one_may_be(proxy):
+    assert shown(proxy, '{"auth":true,"pin":false,"otp":null}') == '{"auth":true,"pin":false,"otp":null}'
+    assert shown(proxy, '{"auth":"true"}') == '{"auth":"***"}'
+    assert shown(proxy, "auth=true&a=1") == "auth=***&a=1"
+    assert shown(proxy, '{"auth":truest}') == '{"auth":"***"}'
+
+
+@pytest.mark.parametrize("name", ["device_code", "streamKey", "FCM_SERVER_KEY", "aesKey"])
+def test_a_key_of_a_server_is_secret_and_one_in_its_object_may_be_another(proxy, name):
+    assert shown(proxy, f'{{"{name}":"x"}}') == f'{{"{name}":"***"}}'
+    kept = '{"device":{"code":"x"},"server":{"key":"x"}}'
+    assert shown(proxy, kept) == kept
+
+
+@pytest.mark.parametrize(
+    "name", ["token_lifetime", "passwordExpirationDays", "sessionTTL", "token_limit_per_day"]
+)
+def test_a_number_is_kept_under_the_name_of_a_measure(proxy, name):
+    assert shown(proxy, f'{{"{name}":86400}}') == f'{{"{name}":86400}}'
+    assert shown(proxy, f'{{"{name}":"x1"}}') == f'{{"{name}":"***"}}'
 
 
 @pytest.mark.parametrize("body", ['{"pin":', '{"myPin":1', '{"pin":{"type":"x'])
