@@ -241,6 +241,7 @@ def _show(console: Console, results: Results) -> None:
     if results.ablation:
         columns, *lines = report.savings(results.ablation)
         _print_table(console, "What each part costs", columns, lines)
+        console.print("", report.MOST_TO_SAVE, sep="\n")
 
 
 def _print_table(

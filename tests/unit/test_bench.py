@@ -24,10 +24,12 @@ from lab.bench.variants import (
     TRACER,
     UNMASKED,
     Answer,
+    api_alone,
     compared,
     document,
     ours,
     sinks,
+    with_scripts,
 )
 from lab.stack import PROJECT
 
@@ -291,6 +293,11 @@ def test_the_ablation_says_what_leaving_a_part_out_saves():
     assert found[""] == [["the whole filter", "35 (30..40)"], ["masking", "15 (10..20)"]]
 
 
+def test_the_ablation_says_how_much_could_be_saved_at_all():
+    [*_, sentence] = report.ablation(RUN, ROUNDS).split("\n\n")
+    assert sentence.startswith(f'The line "{ablation.ALL_BUT_API}" is the most that could be saved')
+
+
 def test_every_line_of_a_table_has_a_cell_for_each_column():
     text = report.comparison(RUN, ROUNDS, IDLE_MB, "idle things", None)
     for part in text.split("\n\n"):
@@ -350,6 +357,18 @@ def test_an_edit_changes_the_script_where_it_says():
 def test_an_edit_that_fits_no_more_is_refused(old):
     with pytest.raises(ValueError, match=rf"the script has '{old}' \d+ times, not once"):
         ablation.edited(ours(OURS).manifests, Edit(old, ""))
+
+
+def test_envoys_api_alone_runs_in_the_filters_place_and_sends_to_the_same_cluster():
+    alone, whole = api_alone(), ours(OURS)
+    assert script_of(alone.manifests) == (PROJECT / "lab" / "data" / "api.lua").read_text("utf-8")
+    assert f'local CLUSTER = "{alone.receiver}"' in script_of(alone.manifests)
+    assert with_scripts(alone.manifests, lambda _: script_of(whole.manifests)) == whole.manifests
+
+
+def test_the_ablation_leaves_out_everything_but_envoys_api():
+    [variant] = [variant for variant in ablation.variants() if variant.name == ablation.ALL_BUT_API]
+    assert variant.manifests == api_alone().manifests
 
 
 def test_the_external_processor_is_called_at_its_port():
