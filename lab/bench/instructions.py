@@ -1,0 +1,79 @@
+"""What a request costs in instructions and cache misses: one variant after the other, under callgrind."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from . import callgrind, measure
+from .callgrind import Counter, Counts
+from .measure import Ends, Report
+from .scenarios import SMALL
+from .variants import EMPTY, GUIDE, OURS, TRACER, Variant, api_alone, compared
+
+SCENARIO = SMALL
+WARM_UP_REQUESTS = 5000  # until LuaJIT has compiled what runs often
+COUNTED_REQUESTS = 1000
+
+# The end of a turn cuts requests off: their instructions count, but not they. So turns are long.
+_TURN_SECONDS = 30
+_TIMEOUT_SECONDS = 60  # the first requests wait until Valgrind has translated what they run
+
+
+def variants() -> list[Variant]:
+    """What is counted."""
+    named = {variant.name: variant for variant in compared(None)}
+    return [named[EMPTY], named[TRACER], api_alone(), named[OURS], named[GUIDE]]
+
+
+async def per_request(
+    valgrind: Path, ends: Ends, counted: Sequence[Variant], report: Report
+) -> dict[str, Counts]:
+    """The counts of a request, by variant.
+
+    Args:
+        valgrind: its path.
+        ends: of all Envoys.
+        counted: the variants, in the order in which they run.
+        report: told which variant runs, and how many requests were answered.
+
+    Raises:
+        BenchError: a variant does not do its work.
+        CallgrindError: Valgrind does not do its work.
+    """
+    result = {}
+    for number, variant in enumerate(counted, 1):
+        tell = partial(report, f"{SCENARIO.name}, variant {number} of {len(counted)}", variant.name)
+        tell(0)
+        async with callgrind.running(valgrind, ends.bootstrap(variant)) as counter:
+            result[variant.name] = await _Run(ends, variant, counter, tell).per_request()
+    return result
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A running variant."""
+
+    ends: Ends
+    variant: Variant
+    counter: Counter
+    tell: Callable[[int], None]
+
+    async def per_request(self) -> Counts:
+        await self._requests(WARM_UP_REQUESTS)
+        await measure.check_work(
+            self.variant, self.counter.proxy
+        )  # not later: the statistics take instructions
+        await self.counter.zero()
+        answered = await self._requests(COUNTED_REQUESTS)
+        return await self.counter.counts() / answered
+
+    async def _requests(self, least: int) -> int:
+        """Send requests until enough were answered. Returns how many were."""
+        answered = 0
+        while answered < least:
+            load = await self.ends.load(SCENARIO, self.counter.proxy, _TURN_SECONDS, _TIMEOUT_SECONDS)
+            measure.check_load(f"{self.variant.name}, under callgrind", load, self.counter.proxy)
+            self.tell(min(load.requests, least - answered))
+            answered += load.requests
+        return answered
