@@ -7,7 +7,7 @@ from pathlib import Path
 
 from . import callgrind, measure
 from .callgrind import Counter, Counts
-from .measure import Ends, Report
+from .measure import BenchError, Ends, Report
 from .scenarios import SMALL
 from .variants import EMPTY, GUIDE, OURS, TRACER, Variant, api_alone, compared
 
@@ -16,7 +16,7 @@ WARM_UP_REQUESTS = 5000  # until LuaJIT has compiled what runs often
 COUNTED_REQUESTS = 1000
 
 # The end of a turn cuts requests off: their instructions count, but not they. So turns are long.
-_TURN_SECONDS = 30
+_TURN_SECONDS, _MOST_TURNS = 30, 60
 _TIMEOUT_SECONDS = 60  # the first requests wait until Valgrind has translated what they run
 
 
@@ -70,10 +70,13 @@ class _Run:
 
     async def _requests(self, least: int) -> int:
         """Send requests until enough were answered. Returns how many were."""
+        what = f"{self.variant.name}, under callgrind"
         answered = 0
-        while answered < least:
+        for _ in range(_MOST_TURNS):
             load = await self.ends.load(SCENARIO, self.counter.proxy, _TURN_SECONDS, _TIMEOUT_SECONDS)
-            measure.check_load(f"{self.variant.name}, under callgrind", load, self.counter.proxy)
+            measure.check_load(what, load, self.counter.proxy, least=0)
             self.tell(min(load.requests, least - answered))
             answered += load.requests
-        return answered
+            if answered >= least:
+                return answered
+        raise BenchError(f"{what}: only {answered} requests were answered in {_MOST_TURNS * _TURN_SECONDS} s")

@@ -157,18 +157,19 @@ class Bench:
         return [sample, replace(sample, variant=PROCESSED_ENVOY, cpu_us=cpu_ns / load.requests / 1e3)]
 
 
-def check_load(what: str, load: Load, proxy: Envoy) -> None:
+def check_load(what: str, load: Load, proxy: Envoy, *, least: int = 1) -> None:
     """See that requests were answered, and that no script warned.
 
     Args:
         what: ran.
         load: what the client saw.
         proxy: the Envoy.
+        least: so many requests have to be answered.
 
     Raises:
         BenchError: a request failed, or a script warned.
     """
-    if load.failed or not load.requests:
+    if load.failed or load.requests < least:
         why = f"{load.failed} requests failed, {load.requests} were answered"
     elif _WARNING in proxy.log():
         why = "its script warned"

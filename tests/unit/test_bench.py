@@ -5,15 +5,17 @@ import gzip
 import json
 import re
 import sys
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lab.bench import __main__ as command
-from lab.bench import ablation, callgrind, instructions, processor, report, wrk
+from lab.bench import ablation, callgrind, instructions, measure, processor, report, wrk
 from lab.bench.ablation import Edit
 from lab.bench.callgrind import CallgrindError, Counts
 from lab.bench.limits import LIMITS, Limit
@@ -550,6 +552,58 @@ def test_counts_are_of_one_request():
 def test_instructions_are_counted_for_empty_handlers_and_those_that_are_compared_with_them():
     counted = [variant.name for variant in instructions.variants()]
     assert counted == [EMPTY, TRACER, API, OURS, GUIDE]
+
+
+class Turns:
+    """Stands for what is around a counted Envoy, for it and for its counter. Notes what is asked of them."""
+
+    def __init__(self, *answered: int) -> None:
+        self.answered = list(answered)
+        self.asked: list[str] = []
+        self.proxy = SimpleNamespace(log=lambda: "")
+
+    def bootstrap(self, _):
+        return {}
+
+    async def load(self, *_):
+        self.asked.append("load")
+        return wrk.Load(self.answered.pop(0) if self.answered else 0, 0, 1, 1, 1)
+
+    async def zero(self):
+        self.asked.append("zero")
+
+    async def counts(self):
+        self.asked.append("counts")
+        return Counts(6000, 600, 60)
+
+    def per_request(self, monkeypatch) -> dict[str, Counts]:
+        @asynccontextmanager
+        async def running(*_):
+            yield self
+
+        async def check_work(*_):
+            self.asked.append("work")
+
+        monkeypatch.setattr(callgrind, "running", running)
+        monkeypatch.setattr(measure, "check_work", check_work)
+        stand_in: Any = self
+        variants = instructions.variants()[:1]
+        told = instructions.per_request(Path("valgrind"), stand_in, variants, lambda *_: None)
+        return asyncio.run(told)
+
+
+def test_requests_are_counted_once_enough_of_them_have_warmed_an_envoy_up(monkeypatch):
+    # Valgrind takes longer than a turn until the first ones are answered.
+    turns = Turns(0, 4000, 1000, 900, 300)
+    assert turns.per_request(monkeypatch) == {EMPTY: Counts(5, 0.5, 0.05)}
+    assert turns.asked == ["load", "load", "load", "work", "zero", "load", "load", "counts"]
+
+
+def test_an_envoy_that_does_not_answer_is_given_up(monkeypatch):
+    with pytest.raises(
+        measure.BenchError, match=f"{EMPTY}, under callgrind: only 7 requests were answered in"
+    ):
+        Turns(7).per_request(monkeypatch)
 
 
 def test_where_valgrind_is_missing_the_command_says_how_to_install_it(monkeypatch, capsys):
