@@ -60,23 +60,29 @@ class _Run:
     tell: Callable[[int], None]
 
     async def per_request(self) -> Counts:
+        proxy = self.counter.proxy
         await self._requests(WARM_UP_REQUESTS)
-        await measure.check_work(
-            self.variant, self.counter.proxy
-        )  # not later: the statistics take instructions
+        await measure.check_work(self.variant, proxy)  # not later: its statistics take instructions
+        logged = proxy.log()  # exports may time out while the first requests wait
         await self.counter.zero()
         answered = await self._requests(COUNTED_REQUESTS)
-        return await self.counter.counts() / answered
+        counts = await self.counter.counts()
+        measure.check_log(self._name, proxy, after=logged)
+        return counts / answered
+
+    @property
+    def _name(self) -> str:
+        return f"{self.variant.name}, under callgrind"
 
     async def _requests(self, least: int) -> int:
         """Send requests until enough were answered. Returns how many were."""
-        what = f"{self.variant.name}, under callgrind"
         answered = 0
         for _ in range(_MOST_TURNS):
             load = await self.ends.load(SCENARIO, self.counter.proxy, _TURN_SECONDS, _TIMEOUT_SECONDS)
-            measure.check_load(what, load, self.counter.proxy, least=0)
+            measure.check_load(self._name, load, self.counter.proxy, least=0)
             self.tell(min(load.requests, least - answered))
             answered += load.requests
             if answered >= least:
                 return answered
-        raise BenchError(f"{what}: only {answered} requests were answered in {_MOST_TURNS * _TURN_SECONDS} s")
+        seconds = _MOST_TURNS * _TURN_SECONDS
+        raise BenchError(f"{self._name}: only {answered} requests were answered in {seconds} s")

@@ -138,6 +138,7 @@ class Bench:
         what = f"{variant.name}, {scenario.name}"
         _check_errors(what, counted, proxy)
         check_load(what, load, proxy)
+        check_log(what, proxy)
         sample = Sample(
             scenario=scenario.name,
             round=number,
@@ -158,7 +159,7 @@ class Bench:
 
 
 def check_load(what: str, load: Load, proxy: Envoy, *, least: int = 1) -> None:
-    """See that requests were answered, and that no script warned.
+    """See that requests were answered.
 
     Args:
         what: ran.
@@ -167,15 +168,26 @@ def check_load(what: str, load: Load, proxy: Envoy, *, least: int = 1) -> None:
         least: so many requests have to be answered.
 
     Raises:
-        BenchError: a request failed, or a script warned.
+        BenchError: a request failed, or too few were answered.
     """
     if load.failed or load.requests < least:
         why = f"{load.failed} requests failed, {load.requests} were answered"
-    elif _WARNING in proxy.log():
-        why = "its script warned"
-    else:
-        return
-    raise BenchError(f"{what}: {why}. {_end_of_log(proxy)}")
+        raise BenchError(f"{what}: {why}. {_end_of_log(proxy)}")
+
+
+def check_log(what: str, proxy: Envoy, *, after: str = "") -> None:
+    """See that no script warned.
+
+    Args:
+        what: ran.
+        proxy: the Envoy.
+        after: what it had logged before.
+
+    Raises:
+        BenchError: one did.
+    """
+    if _WARNING in proxy.log().removeprefix(after):
+        raise BenchError(f"{what}: its script warned. {_end_of_log(proxy)}")
 
 
 async def check_work(variant: Variant, proxy: Envoy) -> None:

@@ -560,13 +560,16 @@ class Turns:
     def __init__(self, *answered: int) -> None:
         self.answered = list(answered)
         self.asked: list[str] = []
-        self.proxy = SimpleNamespace(log=lambda: "")
+        self.warnings: dict[int, str] = {}
+        self.log = ""
+        self.proxy = SimpleNamespace(log=lambda: self.log)
 
     def bootstrap(self, _):
         return {}
 
     async def load(self, *_):
         self.asked.append("load")
+        self.log += self.warnings.get(len(self.asked), "")
         return wrk.Load(self.answered.pop(0) if self.answered else 0, 0, 1, 1, 1)
 
     async def zero(self):
@@ -597,6 +600,16 @@ def test_requests_are_counted_once_enough_of_them_have_warmed_an_envoy_up(monkey
     turns = Turns(0, 4000, 1000, 900, 300)
     assert turns.per_request(monkeypatch) == {EMPTY: Counts(5, 0.5, 0.05)}
     assert turns.asked == ["load", "load", "load", "work", "zero", "load", "load", "counts"]
+
+
+def test_a_script_may_warn_while_its_first_exports_wait_and_not_later(monkeypatch):
+    turns = Turns(5000, 1000)
+    turns.warnings = {1: "script log: late"}
+    assert turns.per_request(monkeypatch)
+    turns = Turns(5000, 1000)
+    turns.warnings = {4: "script log: late"}
+    with pytest.raises(measure.BenchError, match=f"{EMPTY}, under callgrind: its script warned"):
+        turns.per_request(monkeypatch)
 
 
 def test_an_envoy_that_does_not_answer_is_given_up(monkeypatch):
