@@ -1,5 +1,7 @@
 """What a request costs in instructions and cache misses: one variant after the other, under callgrind."""
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +17,7 @@ SCENARIO = SMALL
 WARM_UP_REQUESTS = 5000  # until LuaJIT has compiled what runs often
 COUNTED_REQUESTS = 1000
 
-# The end of a turn cuts requests off: their instructions count, but not they. So turns are long.
-_TURN_SECONDS, _MOST_TURNS = 30, 60
+_WARM_UP_SECONDS, _MOST_TURNS = 30, 60
 _TIMEOUT_SECONDS = 60  # the first requests wait until Valgrind has translated what they run
 
 
@@ -61,11 +62,15 @@ class _Run:
 
     async def per_request(self) -> Counts:
         proxy = self.counter.proxy
-        await self._requests(WARM_UP_REQUESTS)
+        started = time.monotonic()
+        await self._requests(WARM_UP_REQUESTS, _WARM_UP_SECONDS)
+        warm_up_seconds = time.monotonic() - started
         await measure.check_work(self.variant, proxy)  # not later: its statistics take instructions
         logged = proxy.log()  # exports may time out while the first requests wait
         await self.counter.zero()
-        answered = await self._requests(COUNTED_REQUESTS)
+        # The end of a turn cuts requests off: their instructions count, but not they. So one turn is long.
+        seconds = math.ceil(warm_up_seconds * COUNTED_REQUESTS / WARM_UP_REQUESTS)
+        answered = await self._requests(COUNTED_REQUESTS, seconds)
         counts = await self.counter.counts()
         measure.check_log(self._name, proxy, after=logged)
         return counts / answered
@@ -74,15 +79,14 @@ class _Run:
     def _name(self) -> str:
         return f"{self.variant.name}, under callgrind"
 
-    async def _requests(self, least: int) -> int:
-        """Send requests until enough were answered. Returns how many were."""
+    async def _requests(self, least: int, seconds: int) -> int:
+        """Send requests, for so many seconds and again, until enough were answered. Returns how many were."""
         answered = 0
         for _ in range(_MOST_TURNS):
-            load = await self.ends.load(SCENARIO, self.counter.proxy, _TURN_SECONDS, _TIMEOUT_SECONDS)
+            load = await self.ends.load(SCENARIO, self.counter.proxy, seconds, _TIMEOUT_SECONDS)
             measure.check_load(self._name, load, self.counter.proxy, least=0)
             self.tell(min(load.requests, least - answered))
             answered += load.requests
             if answered >= least:
                 return answered
-        seconds = _MOST_TURNS * _TURN_SECONDS
-        raise BenchError(f"{self._name}: only {answered} requests were answered in {seconds} s")
+        raise BenchError(f"{self._name}: only {answered} requests were answered in {_MOST_TURNS * seconds} s")
