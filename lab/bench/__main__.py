@@ -18,7 +18,8 @@ from components.render.program import RenderError
 from lab.envoy import EnvoyError
 from lab.stack import PROJECT
 
-from . import ablation, measure, processor, report, scenarios, wrk
+from . import ablation, callgrind, instructions, measure, processor, report, scenarios, wrk
+from .callgrind import CallgrindError, Counts
 from .measure import IDLE_CHAINS, IDLE_WORKERS, BenchError, Report
 from .processor import Processor, ProcessorError
 from .report import Run
@@ -36,6 +37,7 @@ _PAGE = PROJECT / "docs" / "performance.md"
 _RAW = PROJECT / ".cache" / "bench"
 _IDLE = f"{IDLE_CHAINS} idle filter chains, {IDLE_WORKERS} workers"
 _IDLE_VARIANTS = (NO_FILTER, EMPTY, OURS, GUIDE)
+_COUNTED_VARIANT_SECONDS = 180
 _LOG_WIDTH = 150
 
 
@@ -48,12 +50,14 @@ class Plan:
         ablated: the scenarios of the ablation; none leaves it out.
         rounds: of a scenario with the weight 1.
         seconds: of each turn.
+        instructions: whether to count those, and nothing else.
     """
 
     compared: Sequence[Scenario]
     ablated: Sequence[Scenario]
     rounds: int
     seconds: int
+    instructions: bool
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,14 @@ class Results:
         idle_mb: memory of idle Envoys, by variant.
         left_out: why the external processor is missing; None where it is there.
         ablation: samples of the ablation.
+        instructions: what was counted for a request, by variant.
     """
 
     samples: Sequence[Sample] = ()
     idle_mb: Mapping[str, float] = field(default_factory=dict)
     left_out: str | None = None
     ablation: Sequence[Sample] = ()
+    instructions: Mapping[str, Counts] = field(default_factory=dict)
 
 
 def main() -> int:
@@ -90,7 +96,7 @@ def main() -> int:
         results = asyncio.run(_measure(console, _plan(arguments)))
         _show(console, results)
         _write(console, run, results, out)
-    except (BenchError, EnvoyError, OSError, RenderError, ValueError, wrk.WrkError) as error:
+    except (BenchError, CallgrindError, EnvoyError, OSError, RenderError, ValueError, wrk.WrkError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -99,11 +105,14 @@ def main() -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
+    is_part = arguments.ablation or arguments.instructions
+    is_ablated = arguments.ablation or not (arguments.quick or arguments.instructions)
     return Plan(
-        compared=() if arguments.ablation else QUICK_SCENARIOS if arguments.quick else SCENARIOS,
-        ablated=() if arguments.quick and not arguments.ablation else ABLATED_SCENARIOS,
+        compared=() if is_part else QUICK_SCENARIOS if arguments.quick else SCENARIOS,
+        ablated=ABLATED_SCENARIOS if is_ablated else (),
         rounds=arguments.rounds or (QUICK_ROUNDS if arguments.quick else ROUNDS),
         seconds=arguments.seconds,
+        instructions=arguments.instructions,
     )
 
 
@@ -125,10 +134,17 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help=f"two minutes: {QUICK_ROUNDS} rounds, small and 64 KB bodies, no ablation",
     )
-    parser.add_argument(
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument(
         "--ablation",
         action="store_true",
         help="measure only what each part of the filter costs",
+    )
+    part.add_argument(
+        "--instructions",
+        action="store_true",
+        help="count instructions and cache misses instead, with Valgrind: a quarter of an hour, in which the "
+        "machine may be busy. Rounds and seconds do not matter",
     )
     parser.add_argument(
         "--out",
@@ -147,6 +163,8 @@ def _positive(text: str) -> int:
 async def _measure(console: Console, plan: Plan) -> Results:
     if task := asyncio.current_task():  # ctrl-C does this by itself
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    if plan.instructions:
+        return Results(instructions=await _instructions(console))
     ablated = ablation.variants() if plan.ablated else []  # an edit that does not fit is told at once
     results = await _comparison(console, plan) if plan.compared else Results()
     if ablated:
@@ -192,6 +210,18 @@ async def _samples(
     return samples
 
 
+async def _instructions(console: Console) -> dict[str, Counts]:
+    valgrind, variants = callgrind.find(), instructions.variants()
+    requests = instructions.WARM_UP_REQUESTS + instructions.COUNTED_REQUESTS
+    console.print(
+        f"{len(variants)} variants under Valgrind, {requests:,} requests each: about "
+        f"{_minutes(len(variants) * _COUNTED_VARIANT_SECONDS)}."
+    )
+    with _progress(console, len(variants) * requests) as tell:
+        async with measure.running_ends(wrk.find()) as ends:
+            return await instructions.per_request(valgrind, ends, variants, tell)
+
+
 async def _idle_mb(console: Console, variants: Sequence[Variant]) -> dict[str, float]:
     result = {}
     with _progress(console, len(_IDLE_VARIANTS)) as tell:
@@ -212,7 +242,7 @@ def _progress(console: Console, total: int) -> Iterator[Report]:
     if not console.is_terminal:
         said = ""
 
-        def say(what: str, _: str) -> None:
+        def say(what: str, _: str, /, steps: int = 1) -> None:  # noqa: ARG001 - no bar
             nonlocal said
             if what != said:
                 said = what
@@ -224,8 +254,8 @@ def _progress(console: Console, total: int) -> Iterator[Report]:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=total)
 
-        def advance(what: str, variant: str) -> None:
-            progress.update(task, advance=1, description=f"{what}: {variant}")
+        def advance(what: str, variant: str, /, steps: int = 1) -> None:
+            progress.update(task, advance=steps, description=f"{what}: {variant}")
 
         yield advance
 
@@ -241,6 +271,11 @@ def _show(console: Console, results: Results) -> None:
     if results.ablation:
         columns, *lines = report.savings(results.ablation)
         _print_table(console, "What each part costs", columns, lines)
+        console.print("", report.MOST_TO_SAVE, sep="\n")
+    if results.instructions:
+        columns, *lines = report.counted(results.instructions)
+        console.print("", report.empty_request(results.instructions), sep="\n")
+        _print_table(console, "Beyond empty handlers, per request", columns, lines)
 
 
 def _print_table(
@@ -273,6 +308,9 @@ def _write(console: Console, run: Run, results: Results, out: Path) -> None:
     if results.ablation:
         generated = report.ablation(run, results.ablation)
         text = report.replace_generated(text, report.ABLATION, generated)
+    if results.instructions:
+        generated = report.instructions(run, results.instructions)
+        text = report.replace_generated(text, report.INSTRUCTIONS, generated)
     page.write_text(text, "utf-8")
     console.print("", *(f"Wrote {file}" for file in written), sep="\n")
 

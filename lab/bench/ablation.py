@@ -1,12 +1,11 @@
 """What each part of the filter costs: the rendered filter without it, one part after the other."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lab.bootstrap import Json
 
-from .variants import OURS, Variant, no_filter, ours
+from .variants import OURS, Variant, api_alone, no_filter, ours, with_scripts
 
 
 class Edit(NamedTuple):
@@ -20,6 +19,9 @@ class Edit(NamedTuple):
     old: str
     new: str
 
+
+ALL_BUT_API = "everything but the calls into Envoy"
+"""The line that says how much could be saved at all."""
 
 _LIMITS_OF_TRACES = 'require("jit.opt").start("maxside=32", "hotexit=50")'
 
@@ -51,7 +53,7 @@ SILENT = {"the export call"}
 
 
 def variants() -> list[Variant]:
-    """No filter, the rendered filter, and the filter without each part.
+    """No filter, the rendered filter, what any filter has to do, and the filter without each part.
 
     Raises:
         ValueError: the script has changed, and an edit does not fit it any more.
@@ -60,6 +62,7 @@ def variants() -> list[Variant]:
     return [
         no_filter(),
         whole,
+        api_alone(ALL_BUT_API),
         *(ours(name, **settings) for name, settings in BY_SETTINGS.items()),
         *(
             Variant(name, exports=name not in SILENT, manifests=edited(whole.manifests, edit))
@@ -74,14 +77,13 @@ def edited(manifests: Sequence[Json], edit: Edit) -> list[Json]:
     Raises:
         ValueError: a script has the text that is to be exchanged not exactly once.
     """
-    changed = copy.deepcopy(list(manifests))
-    for manifest in changed:
-        for patch in manifest["spec"].get("configPatches", ()):
-            source = patch["patch"]["value"]["typed_config"]["default_source_code"]
-            script, count = source["inline_string"], source["inline_string"].count(edit.old)
-            if count != 1:
-                raise ValueError(
-                    f"the script has {edit.old!r} {count} times, not once: mend lab/bench/ablation.py"
-                )
-            source["inline_string"] = script.replace(edit.old, edit.new)
-    return changed
+
+    def change(script: str) -> str:
+        count = script.count(edit.old)
+        if count != 1:
+            raise ValueError(
+                f"the script has {edit.old!r} {count} times, not once: mend lab/bench/ablation.py"
+            )
+        return script.replace(edit.old, edit.new)
+
+    return with_scripts(manifests, change)

@@ -2,12 +2,14 @@
 
 import gzip
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from lab import envoy
+from lab.bootstrap import Json
 from lab.envoy import Envoy
 from lab.server import LOOPBACK
 
@@ -15,6 +17,7 @@ from . import wrk
 from .results import Sample
 from .scenarios import SCENARIOS, Scenario, Turn
 from .variants import LISTENER, PROCESSED_ENVOY, Answer, Variant, document, sinks
+from .wrk import Load
 
 IDLE_CHAINS = 100
 IDLE_WORKERS = 2
@@ -28,7 +31,12 @@ _WARNING = "script log"  # the start of what a script logs: ours warns where it 
 _PATH = "/api/orders/"
 _PROC = Path("/proc")
 
-Report = Callable[[str, str], None]
+
+class Report(Protocol):
+    """Somebody who wants to know how far it is."""
+
+    def __call__(self, what: str, variant: str, /, steps: int = 1) -> None:
+        """Take what runs now, of which variant, and by how many steps the work has advanced."""
 
 
 class BenchError(Exception):
@@ -36,18 +44,56 @@ class BenchError(Exception):
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Running Envoys, one for each variant, with one worker each.
+class Ends:
+    """What stands at both ends of a variant's Envoy: the load generator and the sinks.
 
     Attributes:
         wrk_path: of the load generator.
-        envoys: in the order in which they run.
+        sink: the Envoy that answers.
         bodies: a folder of folders: the bodies of requests, by the end of the path that they go to.
     """
 
     wrk_path: str
-    envoys: Sequence[tuple[Variant, Envoy]]
+    sink: Envoy
     bodies: Path
+
+    def bootstrap(self, variant: Variant) -> Json:
+        """The configuration of the variant's Envoy."""
+        ports = self.sink.ports
+        return variant.bootstrap(app_port=ports["app"], collector_port=ports["collector"])
+
+    async def load(
+        self, scenario: Scenario, proxy: Envoy, seconds: int, timeout_seconds: int = wrk.TIMEOUT_SECONDS
+    ) -> Load:
+        """Send requests through a variant's Envoy.
+
+        Args:
+            scenario: what to send.
+            proxy: the Envoy.
+            seconds: how long.
+            timeout_seconds: an answer that takes longer counts as failed.
+
+        Raises:
+            WrkError: wrk failed.
+        """
+        kind = _kind(scenario)
+        url = f"http://{LOOPBACK}:{proxy.ports[f'{LISTENER}-0']}{_PATH}{kind}"
+        return await wrk.run(
+            self.wrk_path, scenario, url, self.bodies / kind, seconds, timeout_seconds=timeout_seconds
+        )
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Running Envoys, one for each variant, with one worker each.
+
+    Attributes:
+        ends: of all of them.
+        envoys: in the order in which they run.
+    """
+
+    ends: Ends
+    envoys: Sequence[tuple[Variant, Envoy]]
 
     async def warm_up(self, scenario: Scenario, report: Report) -> None:
         """Run every variant once, longer than LuaJIT takes to compile, and see that it does its work.
@@ -57,11 +103,8 @@ class Bench:
         """
         for variant, proxy in self.envoys:
             report("warm-up", variant.name)
-            sample, *_ = await self._run(scenario, 0, variant, proxy, _WARM_UP_SECONDS)
-            if bool(sample.exports) != variant.exports:
-                raise BenchError(
-                    f"{variant.name}: {sample.exports} requests to {variant.receiver}. {_end_of_log(proxy)}"
-                )
+            await self._run(scenario, 0, variant, proxy, _WARM_UP_SECONDS)
+            await check_work(variant, proxy)
 
     async def samples(self, turns: Sequence[Turn], seconds: int, report: Report) -> list[Sample]:
         """Measure.
@@ -88,41 +131,82 @@ class Bench:
         processor = variant.processor
         before = await proxy.stats(_STATS)
         cpu_before, processor_before = _cpu_ns(proxy.pid), _cpu_ns(processor.pid) if processor else 0
-        load = await wrk.run(
-            self.wrk_path,
-            scenario,
-            f"http://{LOOPBACK}:{proxy.ports[f'{LISTENER}-0']}{_PATH}{_kind(scenario)}",
-            self.bodies / _kind(scenario),
-            seconds,
-        )
+        load = await self.ends.load(scenario, proxy, seconds)
         cpu_ns = _cpu_ns(proxy.pid) - cpu_before
         processor_ns = _cpu_ns(processor.pid) - processor_before if processor else 0
         counted = {name: value - before.get(name, 0) for name, value in (await proxy.stats(_STATS)).items()}
-        if load.failed or not load.requests:
-            what = f"{load.failed} requests failed, {load.requests} were answered"
-        elif any(value for name, value in counted.items() if name.endswith(_ERRORS)):
-            what = "its script raised an error, or calls of the processor failed"
-        elif _WARNING in proxy.log():
-            what = "its script warned"
-        else:
-            sample = Sample(
-                scenario=scenario.name,
-                round=number,
-                variant=variant.name,
-                requests=load.requests,
-                cpu_us=(cpu_ns + processor_ns) / load.requests / 1e3,
-                requests_per_second=load.requests / load.duration_us * 1e6,
-                p50_us=load.p50_us,
-                p99_us=load.p99_us,
-                resident_mb=_resident_mb(proxy.pid),
-                exports=counted[f"cluster.{variant.receiver}.{_EXPORTS}"],
-                egress_bytes=counted[f"cluster.{variant.receiver}.{_EGRESS}"],
-                refused_exports=counted[f"cluster.{variant.receiver}.{_REFUSED}"],
-            )
-            if not processor:
-                return [sample]
-            return [sample, replace(sample, variant=PROCESSED_ENVOY, cpu_us=cpu_ns / load.requests / 1e3)]
-        raise BenchError(f"{variant.name}, {scenario.name}: {what}. {_end_of_log(proxy)}")
+        what = f"{variant.name}, {scenario.name}"
+        _check_errors(what, counted, proxy)
+        check_load(what, load, proxy)
+        check_log(what, proxy)
+        sample = Sample(
+            scenario=scenario.name,
+            round=number,
+            variant=variant.name,
+            requests=load.requests,
+            cpu_us=(cpu_ns + processor_ns) / load.requests / 1e3,
+            requests_per_second=load.requests / load.duration_us * 1e6,
+            p50_us=load.p50_us,
+            p99_us=load.p99_us,
+            resident_mb=_resident_mb(proxy.pid),
+            exports=counted[f"cluster.{variant.receiver}.{_EXPORTS}"],
+            egress_bytes=counted[f"cluster.{variant.receiver}.{_EGRESS}"],
+            refused_exports=counted[f"cluster.{variant.receiver}.{_REFUSED}"],
+        )
+        if not processor:
+            return [sample]
+        return [sample, replace(sample, variant=PROCESSED_ENVOY, cpu_us=cpu_ns / load.requests / 1e3)]
+
+
+def check_load(what: str, load: Load, proxy: Envoy, *, least: int = 1) -> None:
+    """See that requests were answered.
+
+    Args:
+        what: ran.
+        load: what the client saw.
+        proxy: the Envoy.
+        least: so many requests have to be answered.
+
+    Raises:
+        BenchError: a request failed, or too few were answered.
+    """
+    if load.failed or load.requests < least:
+        why = f"{load.failed} requests failed, {load.requests} were answered"
+        raise BenchError(f"{what}: {why}. {_end_of_log(proxy)}")
+
+
+def check_log(what: str, proxy: Envoy, *, after: str = "") -> None:
+    """See that no script warned.
+
+    Args:
+        what: ran.
+        proxy: the Envoy.
+        after: what it had logged before.
+
+    Raises:
+        BenchError: one did.
+    """
+    if _WARNING in proxy.log().removeprefix(after):
+        raise BenchError(f"{what}: its script warned. {_end_of_log(proxy)}")
+
+
+async def check_work(variant: Variant, proxy: Envoy) -> None:
+    """See that a variant has exported since it started, or not, as it should, and that no script failed.
+
+    Raises:
+        BenchError: it has not.
+    """
+    counted = await proxy.stats(_STATS)
+    _check_errors(variant.name, counted, proxy)
+    exports = counted[f"cluster.{variant.receiver}.{_EXPORTS}"]
+    if bool(exports) != variant.exports:
+        raise BenchError(f"{variant.name}: {exports} requests to {variant.receiver}. {_end_of_log(proxy)}")
+
+
+def _check_errors(what: str, counted: Mapping[str, int], proxy: Envoy) -> None:
+    if any(value for name, value in counted.items() if name.endswith(_ERRORS)):
+        why = "its script raised an error, or calls of the processor failed"
+        raise BenchError(f"{what}: {why}. {_end_of_log(proxy)}")
 
 
 @asynccontextmanager
@@ -132,9 +216,25 @@ async def running(wrk_path: str, variants: Sequence[Variant]) -> AsyncIterator[B
     Raises:
         EnvoyError: one does not start.
     """
-    answers = {}
     async with AsyncExitStack() as stack:
-        bodies = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lab-bench-")))
+        ends = await stack.enter_async_context(running_ends(wrk_path))
+        envoys = [
+            (variant, await stack.enter_async_context(envoy.running(ends.bootstrap(variant))))
+            for variant in variants
+        ]
+        yield Bench(ends, envoys)
+
+
+@asynccontextmanager
+async def running_ends(wrk_path: str) -> AsyncIterator[Ends]:
+    """Run the sinks, and keep the bodies of requests, for as long as the block lasts.
+
+    Raises:
+        EnvoyError: the sinks do not start.
+    """
+    answers = {}
+    with tempfile.TemporaryDirectory(prefix="lab-bench-") as name:
+        bodies = Path(name)
         for scenario in SCENARIOS:
             kind = _kind(scenario)
             (bodies / kind).mkdir(exist_ok=True)
@@ -142,12 +242,8 @@ async def running(wrk_path: str, variants: Sequence[Variant]) -> AsyncIterator[B
                 (bodies / kind / str(number)).write_bytes(_body(scenario, number))
                 answer = Answer(_body(scenario, scenario.bodies + number), scenario.encoding)
                 answers[f"{_PATH}{kind}/{number}"] = answer
-        sink = await stack.enter_async_context(envoy.running(sinks(answers)))
-        envoys = []
-        for variant in variants:
-            config = variant.bootstrap(app_port=sink.ports["app"], collector_port=sink.ports["collector"])
-            envoys.append((variant, await stack.enter_async_context(envoy.running(config))))
-        yield Bench(wrk_path, envoys, bodies)
+        async with envoy.running(sinks(answers)) as sink:
+            yield Ends(wrk_path, sink, bodies)
 
 
 async def idle_mb(variant: Variant) -> float:

@@ -8,13 +8,16 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from .ablation import ALL_BUT_API
+from .callgrind import Counts
 from .limits import IDLE_GOAL_MB, IDLE_LIMIT_MB, LIMITS, Limit
 from .results import Row, Sample, Spread, over, ratio, rows
 from .scenarios import COMPRESSED, LARGE
-from .variants import EMPTY, NO_FILTER, OURS, OVER_BUDGET, UNMASKED
+from .variants import EMPTY, GUIDE, NO_FILTER, OURS, OVER_BUDGET, UNMASKED
 
 COMPARISON = "make bench"
 ABLATION = "make bench ARGS=--ablation"
+INSTRUCTIONS = "make bench ARGS=--instructions"
 """The generated parts of the page, by the command that writes just this part."""
 
 COLUMNS = (
@@ -29,6 +32,11 @@ COLUMNS = (
     "RSS MB",
     "exports/request",
     "egress B/request",
+)
+
+MOST_TO_SAVE = (
+    f'The line "{ALL_BUT_API}" is the most that could be saved without capturing less: what is left of the '
+    "whole filter is Envoy's own work, for calls that every capturing filter makes."
 )
 
 # The service of which the page tells what a budget for each endpoint saves, and that budget.
@@ -190,7 +198,7 @@ def _us_and_cores(added_us: float) -> str:
 def ablation(run: Run, samples: Sequence[Sample]) -> str:
     """What each part of the filter costs, as Markdown."""
     columns, *lines = savings(samples)
-    return f"{run}\n\n{_table(columns, lines)}"
+    return f"{run}\n\n{_table(columns, lines)}\n\n{MOST_TO_SAVE}"
 
 
 def savings(samples: Sequence[Sample]) -> list[tuple[str, ...]]:
@@ -208,12 +216,55 @@ def savings(samples: Sequence[Sample]) -> list[tuple[str, ...]]:
     ]
 
 
+def instructions(run: Run, counts: Mapping[str, Counts]) -> str:
+    """What a request costs in instructions and cache misses, as Markdown."""
+    columns, *lines = counted(counts)
+    return f"{run}\n\n{empty_request(counts)}\n\n{_table(columns, lines)}"
+
+
+def empty_request(counts: Mapping[str, Counts]) -> str:
+    """What the other variants add to, as a sentence."""
+    empty = counts[EMPTY]
+    return (
+        f"A request through {EMPTY} takes {_rounded(empty.instructions)} instructions. It misses the caches "
+        f"of the first level {_rounded(empty.first_level)} times, and then also that of the second level "
+        f"{_rounded(empty.second_level)} times. The others add:"
+    )
+
+
+def counted(counts: Mapping[str, Counts]) -> list[tuple[str, ...]]:
+    """What variants add to empty handlers, and that as shares of what the guide's adds: columns first."""
+    added = {name: count - counts[EMPTY] for name, count in counts.items() if name != EMPTY}
+    guide = added[GUIDE]
+
+    def pair(value: float, of_guide: float) -> tuple[str, str]:
+        return _rounded(value), f"{value / of_guide:.2f}"
+
+    return [
+        (
+            "Envoy with",
+            *("instructions", "of the guide's"),
+            *("first-level misses", "of the guide's"),
+            *("second-level misses", "of the guide's"),
+        ),
+        *(
+            (
+                name,
+                *pair(count.instructions, guide.instructions),
+                *pair(count.first_level, guide.first_level),
+                *pair(count.second_level, guide.second_level),
+            )
+            for name, count in added.items()
+        ),
+    ]
+
+
 def replace_generated(page: str, part: str, generated: str) -> str:
     """The page with a generated part exchanged.
 
     Args:
         page: Markdown.
-        part: `COMPARISON` or `ABLATION`.
+        part: `COMPARISON`, `ABLATION` or `INSTRUCTIONS`.
         generated: what stands there from now on.
 
     Raises:
@@ -225,6 +276,11 @@ def replace_generated(page: str, part: str, generated: str) -> str:
     if not (begin and end):
         raise ValueError(f"the page needs the lines {first} and {last}, between which the results go")
     return f"{before}{begin}\n\n{generated}\n\n{end}{after}"
+
+
+def _rounded(value: float) -> str:
+    """To three digits: more of them differ from run to run."""
+    return f"{float(f'{value:.3g}'):,.0f}"
 
 
 def _spread(spread: Spread | None, form: str) -> str:

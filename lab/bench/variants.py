@@ -1,9 +1,10 @@
 """What is compared: Envoys that differ in one thing, and the sinks around them."""
 
 import base64
+import copy
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -28,6 +29,7 @@ JSON_ENCODED = "ours, as JSON"
 PROCESSED = "an external processor"
 PROCESSED_ENVOY = "the same, Envoy alone"
 GUIDE = "the guide's script"
+API = "Envoy's API alone"
 
 _WORKLOAD = bootstrap.Workload("default", {"app": "productpage"})
 _STACK = {
@@ -39,6 +41,7 @@ _EMPTY_SCRIPT = "function envoy_on_request(handle) end function envoy_on_respons
 _DOCUMENT = '{"user": "jane", "items": [%s], "comment": "%s"}'
 _WARES = ("espresso", "machine", "grinder", "kettle", "filter", "cup", "saucer", "spoon", "tray", "jug")
 _GUIDE_SCRIPT = stack.PROJECT / "lab" / "data" / "guide.lua"
+_API_SCRIPT = stack.PROJECT / "lab" / "data" / "api.lua"
 
 # OTLP over HTTP, like ours. What is not set is Envoy's default: an export at 5 spans or after 5 s.
 _TRACING = {
@@ -89,7 +92,7 @@ class Variant:
 
     Attributes:
         name: in every table and plot.
-        exports: whether it sends spans.
+        exports: whether it sends requests to its receiver.
         manifests: decide its clusters and its capture filter.
         filters: more HTTP filters.
         connection_manager: more settings of its HTTP connection manager.
@@ -174,6 +177,30 @@ def ours(name: str, **capture: Any) -> Variant:
     """
     manifests = stack.manifests(**_STACK, capture=capture)
     return Variant(name, exports=capture.get("samplingRatio") != 0, manifests=manifests)
+
+
+def api_alone(name: str = API) -> Variant:
+    """Just the calls into Envoy that no capturing filter can do without, in the place of ours.
+
+    Its requests to the collector have as many bytes as it has read, but no spans.
+    """
+    script = _API_SCRIPT.read_text()
+    return Variant(name, exports=True, manifests=with_scripts(ours(OURS).manifests, lambda _: script))
+
+
+def with_scripts(manifests: Sequence[Json], change: Callable[[str], str]) -> list[Json]:
+    """The manifests with other capture scripts.
+
+    Args:
+        manifests: of `ours`.
+        change: makes the other script of a rendered one.
+    """
+    changed = copy.deepcopy(list(manifests))
+    for manifest in changed:
+        for patch in manifest["spec"].get("configPatches", ()):
+            source = patch["patch"]["value"]["typed_config"]["default_source_code"]
+            source["inline_string"] = change(source["inline_string"])
+    return changed
 
 
 def _without_capture(name: str, *, exports: bool = False, **settings: Any) -> Variant:

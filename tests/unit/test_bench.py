@@ -1,20 +1,29 @@
 """The benchmark's pure parts. Nothing here is timed: no test depends on how fast a machine is."""
 
+import asyncio
 import gzip
 import json
 import re
+import sys
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
-from lab.bench import ablation, processor, report, wrk
+from lab.bench import __main__ as command
+from lab.bench import ablation, callgrind, instructions, measure, processor, report, wrk
 from lab.bench.ablation import Edit
+from lab.bench.callgrind import CallgrindError, Counts
 from lab.bench.limits import LIMITS, Limit
 from lab.bench.processor import Processor, ProcessorError
 from lab.bench.results import Row, Sample, Spread, over, ratio, rows
 from lab.bench.scenarios import COMPRESSED, LARGE, SCENARIOS, Scenario, turns
 from lab.bench.variants import (
+    API,
     EMPTY,
     GUIDE,
     NO_FILTER,
@@ -24,10 +33,12 @@ from lab.bench.variants import (
     TRACER,
     UNMASKED,
     Answer,
+    api_alone,
     compared,
     document,
     ours,
     sinks,
+    with_scripts,
 )
 from lab.stack import PROJECT
 
@@ -291,25 +302,30 @@ def test_the_ablation_says_what_leaving_a_part_out_saves():
     assert found[""] == [["the whole filter", "35 (30..40)"], ["masking", "15 (10..20)"]]
 
 
+def test_the_ablation_says_how_much_could_be_saved_at_all():
+    [*_, sentence] = report.ablation(RUN, ROUNDS).split("\n\n")
+    assert sentence.startswith(f'The line "{ablation.ALL_BUT_API}" is the most that could be saved')
+
+
 def test_every_line_of_a_table_has_a_cell_for_each_column():
     text = report.comparison(RUN, ROUNDS, IDLE_MB, "idle things", None)
     for part in text.split("\n\n"):
         assert len({line.count("|") for line in part.splitlines()}) == 1 or not part.startswith("|")
 
 
-@pytest.mark.parametrize("part", [report.COMPARISON, report.ABLATION])
+PARTS = (report.COMPARISON, report.ABLATION, report.INSTRUCTIONS)
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_only_one_generated_part_of_the_page_is_exchanged(part):
-    parts = {
-        name: f"<!-- {name}: begin -->\nold\n<!-- {name}: end -->"
-        for name in (report.COMPARISON, report.ABLATION)
-    }
+    parts = {name: f"<!-- {name}: begin -->\nold\n<!-- {name}: end -->" for name in PARTS}
     page = "\n".join(["before", *parts.values(), "after"])
     once = report.replace_generated(page, part, "new")
     assert once == page.replace(parts[part], parts[part].replace("\nold\n", "\n\nnew\n\n"))
     assert report.replace_generated(once, part, "new") == once
 
 
-@pytest.mark.parametrize("part", [report.COMPARISON, report.ABLATION])
+@pytest.mark.parametrize("part", PARTS)
 def test_the_documentation_has_every_generated_part(part):
     page = (PROJECT / "docs" / "performance.md").read_text("utf-8")
     assert "new" in report.replace_generated(page, part, "new")
@@ -350,6 +366,18 @@ def test_an_edit_changes_the_script_where_it_says():
 def test_an_edit_that_fits_no_more_is_refused(old):
     with pytest.raises(ValueError, match=rf"the script has '{old}' \d+ times, not once"):
         ablation.edited(ours(OURS).manifests, Edit(old, ""))
+
+
+def test_envoys_api_alone_runs_in_the_filters_place_and_sends_to_the_same_cluster():
+    alone, whole = api_alone(), ours(OURS)
+    assert script_of(alone.manifests) == (PROJECT / "lab" / "data" / "api.lua").read_text("utf-8")
+    assert f'local CLUSTER = "{alone.receiver}"' in script_of(alone.manifests)
+    assert with_scripts(alone.manifests, lambda _: script_of(whole.manifests)) == whole.manifests
+
+
+def test_the_ablation_leaves_out_everything_but_envoys_api():
+    [variant] = [variant for variant in ablation.variants() if variant.name == ablation.ALL_BUT_API]
+    assert variant.manifests == api_alone().manifests
 
 
 def test_the_external_processor_is_called_at_its_port():
@@ -408,6 +436,199 @@ def test_where_wrk_is_missing_the_error_names_it_and_how_to_install_it(monkeypat
     monkeypatch.setenv("PATH", "")
     with pytest.raises(wrk.WrkError, match="apt-get install wrk"):
         wrk.find()
+
+
+# As callgrind wrote it; the costs of functions are left out but for the first.
+DUMP = """# callgrind format
+version: 1
+creator: callgrind-3.19.0
+pid: 23797
+cmd:  envoy --config-path /tmp/bootstrap.json --log-format [%l][%n] %v
+part: 1
+
+
+desc: I1 cache: 32768 B, 64 B, 8-way associative
+desc: LL cache: 1048576 B, 64 B, 16-way associative
+desc: Trigger: dump
+
+positions: line
+events: Ir Dr Dw I1mr D1mr D1mw ILmr DLmr DLmw
+summary: 217854050 63345538 47258843 6594655 3311051 850083 71030 242199 196387
+
+
+ob=(1) /usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2
+fl=(1) ???
+fn=(0) 0x000000000001ab70
+0 2562631 467273 170672 13931 12625 2895 3391 6453 1964
+
+totals: 218847667 64339155 47258843 6663993 3347812 850083 71332 242539 196387
+"""
+
+
+def test_callgrind_says_the_instructions_and_misses_of_all_threads():
+    assert callgrind.parse(DUMP) == Counts(
+        instructions=217854050,
+        first_level=6594655 + 3311051 + 850083,
+        second_level=71030 + 242199 + 196387,
+    )
+
+
+def test_callgrind_leaves_zeros_at_the_end_out():
+    dump = re.sub("^summary: .*$", "summary: 50 20 10 3 2", DUMP, flags=re.MULTILINE)
+    assert callgrind.parse(dump) == Counts(instructions=50, first_level=5, second_level=0)
+
+
+@pytest.mark.parametrize(
+    "dump",
+    [
+        "",
+        "summary: 1 2",
+        DUMP.replace("summary: ", "summary: x"),
+        DUMP.replace(" DLmw", ""),
+        "events: Ir\nsummary: 1",
+    ],
+    ids=["nothing", "no events", "no number", "an event is missing", "no caches"],
+)
+def test_anything_else_from_callgrind_is_an_error(dump):
+    with pytest.raises(CallgrindError, match="did not say what it counted"):
+        callgrind.parse(dump)
+
+
+def counter(folder, script: str) -> callgrind.Counter:
+    """Asks a script for its counts, in the place of Valgrind's `vgdb`."""
+    vgdb = folder / "vgdb"
+    vgdb.write_text(f"#!/bin/sh\n{script}\n")
+    vgdb.chmod(0o755)
+    envoy: Any = SimpleNamespace(pid=7)
+    return callgrind.Counter(envoy, vgdb, folder)
+
+
+def test_callgrind_is_asked_for_the_counts_of_one_envoy_and_its_file_is_removed(tmp_path):
+    (tmp_path / "written").write_text(DUMP)
+    asked = counter(tmp_path, f'cd {tmp_path}; echo "$@" >>log; [ "$3" = zero ] || cp written dump.1')
+
+    async def ask() -> list[Counts]:
+        await asked.zero()
+        return [await asked.counts(), await asked.counts()]
+
+    assert asyncio.run(ask()) == [callgrind.parse(DUMP)] * 2
+    channel = f"--vgdb-prefix={tmp_path}/vgdb --pid=7"
+    assert (tmp_path / "log").read_text().splitlines() == [
+        f"{channel} {what}" for what in ("zero", "dump", "dump")
+    ]
+    assert not list(tmp_path.glob("dump*"))
+
+
+def test_where_callgrind_does_not_answer_the_error_says_why(tmp_path):
+    with pytest.raises(CallgrindError, match="did not zero: no such process"):
+        asyncio.run(counter(tmp_path, "echo no such process >&2; exit 1").zero())
+
+
+COUNTS = {
+    EMPTY: Counts(204_963.7, 10_129.4, 451.6),
+    OURS: Counts(304_963.7, 15_129.4, 551.6),
+    GUIDE: Counts(704_963.7, 20_129.4, 2451.6),
+}
+
+
+def test_what_a_variant_counts_beyond_empty_handlers_is_a_share_of_what_the_guides_counts():
+    found = tables(report.instructions(RUN, COUNTS))
+    assert found[""] == [
+        [OURS, "100,000", "0.20", "5,000", "0.50", "100", "0.05"],
+        [GUIDE, "500,000", "1.00", "10,000", "1.00", "2,000", "1.00"],
+    ]
+
+
+def test_the_report_says_what_a_request_through_empty_handlers_counts_in_three_digits():
+    sentence = report.empty_request(COUNTS)
+    assert re.findall(r"[\d,]+\d", sentence) == ["205,000", "10,100", "452"]
+    assert sentence in report.instructions(RUN, COUNTS)
+
+
+def test_counts_are_of_one_request():
+    assert Counts(1000, 100, 10) / 10 - Counts(1, 2, 3) == Counts(99, 8, -2)
+
+
+def test_instructions_are_counted_for_empty_handlers_and_those_that_are_compared_with_them():
+    counted = [variant.name for variant in instructions.variants()]
+    assert counted == [EMPTY, TRACER, API, OURS, GUIDE]
+
+
+class Turns:
+    """Stands for what is around a counted Envoy, for it and for its counter. Notes what is asked of them."""
+
+    def __init__(self, *answered: int) -> None:
+        self.answered = list(answered)
+        self.asked: list[str] = []
+        self.warnings: dict[int, str] = {}
+        self.log = ""
+        self.proxy = SimpleNamespace(log=lambda: self.log)
+
+    def bootstrap(self, _):
+        return {}
+
+    async def load(self, _scenario, _proxy, seconds, _timeout):
+        self.asked.append(f"{seconds} s")
+        self.log += self.warnings.get(len(self.asked), "")
+        return wrk.Load(self.answered.pop(0) if self.answered else 0, 0, 1, 1, 1)
+
+    async def zero(self):
+        self.asked.append("zero")
+
+    async def counts(self):
+        self.asked.append("counts")
+        return Counts(6000, 600, 60)
+
+    def per_request(self, monkeypatch) -> dict[str, Counts]:
+        @asynccontextmanager
+        async def running(*_):
+            yield self
+
+        async def check_work(*_):
+            self.asked.append("work")
+
+        monkeypatch.setattr(callgrind, "running", running)
+        monkeypatch.setattr(measure, "check_work", check_work)
+        stand_in: Any = self
+        variants = instructions.variants()[:1]
+        told = instructions.per_request(Path("valgrind"), stand_in, variants, lambda *_: None)
+        return asyncio.run(told)
+
+
+def test_requests_are_counted_once_enough_of_them_have_warmed_an_envoy_up(monkeypatch):
+    # Valgrind takes longer than a turn until the first ones are answered.
+    turns = Turns(0, 4000, 1000, 900, 300)
+    assert turns.per_request(monkeypatch) == {EMPTY: Counts(5, 0.5, 0.05)}
+    # The warm-up took no time here, so the turn that counts is the shortest.
+    assert turns.asked == ["30 s", "30 s", "30 s", "work", "zero", "1 s", "1 s", "counts"]
+
+
+def test_a_script_may_warn_while_its_first_exports_wait_and_not_later(monkeypatch):
+    turns = Turns(5000, 1000)
+    turns.warnings = {1: "script log: late"}
+    assert turns.per_request(monkeypatch)
+    turns = Turns(5000, 1000)
+    turns.warnings = {4: "script log: late"}
+    with pytest.raises(measure.BenchError, match=f"{EMPTY}, under callgrind: its script warned"):
+        turns.per_request(monkeypatch)
+
+
+def test_an_envoy_that_does_not_answer_is_given_up(monkeypatch):
+    with pytest.raises(
+        measure.BenchError, match=f"{EMPTY}, under callgrind: only 7 requests were answered in"
+    ):
+        Turns(7).per_request(monkeypatch)
+
+
+def test_where_valgrind_is_missing_the_command_says_how_to_install_it(monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "lab.bench.plot", ModuleType("plot"))
+    monkeypatch.setattr(sys, "argv", ["bench", "--instructions"])
+    assert command.main() == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("bench: valgrind, which counts instructions, is missing. Next: install it")
+    assert "apt-get install valgrind" in said.err
+    assert said.out == ""
 
 
 @pytest.mark.parametrize("size", [100, 250, 4096, 65536])
