@@ -187,12 +187,8 @@ function M.is_harmless(text, at, name, stop, facts)
   then
     return true
   elseif byte(text, stop - #name) == COLON then
-    return find(
-      match(sub(text, math.max(stop - MAX_NEAR, 1), stop):reverse(), "^[%w:-]*"),
-      "swa:nra",
-      1,
-      true
-    )
+    local before = match(sub(text, math.max(stop - MAX_NEAR, 1), stop):reverse(), "^[%w:-]*")
+    return find(before, "swa:nra", 1, true) -- arn:aws, read from behind
   elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end

@@ -48,7 +48,8 @@ function M.read(handle, message, record)
   message.expected = nil
 end
 
--- Each message has an iterator of its own. Compiled code would compare it with those of a hundred earlier ones.
+-- Each message has an iterator of its own. Compiled code would compare it with those of a hundred earlier
+-- ones.
 jit.off(M.read)
 
 return M

@@ -236,6 +236,11 @@ local function database_login(text, at, _, done)
   return from < at and from, at - 1, at
 end
 
+--- A list with what is secret by its place, behind or before a sign.
+local function with_places(list, text, sign, span_at)
+  return spans.merged(list, at_each(text, sign, span_at, "***"))
+end
+
 local finders = {}
 for kind in config.redaction.values:gmatch("%l+") do
   finders[#finders + 1] = FINDERS[kind]
@@ -249,21 +254,17 @@ function M.find(text)
   for _, find_values in ipairs(finders) do
     list = spans.merged(list, find_values(text))
   end
-  local function add(sign, span_at)
-    list = spans.merged(list, at_each(text, sign, span_at, "***"))
-  end
   if find(text, "@", 1, true) then
-    add("//", user)
-    add("/\\/", user) -- as JSON may escape it
-    add("@tcp(", database_login)
+    list = with_places(list, text, "//", user)
+    list = with_places(list, text, "/\\/", user) -- as JSON may escape it
+    list = with_places(list, text, "@tcp(", database_login)
   end
   -- Plain find stops wherever the first byte of a sign stands. So two finds of rare bytes take less time than
   -- one for "earer ", and one for "-u " takes less than one for " -u ".
-  add("Bearer ", bearer)
-  add("bearer ", bearer)
-  add("--user ", login)
-  add("-u ", login)
-  return list
+  list = with_places(list, text, "Bearer ", bearer)
+  list = with_places(list, text, "bearer ", bearer)
+  list = with_places(list, text, "--user ", login)
+  return with_places(list, text, "-u ", login)
 end
 
 --- Where a text that was cut off has to end, so that it does not end with the beginning of a key, token or
