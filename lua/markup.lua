@@ -34,11 +34,14 @@ function M.mask_content(text, name, greater)
   return greater + 1, is_plain and close - 1 or #text, "***"
 end
 
---- Masks the content of the element whose tag starts at `at`, if that tag ends.
-function M.mask(document, _, name_stop, name)
+--- Masks the content of the element whose tag starts at `at`, if that tag ends. In a string of JSON, the
+-- element ends with the string, if not before.
+function M.mask(document, at, name_stop, name)
+  local limit = structure.string_end(document, at) or #document.text
   local greater = structure.next_sign(document, ">", name_stop)
-  if greater <= #document.text then
-    return M.mask_content(document.text, name, greater)
+  if greater < limit then
+    local from, to, instead = M.mask_content(document.text, name, greater)
+    return from, from and math.min(to, limit), instead
   end
 end
 

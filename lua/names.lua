@@ -82,6 +82,7 @@ for phrase in config.redaction.fields:gmatch("[^\n]+") do
 end
 for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
   add(kept, phrase)
+  add(kept, (phrase:gsub(" ", "s "))) -- tickets[0].id
 end
 
 local IS_LETTER = structure.set("[%l\128-\255]") -- of lower case; those beyond ASCII count, too

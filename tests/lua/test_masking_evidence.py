@@ -463,6 +463,8 @@ def test_a_value_that_is_cut_off_is_no_small_number_and_no_object_that_tells(pro
         '{"integrity":"sha512-4sOuhGPKaaGssGB2q0gPgtTvoyZLPw=="}',
         ".session:hover > .pin, .token:focus, .otp:first-child .a { top: 0 }",
         "token-service.auth.svc.cluster.local:8080/*",
+        '{"sample":"<HMAC_TAG>","from":"Reset <password@x.example>","id":1}',
+        '{"tickets":[{"id":1,"status":"open"}]}',
     ],
 )
 def test_a_text_of_a_well_known_form_is_kept(proxy, body):
@@ -485,6 +487,9 @@ def test_a_text_of_a_well_known_form_is_kept(proxy, body):
         ('query($password: String = "S") { a }', "query($password:***) { a }"),
         ("<p>pin=<b>S</b></p>", "<p>pin=***</b></p>"),
         ("<p>pin=<b>S<i>S</i></b></p>", "<p>pin=***</i></b></p>"),
+        ('{"a":"<password>S","b":1}', '{"a":"<password>***","b":1}'),
+        ('{"a":"{\\"h\\":\\"<password>S\\"}","b":1}', '{"a":"{\\"h\\":\\"<password>***","b":1}'),
+        ('{"a":"x","h":"<user><password>S', '{"a":"x","h":"<user><password>***'),
     ],
 )
 def test_a_secret_in_a_text_of_such_a_form_is_masked(proxy, body, masked):
