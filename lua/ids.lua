@@ -41,8 +41,11 @@ end
 -- @param values header values by name
 -- @return 32 hex digits; 16 hex digits or nil
 function M.trace(values)
-  local trace, parent = from_traceparent(values.traceparent or "")
-  if not trace then
+  local trace, parent
+  if values.traceparent then
+    trace, parent = from_traceparent(values.traceparent)
+  end
+  if not trace and (values.b3 or values["x-b3-traceid"]) then
     trace, parent = from_b3(values)
   end
   if trace then

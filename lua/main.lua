@@ -114,8 +114,8 @@ local function is_stream(record)
   local status, content_type = record.response.status, record.response.content_type
   return status == 101
     or (record.method == "CONNECT" and status < 300)
-    or content_type:find("^application/grpc")
-    or content_type:find("^text/event%-stream")
+    or content_type:find("application/grpc", 1, true) == 1
+    or content_type:find("text/event-stream", 1, true) == 1
 end
 
 --- Takes a response into the record of its exchange.

@@ -14,7 +14,12 @@ local set, skip = structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
-local KEY = "***key***"
+-- What stands behind "Bearer": something with a digit, so no word. What stands behind the "-u" or "--user" of
+-- curl. What stands behind the "//" of a URL: a name and a password, before the host.
+local BEARER_TOKEN = "^[%a_./+-]*%d[%w._~+/=-]+()"
+local LOGIN = '^\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
+local USER_INFORMATION = '^[^/?#<>"%s]+()@'
+local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
 
 -- Prefixes of keys, by the least length of such keys.
 local PREFIXES = {
@@ -47,26 +52,9 @@ for digit = 0, 9 do
   DIGITS[48 + digit], DOUBLED[digit] = digit, digit < 5 and 2 * digit or 2 * digit - 9
 end
 
-local FINDERS = {} -- by kind
-
---- What is found at the places of a sign.
--- @param span_at a function of the text, a place, the sign, and up to where the text is dealt with. It
---   returns from where to where to mask; and up to where the text is dealt with then, if that is not `to`
-local function at_each(text, sign, span_at, mask)
-  local list, done = nil, 0
-  local at = find(text, sign, 1, true)
-  while at do
-    local from, to, dealt_to = span_at(text, at, sign, done)
-    list, done = spans.add(list, from, to, mask), dealt_to or to or at
-    at = find(text, sign, done + 1, true)
-  end
-  return list
-end
-
---- The key whose sign stands at `at`. It starts a word; but the letter of an escape (`\n`) may stand before
--- it.
-local function key_at(text, at, sign)
-  at = at + #sign - 1
+--- Where the key starts and stops whose sign stops at `at`; nil where none does. It starts a word; but the
+-- letter of an escape (`\n`) may stand before it.
+local function key_around(text, at)
   local key = KEYS[sub(text, at - 2, at)]
   local start = key and at - key.sign_stop + 1
   local starts_word = key and (not KEY_BYTES[byte(text, start - 1)] or byte(text, start - 2) == BACKSLASH)
@@ -79,45 +67,54 @@ local function key_at(text, at, sign)
 end
 
 --- Keys with a well-known prefix.
-function FINDERS.key(text)
+local function keys(text)
   local list
   for _, sign in ipairs(KEY_SIGNS) do
-    list = spans.merged(list, at_each(text, sign, key_at, KEY))
+    local found
+    local at = find(text, sign, 1, true)
+    while at do
+      local start, stop = key_around(text, at + #sign - 1)
+      found = spans.add(found, start, stop, KEY)
+      at = find(text, sign, (stop or at) + 1, true)
+    end
+    list = spans.merged(list, found)
   end
   return list
 end
 
---- A JSON Web Token, signed or encrypted: three to five parts, of which the second may be empty; or two, if
+--- JSON Web Tokens, signed or encrypted: three to five parts, of which the second may be empty; or two, if
 -- the second starts like JSON, too.
--- @param at where its "yJ" stands: "y" is rarer than "e"
-local function token_at(text, at)
-  local header_end = match(text, "^[%w_-]*()", at)
-  local stop = match(text, "^%.[%w_-]*%.[%w_-]*%.?[%w_-]*%.?[%w_-]*()", header_end)
-    or match(text, "^%.eyJ[%w_-]*()", header_end)
-  if stop and sub(text, at - 1, at) == "ey" then
-    return at - 1, stop - 1
+local function tokens(text)
+  local list
+  local at = find(text, "yJ", 2, true) -- "y" is rarer than "e"
+  while at do
+    local header_end = match(text, "^[%w_-]*()", at)
+    local stop = match(text, "^%.[%w_-]*%.[%w_-]*%.?[%w_-]*%.?[%w_-]*()", header_end)
+      or match(text, "^%.eyJ[%w_-]*()", header_end)
+    local is_token = stop and sub(text, at - 1, at) == "ey"
+    list = is_token and spans.add(list, at - 1, stop - 1, TOKEN) or list
+    at = find(text, "yJ", is_token and stop or header_end, true)
   end
-  return nil, nil, header_end - 1
+  return list
 end
 
-function FINDERS.jwt(text)
-  return at_each(text, "yJ", token_at, "***jwt***")
-end
-
---- A private key: up to the end of the "-----END" line. If bytes come before it that no key has, up to the
--- end of the string. If the text ends before it, up to there.
-local function private_key_at(text, at)
-  if find(sub(text, at, at + 64), "PRIVATE", 1, true) then
-    local content = match(text, "^[^-]*%-*()", at + 10)
-    local ending = find(text, "-----", content, true) or #text + 1
-    local is_key = not find(sub(text, content, ending - 1), "[^%w+/=,:\"'\\%s-]")
-    return at, (is_key and match(text, "^%-*[^-]*%-*()", ending) or match(text, '^[^"]*()', content)) - 1
+--- Private keys: up to the end of the "-----END" line. If bytes come before it that no key has, up to the end
+-- of the string. If the text ends before it, up to there.
+local function private_keys(text)
+  local list
+  local at = find(text, "-----BEGIN", 1, true)
+  while at do
+    local stop = at + 9
+    if find(sub(text, at, at + 64), "PRIVATE", 1, true) then
+      local content = match(text, "^[^-]*%-*()", stop + 1)
+      local ending = find(text, "-----", content, true) or #text + 1
+      local is_key = not find(sub(text, content, ending - 1), "[^%w+/=,:\"'\\%s-]")
+      stop = (is_key and match(text, "^%-*[^-]*%-*()", ending) or match(text, '^[^"]*()', content)) - 1
+      list = spans.add(list, at, stop, KEY)
+    end
+    at = find(text, "-----BEGIN", stop + 1, true)
   end
-  return nil, nil, at + 9
-end
-
-function FINDERS.pem(text)
-  return at_each(text, "-----BEGIN", private_key_at, KEY)
+  return list
 end
 
 --- Whether the digits of text[from, to] may be those of a card: 13 to 19, with a valid Luhn sum.
@@ -182,11 +179,11 @@ local function add_card(document, list, from, to)
     from = from - 1
   end
   quote = (quote or ""):reverse()
-  return spans.add(list, from, to, quote .. "***card***" .. quote)
+  return spans.add(list, from, to, quote .. CARD .. quote)
 end
 
 --- Payment card numbers, in runs of digits and separators.
-function FINDERS.card(text)
+local function cards(text)
   local document, list, run_end = nil, nil, 1
   for at = CARD_STEP, #text, CARD_STEP do
     -- If this is a byte of a card number, which has 13 or more, the byte 6 before it or the one 6 after it is
@@ -211,37 +208,37 @@ function FINDERS.card(text)
   return list
 end
 
---- A function that finds what stands behind a sign and is no value by its own form.
+--- What stands behind a sign and is no value by its own form.
 -- @param secret a pattern: the secret, and where it stops
-local function behind(secret)
-  return function(text, at, sign)
+local function behind(text, sign, secret)
+  local list
+  local at = find(text, sign, 1, true)
+  while at do
     local from = at + #sign
     local stop = match(text, secret, from)
-    return stop and from, stop and stop - 1, from - 1
+    list = stop and spans.add(list, from, stop - 1, "***") or list
+    at = find(text, sign, from, true)
   end
+  return list
 end
-
--- Behind "Bearer": something with a digit, so no word. Behind the "-u" or "--user" of curl. Behind the "//"
--- of a URL: a name and a password, before the host.
-local bearer = behind("^[%a_./+-]*%d[%w._~+/=-]+()")
-local login = behind('^\\?["\'$%a][^%s:/]*:[^%s"\\]+()')
-local user = behind('^[^/?#<>"%s]+()@')
 
 --- What stands before the "@" of a database's address: user:password@tcp(host:3306)/name
-local function database_login(text, at, _, done)
-  local from = at
-  while from > done + 1 and not LOGIN_ENDS[byte(text, from - 1)] do
-    from = from - 1
+local function database_logins(text)
+  local list, done = nil, 0
+  local at = find(text, "@tcp(", 1, true)
+  while at do
+    local from = at
+    while from > done + 1 and not LOGIN_ENDS[byte(text, from - 1)] do
+      from = from - 1
+    end
+    list = from < at and spans.add(list, from, at - 1, "***") or list
+    done = at
+    at = find(text, "@tcp(", at + 1, true)
   end
-  return from < at and from, at - 1, at
+  return list
 end
 
---- A list with what is secret by its place, behind or before a sign.
-local function with_places(list, text, sign, span_at)
-  return spans.merged(list, at_each(text, sign, span_at, "***"))
-end
-
-local finders = {}
+local FINDERS, finders = { jwt = tokens, pem = private_keys, card = cards, key = keys }, {}
 for kind in config.redaction.values:gmatch("%l+") do
   finders[#finders + 1] = FINDERS[kind]
 end
@@ -255,16 +252,16 @@ function M.find(text)
     list = spans.merged(list, find_values(text))
   end
   if find(text, "@", 1, true) then
-    list = with_places(list, text, "//", user)
-    list = with_places(list, text, "/\\/", user) -- as JSON may escape it
-    list = with_places(list, text, "@tcp(", database_login)
+    list = spans.merged(list, behind(text, "//", USER_INFORMATION))
+    list = spans.merged(list, behind(text, "/\\/", USER_INFORMATION)) -- as JSON may escape it
+    list = spans.merged(list, database_logins(text))
   end
   -- Plain find stops wherever the first byte of a sign stands. So two finds of rare bytes take less time than
   -- one for "earer ", and one for "-u " takes less than one for " -u ".
-  list = with_places(list, text, "Bearer ", bearer)
-  list = with_places(list, text, "bearer ", bearer)
-  list = with_places(list, text, "--user ", login)
-  return with_places(list, text, "-u ", login)
+  list = spans.merged(list, behind(text, "Bearer ", BEARER_TOKEN))
+  list = spans.merged(list, behind(text, "bearer ", BEARER_TOKEN))
+  list = spans.merged(list, behind(text, "--user ", LOGIN))
+  return spans.merged(list, behind(text, "-u ", LOGIN))
 end
 
 --- Where a text that was cut off has to end, so that it does not end with the beginning of a key, token or
