@@ -34,6 +34,8 @@ local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>
 -- Bytes: of a key with digits that is no token, with its quotes; of what is read of a name, of its line
 -- before it, and of its value, if that may be a name ({"name": "password"}).
 local MAX_KEY, MAX_NEAR = 18, 128
+-- Bytes of unknown names that are read, of a text, to tell what the objects of secrets may show.
+local MAX_JOINED = 8192
 -- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. An input is no cell.
 local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
 
@@ -154,15 +156,21 @@ end
 
 --- The spans of what may be secret in the object, or list of objects, of a secret name:
 -- {"token": {"type": "x", "value": "***"}}. A value belongs to the key right before it. What is no JSON is
--- masked. So is a key that looks like a token, as that of a map may be one.
-local function members(value, name)
+-- masked. So is a key that looks like a token, as that of a map may be one; and, once too many unknown names
+-- were read, each value.
+local function members(document, value, name)
   local list, key, at = nil, "", 1
+  document.read_to = document.read_to or names.bytes_read + MAX_JOINED
   while at <= #value do
     local stop = byte(value, at) == QUOTE and (structure.closing_quote(value, at) or #value)
       or skip(value, at, UNQUOTED) - 1
     local token, after = sub(value, at, stop), after_blank(value, math.max(at, stop) + 1)
     local is_key = byte(value, after) == COLON
-    if is_key and #token > MAX_KEY and find(token, "%d") or not (is_key or is_shown(name, key, token)) then
+    local is_secret = #token > MAX_KEY and find(token, "%d")
+    if not is_key then
+      is_secret = names.bytes_read > document.read_to or not is_shown(name, key, token)
+    end
+    if is_secret then
       list = spans.add(list, at, stop, '"***"')
     end
     key, at = is_key and token or "", is_key and after_blank(value, after + 1) or after
@@ -188,7 +196,7 @@ function M.is_harmless(text, at, name, stop, facts)
     return true
   elseif byte(text, stop - #name) == COLON then
     local before = match(sub(text, math.max(stop - MAX_NEAR, 1), stop):reverse(), "^[%w:-]*")
-    return find(before, "swa:nra", 1, true) -- arn:aws, read from behind
+    return find(before, "swa:nra") -- arn:aws, read from behind
   elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end
@@ -298,7 +306,7 @@ function M.mask(document, at, name_stop, name)
   end
   local is_object = byte(text, name_stop + 1) == QUOTE and find(value, "^%[?%s*{.*[]}]$")
   if is_object and #name < MAX_NEAR and names.is_secret(name) then
-    return start, to, spans.apply(value, members(value, name))
+    return start, to, spans.apply(value, members(document, value, name))
   end
   quote = quote ~= "" and quote or match(text, OPENING, name_stop + 1) or ""
   return at + 1, to, quote .. M.MASK .. quote

@@ -45,7 +45,7 @@ function M.trace(values)
   if values.traceparent then
     trace, parent = from_traceparent(values.traceparent)
   end
-  if not trace and (values.b3 or values["x-b3-traceid"]) then
+  if not trace then
     trace, parent = from_b3(values)
   end
   if trace then

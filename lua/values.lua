@@ -232,8 +232,7 @@ local function database_logins(text)
       from = from - 1
     end
     list = from < at and spans.add(list, from, at - 1, "***") or list
-    done = at
-    at = find(text, "@tcp(", at + 1, true)
+    at, done = find(text, "@tcp(", at + 1, true), at
   end
   return list
 end

@@ -47,6 +47,8 @@ COSTLY = [
     hostile("body: xml", "<", "<a>", half="x"),
     hostile("body: json", '{"a":', '"a":"password:{",'),
     hostile("body: xml", "<r>", "<value>"),
+    # Members that are judged by a long name and their own.
+    hostile("body: json", '{"' + "aB" * 45 + 'Password":{', "1 ", "}}"),
     # What escapes hide, among many runs.
     hostile("lines: every", "", "a=%41&" * 50 + 'pin%3D"x'),
     hostile("body: text", "--b", "a=1;id=" * 35 + "%41&", 'pin%3D"x"'),
