@@ -1,7 +1,8 @@
 --- Ends of names and values.
--- Where a name and its value start and end that have a ":" or "=" between them. Fails closed.
--- A value ends where what follows shows it: a next name, a closing bracket, the end of its string or element.
--- Where nothing does, the rest of its JSON string or element is masked, and in other texts all that follows.
+-- It reads the name before a ":" or "=", tells whether the value after it is harmless, and masks the value.
+-- Fails closed: a value ends where what follows shows it, as a next name, a closing bracket, or the end of
+-- its string or element. If nothing shows it, the rest of its JSON string or element is masked, and in other
+-- texts all that follows. Unless a function says otherwise, `at` is the position of the sign: the ":" or "=".
 
 local names = require("names")
 local spans = require("spans")
@@ -13,37 +14,47 @@ local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, 
 local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, DOLLAR, DOT, SLASH, SPACE, OPEN_BRACKET, CLOSE_BRACKET =
   byte('"\\:=,$./ []', 1, 11)
 local WORD, CONSTANTS = structure.WORD, structure.words("true false null")
--- What may stand between a name and its sign; what ends a name that has no quotes.
+-- What may stand between a name and its sign, as in `"pin" :`, `**pin**:` and `[pin]=`; what ends a name that
+-- has no quotes.
 local GAP, NAME_ENDS = set("[] \t\r\n\\\"')*/]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
+-- SIGNS may follow one another: `:=`, `=>`. OPENERS start a value that is an object or list. ESCAPED_WHITE
+-- has the letters of the escapes `\n`, `\r` and `\t`.
 local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[:=>]"), set("[{[]"), set("[nrt]")
--- What follows a value in quotes or brackets; what follows the bracket that ends a value without quotes, as
--- it closes what is around the value.
+-- A value in quotes or brackets is over if one of AFTER_VALUE follows. A value without quotes ends before one
+-- of CLOSERS if one of AFTER_CLOSERS follows that: then it closes what is around the value.
 local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
+-- SURE_BREAKS end a value without quotes, whatever follows. UNICODE follows the backslash of \u0070, \\u0070.
 local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
 -- The bytes of what has no quotes in JSON: numbers, constants.
 local UNQUOTED = set('[^]%s{}[,"]')
-local OPENING = "^\\*[\"']" -- with the backslashes before it
--- A value that is masked already, and what follows it. Before any other sign, the mask may stand for the
--- start only.
+local OPENING = "^\\*[\"']" -- the quote that opens a value or ends a name, with the backslashes before it
+-- A value that an earlier search has masked, and what may follow it. If anything else follows, the mask may
+-- be only the start of the value.
 local MASKED = "^(\\*[\"']?)%*%*%*%1()[ \t]*%f[];,)}<>\r\n%z]"
--- What an item of a list starts with, and a member whose name has quotes; what closes behind the last comma.
+-- What may follow a comma between members: the start of an item, or the quote of a name; or a bracket that
+-- closes, as the last comma may have nothing behind it.
 local ITEM_STARTS = set("[]\"'{}[\\]")
+-- A name and its sign: of a member, and of a parameter.
 local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
--- The bytes of a value that may be a name, with and without quotes.
+-- Of a value that may be a name ({"name": "password"}): its quotes; its bytes with quotes, and without.
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
--- Bytes: of a key with digits that is no token, with its quotes; of what is read of a name, of its line
--- before it, and of its value, if that may be a name ({"name": "password"}).
-local MAX_KEY, MAX_NEAR = 18, 128
--- Bytes of unknown names that are read, of a text, to tell what the objects of secrets may show.
+-- A key of an object that has digits and is longer, with its quotes, may be a token.
+local MAX_KEY = 18
+-- So many bytes are read of the line before a name, and of a value that may be a name. A longer name of an
+-- object is not joined with the names of its members.
+local MAX_NEAR = 128
+-- How many bytes of unknown names a text may have `members` read. Joined names are too long to be remembered,
+-- so each of them takes time: 13 ms for so many.
 local MAX_JOINED = 8192
--- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. An input is no cell.
+-- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. No tag that starts
+-- with "i" opens a cell, as it may be an input.
 local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
 
 local M = { MASK = "***" }
 
---- Where the name starts that stops at `stop`. Goes back, with `code` for the byte before `start`: if a quote
--- stands after the name, to that quote; else to a byte of NAME_ENDS. The backslash of \u0070 is a part of the
--- name.
+--- The first byte of the name whose last byte is at `stop`. Goes back, and `code` is always the byte before
+-- `start`. If a quote stands after the name, it goes back to a quote of that kind, else to a byte of
+-- NAME_ENDS. The backslash of \u0070 is a part of the name.
 -- @param quote the one after the name, or nil
 local function name_start(text, stop, quote)
   local start, code, is_escape = stop + 1, byte(text, stop), false
@@ -53,13 +64,13 @@ local function name_start(text, stop, quote)
     is_escape = code == BACKSLASH and UNICODE[byte(text, start)]
   end
   if quote and code ~= quote then
-    return name_start(text, stop, nil) -- It opens a value, as in '::1', or the opening one is cut off.
+    return name_start(text, stop, nil) -- The quote opens a value, as in '::1', or stands alone.
   end
   -- The `n` of an escape is no part of the name: "\npin: 1"
   return code == BACKSLASH and ESCAPED_WHITE[byte(text, start)] and start + 1 or start
 end
 
---- The name before the sign at `at`, without quotes, and where it stops.
+--- The name before the sign at `at`, without quotes; and the position of its last byte.
 function M.name_before(text, at)
   if byte(text, at - 1) == QUOTE then -- Most names: a plain word, with its quotes right before the sign.
     local open = at - 2
@@ -80,7 +91,8 @@ function M.name_before(text, at)
   return sub(text, name_start(text, stop, quote), stop), stop
 end
 
---- A name with up to two words before it, where single spaces stand between them: `Card Number`.
+--- A name with up to two words before it, if single spaces stand between them: `Card Number`. Of these words,
+-- 50 bytes are read.
 function M.with_words_before(text, name, stop)
   local start = stop - #name + 1
   if byte(text, start - 1) ~= SPACE then
@@ -89,7 +101,7 @@ function M.with_words_before(text, name, stop)
   return sub(text, math.max(start - 50, 1), stop):reverse():match("^%w* ?%w* ?%w*"):reverse()
 end
 
---- Where the value of the sign at `at` starts: after `:`, `=`, `:=`, `=>`.
+--- The first byte of the value after the sign at `at`, which may be `:`, `=`, `:=`, `=>`.
 function M.value_start(text, at)
   repeat
     at = after_blank(text, at + 1)
@@ -97,8 +109,8 @@ function M.value_start(text, at)
   return at
 end
 
---- The value of the sign at `at`, if that may be a name: without quotes; of a long one, the beginning; of a
--- list, the name of a secret: {"columns": ["user", "password"], "rows": ...}.
+--- The value of the sign at `at`, as a name: without quotes, and of a long one the beginning. If it is a list
+-- that names a secret, that name: {"columns": ["user", "password"], "rows": ...}.
 function M.told_name(text, at)
   local value = M.value_start(text, at)
   if byte(text, value) == OPEN_BRACKET then
@@ -110,16 +122,17 @@ function M.told_name(text, at)
     end
   end
   local start = skip(text, value, QUOTING)
-  start = byte(text, start - 1) == BACKSLASH and start - 1 or start -- of an escaped letter
+  start = byte(text, start - 1) == BACKSLASH and start - 1 or start -- The backslash may be that of \u0070.
   local stop, told = start, start > value and QUOTED or BARE
   while stop - start < MAX_NEAR and told[byte(text, stop)] do
     stop = stop + 1
   end
-  local is_nested = start == value and byte(text, stop - 1) == COLON -- a name of YAML, in the next line
+  -- In YAML, what follows may be the name of a member in the next line: no value.
+  local is_nested = start == value and byte(text, stop - 1) == COLON
   return is_nested and "" or sub(text, start, stop - 1)
 end
 
---- Where the object or array stops that is the value of the sign at `at`; nil where the value is neither.
+--- The last byte of the object or array that is the value of the sign at `at`; nil if the value is neither.
 function M.contents_end(text, at)
   local start = M.value_start(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text)
@@ -128,8 +141,9 @@ end
 --- Whether the value of a secret name is no secret. It is none if it is
 --   empty (`""`, `[]`) or null;
 --   masked already, but for some digits (`"**** 4242"`);
---   an id of Twilio or Windows, under a name with `sid`;
---   a version (`1.2.3`); in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
+--   an id of Twilio or Windows, under a name with `sid`: these have 34 bytes or more;
+--   a version (`1.2.3`);
+--   in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
 local function is_none(value, name)
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
@@ -140,24 +154,30 @@ local function is_none(value, name)
     or (#value > 33 and find(name, "[sS][iI][dD]") and find(value, '^"?%u[%u-][a-f%d-]+"?$'))
 end
 
---- Whether a member's value may be shown in the object of a secret: a constant; what only tells about the
--- secret; a count. But no string with a ":", which may stand between another name and its value. That of a
--- time or URL does not count.
--- @param key "" for an item of a list
--- @param value "" where a bracket or comma stands
+--- Whether the value of a member may be shown, in the object of a secret. If its name is secret after the
+-- object's, as `token.id`, only a value that is empty, a constant or a count may be shown. If it only tells
+-- about the secret, as `token.type`, all but a value with a ":", as that may stand between another name and
+-- its value. The ":" of a time or URL does not count.
+-- @param name the object's
+-- @param key the member's name, with its quotes; "" for an item of a list
+-- @param value with its quotes; "" where a bracket or comma stands
 local function is_shown(name, key, value)
   if names.is_secret(name .. "." .. key) then
     return find(value, '^"?"?$')
       or CONSTANTS[value]
+      -- Only a secret name can be that of a count, so the key is asked after a secret word. The object's name
+      -- would not do: in {"tokens": {"a": 12}}, it says that the object is a count, not its members.
       or (find(value, "^%d+$") and names.facts("pin." .. key).is_count)
   end
   return not value:gsub("%d%d:%f[%d]", ""):gsub("%a://", ""):find(":", 1, true)
 end
 
---- The spans of what may be secret in the object, or list of objects, of a secret name:
+--- The spans of what may be secret in the value of a secret name, which is an object or a list of objects:
 -- {"token": {"type": "x", "value": "***"}}. A value belongs to the key right before it. What is no JSON is
--- masked. So is a key that looks like a token, as that of a map may be one; and, once too many unknown names
--- were read, each value.
+-- masked. So is a key that looks like a token, as that of a map may be one. So is each value, once too many
+-- unknown names were read.
+-- It goes from token to token: a string, what has no quotes, or one bracket or comma, for which `stop` is
+-- before `at`.
 local function members(document, value, name)
   local list, key, at = nil, "", 1
   document.read_to = document.read_to or names.bytes_read + MAX_JOINED
@@ -179,11 +199,14 @@ local function members(document, value, name)
 end
 
 --- Whether the value of a secret name is harmless:
---   true, false or null, in JSON, or if the name says more than the secret's (`has_password: true`);
---   a number of JSON below 10, if the name says more; a count (`tokens: 12`);
+--   true, false or null, in JSON, or under a name with more words than one (`has_password: true`);
+--   in JSON, a number below 10 under such a name;
+--   a count (`tokens: 12`);
 --   the name of a secret of AWS (arn:aws:secretsmanager:eu-west-1:1234:secret:db);
---   a pseudo-class of CSS (`.token:hover {`);
+--   a pseudo-class of CSS (`.token:hover {`, `[name=pin]:focus {`);
 --   a port of a host (https://token.example.com:8443).
+-- @param stop the last byte of the name
+-- @param facts those that make the name secret
 function M.is_harmless(text, at, name, stop, facts)
   local start = M.value_start(text, at)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
@@ -206,14 +229,15 @@ function M.is_harmless(text, at, name, stop, facts)
   return is_host and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1)
 end
 
---- Whether a next member starts at `at`: a name and its sign, or an item of a list.
+--- Whether what follows a comma is a next member: a name and its sign, or an item of a list.
 local function starts_member(text, at)
   return ITEM_STARTS[byte(text, at)] or find(text, NAME_SIGN, at)
 end
 
---- Where the value stops that starts at `start` with a quote or bracket: where that is closed, if what
--- follows shows the value to be over; else at the limit.
--- @param next_name a pattern: what may follow after a space
+--- The last byte of the value that starts at `start` with a quote or bracket. It is the closing one, if what
+-- follows shows that the value is over; else the limit.
+-- @param quote with its backslashes; "" if the value starts with a bracket
+-- @param next_name a pattern: what may follow after white space
 local function closed_end(text, start, quote, limit, next_name)
   local close = quote == "" and structure.closing_bracket(text, start, limit)
   if quote ~= "" then
@@ -233,18 +257,20 @@ local function closed_end(text, start, quote, limit, next_name)
   return is_over and close or limit
 end
 
---- Whether the line that follows some white space is indented deeper than the line of a name: then it belongs
--- to the value, as in YAML. Of an item of a list, the dash belongs to the indent.
+--- Whether the next line is indented deeper than the line of a name: then it belongs to the value, as in
+-- YAML. Of an item of a list, the dash belongs to the indent.
+-- @param white the white space up to the next line
 local function is_deeper(white, text, name_stop)
   local indent = match(white, "^.*\n(.*)")
   local line = "\n" .. sub(text, math.max(name_stop - MAX_NEAR, 1), name_stop)
   return indent and #indent > #match(line, "^.*\n([ \t-]*)")
 end
 
---- Where a value without quotes and brackets stops that starts at `at`. The document remembers the
+--- The last byte of the value without quotes and brackets that starts at `at`. The document remembers the
 -- next break, so that each byte is searched for it once.
--- @param breaks a pattern: what may end it, with the white space after that
--- @param next_name a pattern: what has to follow most breaks
+-- @param breaks a pattern: a byte that may end the value, with the white space after it
+-- @param next_name a pattern: what has to follow most breaks, so that they end the value
+-- @param name_stop the last byte of the name
 local function bare_end(document, at, limit, breaks, next_name, name_stop)
   local text = document.text
   while true do
@@ -253,7 +279,7 @@ local function bare_end(document, at, limit, breaks, next_name, name_stop)
       return limit
     end
     local _, to = find(text, breaks, from)
-    local code, is_end = byte(text, from), nil
+    local code, is_end = byte(text, from), nil -- `to > from`: white space follows the break.
     if code == COMMA then
       is_end = starts_member(text, to + 1)
     elseif CLOSERS[code] then
@@ -269,14 +295,15 @@ local function bare_end(document, at, limit, breaks, next_name, name_stop)
   end
 end
 
---- Masks the value of the sign at `at`, with its quotes. Where it has none, the mask gets those of the name:
--- {"pin": 1234} becomes {"pin": "***"}. Of an object of JSON, it masks the members.
--- @param name_stop where the name stops
--- @param name the name, or nil where it is not secret by itself
--- @return the span: from, to, instead; or nothing, where there is no value
+--- Masks the value of the sign at `at`, with its quotes. If the value has none, the mask gets those of the
+-- name: {"pin": 1234} becomes {"pin": "***"}. Of an object of JSON under a secret name, it masks members.
+-- @param name_stop the last byte of the name
+-- @param name the name, or nil; it need not be secret itself
+-- @return the span: from, to, instead; or nothing if the value is no secret
 function M.mask(document, at, name_stop, name)
   local text, is_markup = document.text, document.is_markup
   local start = M.value_start(text, at)
+  -- Where the value ends at the latest: with its string, before the next end tag, or with the text.
   local limit = structure.string_end(document, at)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text

@@ -33,8 +33,10 @@ local function utf8(code)
   return char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
 end
 
--- What stands for the escape at `at`, or nil where none does; and where the escape stops.
+-- Each of the next four functions reads the escape at `at`. It returns what the escape stands for, or nil if
+-- it is none; and the escape's last byte.
 
+--- Of %70.
 local function byte_at(text, at)
   return BYTES[sub(text, at + 1, at + 2)], at + 2
 end
@@ -55,11 +57,13 @@ local function reference_at(text, at)
   return code and code < 2 ^ 16 and utf8(code), stop
 end
 
+--- Of the wide colon, which is always one.
 local function colon_at(_, at)
   return ":", at + 2
 end
 
---- A text with all escapes replaced that start with a sign.
+--- A text with each escape replaced that starts with a sign.
+-- @param escape_at one of the functions above, which reads such escapes
 local function replaced(text, sign, escape_at)
   local copied, at = 1, find(text, sign, 1, true)
   while at do
@@ -82,7 +86,7 @@ function M.may_hide(text)
     or find(text, COLON, 1, true)
 end
 
---- A text with its escapes replaced, once.
+--- A text with its escapes replaced once: %2541 becomes %41.
 function M.decoded(text)
   if find(text, "%", 1, true) then
     text = find(text, "+", 1, true) and text:gsub("%+", " ") or text -- as forms write a space

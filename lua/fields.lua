@@ -21,11 +21,11 @@ local find, match = string.find, string.match
 local MASK = ends.MASK
 local FORMS = { members, lists, parameters, markup }
 local ROUNDS = 3 -- of decoding; a text that still changes in the last one counts as secret
--- What runs are: the short ones parameters, the long ones what stands between quotes and tags.
+-- Short runs are parameters or lines; long runs are what stands between quotes or tags.
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
--- What may be searched once more for secrets that escapes hide: bytes, for all texts of a message. A run
--- counts RUN more than its length, and a byte of a name that was not known NAME, as they take that long. A
--- run or text that has escapes, and is more than what is left, is masked unread.
+-- WORK is how many bytes of a message may be searched once more, decoded, for secrets that escapes hide. Each
+-- run counts RUN bytes more than it has, and each byte of an unknown name counts NAME bytes, as they take
+-- that long. A run or text that has escapes is masked unread if less work is left.
 local WORK, RUN, NAME = 131072, 512, 2
 
 local left = WORK
@@ -46,7 +46,7 @@ local function mask_shown(text)
   return text
 end
 
---- A text with its escapes replaced, however often that takes; nil where that is too often.
+--- A text with its escapes replaced until nothing changes; nil if it still changes in the last of the ROUNDS.
 local function decoded(text)
   for _ = 1, ROUNDS do
     local plain = escapes.may_hide(text) and escapes.decoded(text) or text
@@ -57,23 +57,25 @@ local function decoded(text)
   end
 end
 
---- Whether a text shows a secret once it is decoded; and the decoded text, or nil.
+--- Whether a text shows a secret once it is decoded, or cannot be decoded; and the decoded text, or nil.
 local function hides_secret(text)
   local plain = decoded(text)
   return not plain or (plain ~= text and mask_shown(plain) ~= plain), plain
 end
 
---- Whether a text ends with a name that says something of its value, and with its sign. That value may stand
+--- Whether a text ends with a name that says something of its value, and with its sign. The value may stand
 -- behind the text: `password="`, `<password value="`.
--- Read from behind, as a pattern that only its end ties would start again at each byte.
+-- The text is reversed, as a pattern with only a "$" would start anew at each byte. `behind` is the position
+-- after the sign there, so `#text + 2 - behind` is that of the sign in the text.
 local function is_open(text)
   local behind = match(string.reverse(text), "^[\"'\\%s]*[:=]()")
   return behind and names.facts((ends.name_before(text, #text + 2 - behind)))
 end
 
 --- A run, masked if it hides a secret, or if no work is left to find that out. If it starts with a
--- parameter's name, that stays. If it ends with such a name and its sign, the value may stand behind it: that
--- is for a longer run.
+-- parameter's name, that name stays.
+-- A run that is open stays, even if it hides a secret, as the value may stand behind it. A longer run has
+-- both.
 local function judged_run(run)
   if not escapes.may_hide(run) then
     return run
@@ -90,7 +92,7 @@ local function judged_run(run)
   return name .. MASK .. match(string.reverse(run), "^\\*")
 end
 
---- Masks what escapes hide: short runs if that is enough, else long ones, else all of the text.
+--- Masks what escapes hide: short runs if that is enough, else long ones, too, else all of the text.
 local function mask_hidden(text)
   local names_before = names.bytes_read
   if not hides_secret(text) then
@@ -98,7 +100,7 @@ local function mask_hidden(text)
   end
   left = left - NAME * (names.bytes_read - names_before)
   for _, run_of in ipairs(RUNS) do
-    left = left - #text -- for the look at what becomes of it
+    left = left - #text -- for the second `hides_secret` below, which searches all of it
     if left < RUN then
       return MASK
     end
@@ -133,7 +135,8 @@ function M.mask(text)
   return mask_text(plain) == plain and text or MASK
 end
 
---- The same for a text that may be a document: it may end within a tag, or do so once it is masked.
+--- The same for a body or URL, which may end within a tag. A mask may be what cuts a tag off, so it is looked
+-- for twice.
 function M.mask_document(text)
   return markup.mask_cut_tag(M.mask(markup.mask_cut_tag(text)))
 end

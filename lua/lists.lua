@@ -10,8 +10,8 @@ local MAX_INDENT = 64 -- bytes
 
 local M = { sign = "[", told_name = ends.told_name }
 
---- The first item of the list at `at`, if that is a string, and where it stops; else "". In JSON in a string,
--- as many backslashes stand before both quotes.
+--- The first item of the list at `at`, if that is a string, and its last byte; else "". In JSON in a string,
+-- the same number of backslashes stands before both quotes.
 function M.name_at(text, at)
   local start = structure.after_blank(text, at + 1)
   local open = structure.skip(text, start, BACKSLASHES)
@@ -24,6 +24,7 @@ end
 function M.mask(document, at, name_stop)
   local text = document.text
   local comma = text:match('^\\*"%s*(),', name_stop + 1)
+  -- Before an item of a list, a "[" or a "," stands; between them, white space or escapes of it.
   local before = text:sub(math.max(at - MAX_INDENT, 1), at - 1)
   if comma and before:reverse():find("^[%s\\nrt]*[,[]") then
     return ends.mask(document, comma, name_stop)

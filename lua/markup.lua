@@ -9,25 +9,27 @@ local VOID = structure.words("input meta param") -- elements of HTML that have n
 
 local M = { sign = "<" }
 
---- The name of the element whose tag starts at `at`, and where it stops; "" for an end tag.
+--- The name of the element whose tag starts at `at`, and its last byte; "" for an end tag.
 function M.name_at(text, at)
   local start = structure.skip(text, at + 1, SPACES)
   local stop = structure.skip(text, start, NAME) - 1
   return text:sub(start, stop), stop
 end
 
---- Masks the content of an element; nothing where it has none.
--- The content stops before the first end tag of its name. That may be the wrong one where the content has an
--- element of the same name, or a comment or CDATA ("<!"): then the rest of the text is masked.
--- @param greater where its tag ends
--- @return the span: from, to, instead; or nothing
+--- Masks the content of an element.
+-- The content ends before the first end tag with the element's name. That may be the wrong tag if the content
+-- has an element of the same name, or a comment or CDATA ("<!"): then the rest of the text is masked. So it
+-- is if there is no such end tag.
+-- @param name the element's
+-- @param greater the ">" that ends its first tag
+-- @return the span: from, to, instead; or nothing if it has no content
 function M.mask_content(text, name, greater)
   if text:sub(greater - 1, greater - 1) == "/" or VOID[name] then
     return nil
   end
   local close = text:find("</" .. name .. ">", greater, true)
-  local content, inner = text:sub(greater, (close or 0) - 1), 0
-  repeat
+  local content, inner = text:sub(greater, (close or 0) - 1), 0 -- up to -1: all that follows
+  repeat -- Looks for an element of the same name: <pin, but not <pins.
     inner = content:find("<" .. name, inner + 1, true)
   until not (inner and NAME[content:byte(inner + #name + 1)])
   local is_plain = close and not (inner or content:find("<!", 1, true))
@@ -35,7 +37,7 @@ function M.mask_content(text, name, greater)
 end
 
 --- Masks the content of the element whose tag starts at `at`, if that tag ends. In a string of JSON, the
--- element ends with the string, if not before.
+-- content ends with the string at the latest.
 function M.mask(document, at, name_stop, name)
   local limit = structure.string_end(document, at) or #document.text
   local greater = structure.next_sign(document, ">", name_stop)
@@ -45,17 +47,19 @@ function M.mask(document, at, name_stop, name)
   end
 end
 
---- The text of the element whose tag starts at `at`; of a long one, the beginning.
+--- The text of the element whose tag starts at `at`, as a name: of tag and text, 300 bytes are read.
 function M.told_name(text, at)
   return text:sub(at, at + 300):match("^[^>]*>([^<]*)") or ""
 end
 
+--- Where the content of the element whose tag starts at `at` ends, as it may hold elements: the start of its
+-- end tag, or the end of the text.
 function M.contents_end(text, at, name)
   return text:find("</" .. name .. ">", at, true) or #text
 end
 
---- Masks a tag that the end of the text cuts off, all but its element's name: nobody knows which attributes
--- it would have had.
+--- Masks the last tag of markup if it does not end there, all but the name of its element: nobody knows which
+-- attributes it has.
 function M.mask_cut_tag(text)
   local is_markup = text:find("<", 1, true) and structure.document(text).is_markup
   local less = is_markup and text:match("^.*()<")

@@ -7,15 +7,17 @@ local structure = require("structure")
 
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local MAX_HEAD = 300 -- bytes: of a part's head, before and after its name
--- What stands before and after a line: in JSON, quotes and the escapes `\r` and `\n`; before the first line,
--- a byte order mark or what is around the body.
+local MAX_HEAD = 300 -- bytes of a part's head that are read before the "=" and after it
+-- What may stand right before a line, and right after its "--" if the line is nothing else. In a string of
+-- JSON, that is a quote, or the escape `\n` or `\r`. Before the first line, it may also be a byte order mark
+-- (its last byte is \191), or the end of what is around the body.
 local LINE_STARTS, LINE_ENDS = structure.set('[\n"n>={\191]'), structure.set('[\r\n\\"]')
 
 local M = {}
 
---- Where the boundary before `at` starts, which is the last line that starts with "--"; or nil.
--- Positions must not go back from call to call.
+--- The first byte of the boundary before `at`, which is the last line that starts with "--"; or nil.
+-- Positions must not go back from call to call: the document remembers the boundary, and from where to look
+-- on.
 local function boundary_before(document, at)
   local text, dashes = document.text, structure.next_sign(document, "--", document.after_dashes or 1)
   while dashes < at do
@@ -29,15 +31,16 @@ local function boundary_before(document, at)
   return document.boundary
 end
 
---- Masks the part whose head has the "=" at `at`, after `name`, if that name is secret.
+--- Masks the content of a part, if its name is secret.
+-- @param at the "=" in the head of the part, after `name`
 -- @return the span: from, to, instead; or nothing
 function M.mask(document, at)
   local text, boundary_start = document.text, boundary_before(document, at)
-  -- A "=" in the line that was read last is passed over, as that of `filename`.
+  -- A further "=" in the line that was read last is passed over, as the one after `filename`.
   if at < (document.head_stop or 0) or not boundary_start or boundary_start < at - MAX_HEAD then
     return nil
   end
-  -- All of the line is read as the name; in a JSON string, up to the escape of its end.
+  -- All of the line after the "=" is read as the name; in a JSON string, up to the escape of its end.
   local start = ends.value_start(text, at)
   local line = sub(text, start, math.min(structure.next_sign(document, "\n", start), start + MAX_HEAD) - 1)
   line = sub(line, 1, (find(line, "\\[rn]") or 0) - 1)

@@ -9,9 +9,11 @@
 --   anywhere in the name's letters: `password` in pAsSwOrD. Such a phrase needs eight bytes, or a letter
 --   beyond ASCII.
 -- Words that `keep_fields` names together do not count: `page token` in nextPageToken. Nor is a name
--- secret if its last word says that it only tells of a secret: `at` in password_changed_at.
+-- secret if its last word says that it only tells about a secret: `at` in password_changed_at.
 -- Names repeat, so what is known of them is remembered, within bounds. Of a long name, only the start and the
 -- end are read.
+-- Terms: a name tells a name if its value is one, as `name` does in {"name": "password"}; it holds a value if
+-- that is the value of a name told elsewhere, as `value` does in {"name": "password", "value": "..."}.
 
 local config = require("config")
 local escapes = require("escapes")
@@ -26,10 +28,11 @@ local byte, find, lower, match, sub = string.byte, string.find, string.lower, st
 local MAX_NAME, MAX_PART = 64, 128
 local MAX_KNOWN = 16384 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
-local MAX_END = 8 -- bytes of a phrase at the end of a word, with the "s" of its plural
+-- Bytes of a phrase at the end of a word: 7 and the "s" of its plural. A longer phrase is found anywhere.
+local MAX_END = 8
 
--- In {"name": "password", "value": ...}, `name` tells a name, and `value` holds that name's value. So does
--- any name that ends with the word `value` or `string`: newValue.
+-- Names that tell a name, and names that hold a value. Any name that ends with the word `value` or `string`
+-- holds one, too: newValue. The loop below adds to the names that tell one: headername, configkey, itemid.
 local NAMERS = "parameter param attribute attr header field property prop setting variable option column"
 local TELLS_NAME =
   words_of("name names key keys columns fields headers id path loc type kind label title k " .. NAMERS)
@@ -40,7 +43,7 @@ for owner in (NAMERS .. " config display item meta"):gmatch("%l+") do
     TELLS_NAME[owner .. word] = true
   end
 end
--- Where one of these is in a secret name, a number is a count, and no secret: {"tokens": 12}.
+-- If one of these words is in a secret name, a number is a count, and no secret: {"tokens": 12}.
 local MEASURES = words_of([[tokens sessions credentials passwords secrets count size total attempts retries
   age timeout lifetime ttl validity days hours minutes seconds characters per]])
 -- After a secret word, the last word of a name that says something about the secret: password_changed_at.
@@ -52,12 +55,17 @@ local ABOUT = words_of([[at in enabled required type status mode endpoint policy
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin client login account card sms db app mail email new old")
 
--- The letters of phrases, and of their plurals. Sets: all; those found at the end of a word; first words, as
--- `socialsecurity`; last words; phrases of `keep_fields`. Lists by their first two bytes: those anywhere.
+-- Sets of phrases, without spaces, and of their plurals:
+--   phrases: all of the setting `fields`; kept: those of `keep_fields`;
+--   ends: those that are also found at the end of a word;
+--   heads: the first words of phrases, as `socialsecurity`;
+--   tails: their last words. `is` counts as one, so that the words before it are read: "My password is: ...".
+-- anywhere: lists of those that are found anywhere, by their first two bytes.
 local phrases, ends, heads, tails, kept, anywhere = {}, {}, {}, { is = true }, {}, {}
 local NONE = {}
 
---- Adds the letters of a phrase to a set.
+--- Adds the letters of a phrase to a set, and those of its plural.
+-- @return the letters
 local function add(set, phrase)
   local letters = phrase:gsub("[ %d]+", "")
   set[letters], set[letters .. "s"] = true, true
@@ -73,8 +81,9 @@ for phrase in config.redaction.fields:gmatch("[^\n]+") do
   elseif #letters >= 5 or (#letters >= 3 and not find(letters, "[aeiou]")) then
     add(ends, letters)
   end
-  add(phrases, (phrase:gsub(" ", "s "))) -- cards[0].number
-  -- Of "social security number": `social` and `securitynumber`, then `socialsecurity` and `number`.
+  add(phrases, (phrase:gsub(" ", "s "))) -- with a plural inside: `cards number` in cards[0].number
+  -- Of "social security number", `social` and `socialsecurity` are heads, and `securitynumber` and `number`
+  -- are tails.
   for space in phrase:gmatch("() ") do
     add(heads, sub(phrase, 1, space))
     add(tails, sub(phrase, space))
@@ -87,9 +96,11 @@ end
 
 local IS_LETTER = structure.set("[%l\128-\255]") -- of lower case; those beyond ASCII count, too
 
---- Where the word of a name stops that starts at `at`: before a byte that is no letter; before a capital that
--- stands after a small letter, or before one.
--- @param plain the name in lower case
+--- The last byte of the word of a name that starts at `at`. A word ends
+--   before a byte that is no letter;
+--   before a capital that follows a small letter: api|Key;
+--   before a capital that a small letter follows: API|Key.
+-- @param plain the name in lower case: a byte that differs there is a capital
 local function word_stop(name, plain, at)
   local is_capital = byte(name, at) ~= byte(plain, at)
   while IS_LETTER[byte(plain, at + 1)] do
@@ -103,10 +114,11 @@ local function word_stop(name, plain, at)
   return at
 end
 
--- The words of the name that is read, and those that count. New tables would take as long as all the rest.
+-- Two tables that are used again for each name: its words, and those of them that `keep_fields` leaves. New
+-- tables would take as long as all the rest.
 local words_read, words_left = {}, {}
 
---- The words of a name, in lower case, until the next call.
+--- The words of a name, in lower case. The next call overwrites them.
 local function split(name)
   local words, plain, at = words_read, lower(name), 1
   clear(words)
@@ -120,7 +132,8 @@ local function split(name)
   return words
 end
 
---- How many words from the one at `at` on are a phrase of a set together: as many as possible, or nil.
+--- How long the longest phrase of a set is that starts with the word at `at`: the number of its words, or
+-- nil.
 local function phrase_at(words, at, set)
   local run, count = words[at], set[words[at]] and 1
   for index = at + 1, math.min(at + MAX_WORDS - 1, #words) do
@@ -130,6 +143,8 @@ local function phrase_at(words, at, set)
   return count
 end
 
+--- Whether a word ends in a phrase: after any letters if the phrase is one of `ends`, else after an owner.
+-- The end that is looked up has two bytes or more, and is not the whole word.
 local function ends_in_phrase(word)
   for start = math.max(#word - MAX_END + 1, 2), #word - 1 do
     local phrase = sub(word, start)
@@ -150,8 +165,8 @@ local function has_phrase(letters)
   end
 end
 
---- Whether a name of these words is secret.
-local function is_secret(words)
+--- Whether a name with these words is secret.
+local function are_secret(words)
   for at, word in ipairs(words) do
     if phrase_at(words, at, phrases) or ends_in_phrase(word) then
       return true
@@ -160,7 +175,8 @@ local function is_secret(words)
   return has_phrase(table.concat(words))
 end
 
---- The words without those that `keep_fields` names together. A space, which no phrase has, stands for these.
+--- The words, with a space in place of those that `keep_fields` names together. No phrase has a space, so
+-- none goes across it.
 local function without_kept(words)
   local rest, at = words_left, 1
   clear(rest)
@@ -180,16 +196,20 @@ local function has_measure(words)
   end
 end
 
---- The word by which a name says that it tells a name, or holds a value: `key` of <a:key>, `name` of
--- items[0][name] and of name[0]. Nil for most names.
+--- The letters that TELLS_NAME or HOLDS_VALUE may have: those after the last ":", "[" or "." of a name. They
+-- are `key` of <a:key>, `name` of items[0][name] and of name[0]. Those of userName are `username`, which is
+-- in neither set, so userName is like any other name.
+-- @param last the last word of the name; if it is in neither set, the answer is nil, which is quick
 local function role_of(name, last)
   return (TELLS_NAME[last] or HOLDS_VALUE[last])
     and match(lower(name), "^.*%a"):gsub("^.*[:%[.]", ""):gsub("%A+", "")
 end
 
--- Tables of what names say, by a text of it. Thousands of names say the same, so they share one.
+-- What `facts_of` returns, by a text that says the same. Thousands of names say the same, so they share a
+-- table.
 local shared = { [""] = false }
 
+--- What a name says, as `M.facts` returns it.
 local function facts_of(name)
   if byte(name) == 239 then -- It may start with a byte order mark.
     name = name:gsub("^\239\187\191", "")
@@ -199,10 +219,11 @@ local function facts_of(name)
   local role = role_of(name, last)
   local tells_name = TELLS_NAME[role] and role
   local holds_value = HOLDS_VALUE[role] or last == "value" or last == "string"
-  -- One word more may say that this is not the secret itself.
-  local secret = is_secret(words)
-    and not (ABOUT[last] and is_secret({ unpack(words, 1, #words - 1) }))
-    and is_secret(without_kept(words))
+  -- Secret by its words, unless they are secret without the last one, which only tells about the secret; and
+  -- still secret without the words that are kept.
+  local secret = are_secret(words)
+    and not (ABOUT[last] and are_secret({ unpack(words, 1, #words - 1) }))
+    and are_secret(without_kept(words))
   local is_count = secret and has_measure(words)
   local is_head, is_tail = heads[last] or heads[before_last .. last], tails[lower(name)]
   local said = (tells_name or "")
@@ -224,8 +245,8 @@ local function facts_of(name)
   return shared[said]
 end
 
---- The start and the end of a long name, without the words that are cut in two: they may look like others, as
--- `pan` of span.
+--- The start and the end of a long name. The words that are cut in two are left out: they may look like other
+-- words, as `pan` of span.
 local function without_middle(name)
   local first, last = sub(name, 1, MAX_PART + 1), sub(name, -MAX_PART - 1)
   return (match(first, "^(.*)%A%a+$") or first) .. " " .. (match(last, "^%a+(%A.*)$") or last)
@@ -235,8 +256,8 @@ local known, count = {}, 0
 
 local M = { bytes_read = 0 }
 
---- What a name says. Counts the bytes of names that it did not remember.
--- @return false where it says nothing, else a table:
+--- What a name says. Counts in `bytes_read` the bytes of names that it did not remember.
+-- @return false if it says nothing, else a table:
 --   is_secret: its value is masked; is_count: but not if that is a number;
 --   is_head: names inside of its value may complete a phrase with it (card.number);
 --   is_tail: words before it may complete a phrase with it (Card Number);
@@ -248,12 +269,13 @@ function M.facts(name)
     return facts
   end
   M.bytes_read = M.bytes_read + #name
-  local escaped = #name > 2 * MAX_PART and without_middle(name) or name
-  local plain = escapes.decoded(escaped)
-  if plain == escaped or escapes.may_hide(plain) then
+  local short = #name > 2 * MAX_PART and without_middle(name) or name
+  local plain = escapes.decoded(short)
+  if plain == short or escapes.may_hide(plain) then
     facts = facts_of(plain)
   else
-    -- It is remembered, as the decoded text has that name. What is escaped twice leaves a backslash: \\u0070.
+    -- Asked by its decoded form: the search of the decoded text asks for that, too, and finds it remembered.
+    -- Of what is escaped twice (\\u0070), a backslash is left.
     facts = M.facts((plain:gsub("\\", "")))
   end
   if #name <= MAX_NAME then
@@ -266,7 +288,7 @@ function M.facts(name)
   return facts
 end
 
---- Whether a name is that of something secret.
+--- Whether the value of a name is secret.
 function M.is_secret(name)
   local facts = M.facts(name)
   return facts and facts.is_secret

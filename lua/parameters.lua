@@ -15,7 +15,7 @@ local MAX_INPUT = 512 -- bytes of a tag that is searched for a value
 
 local M = { sign = "=", name_at = ends.name_before, mask = ends.mask, told_name = ends.told_name }
 
---- Where the tag starts and ends that `at` is in, or nil outside of tags. Positions must not go back from
+--- The "<" and the ">" of the tag that `at` is in, or nil if it is in none. Positions must not go back from
 -- call to call: the document remembers the last tag.
 local function tag_around(document, at)
   local text, less, greater = document.text, document.less or 0, document.greater or 0
@@ -31,8 +31,8 @@ end
 
 --- Masks all attributes of a tag, as any of them may hold the value, and the element's content:
 -- <field name="password" value="...">...</field>
--- An <input> without a value is a field of a form that nobody has filled in.
--- @return up to where the text is dealt with, or nil for such a field
+-- An <input> without a value is left as it is: it is a field of a form that nobody has filled in.
+-- @return up to where the text is dealt with, or nil for such an <input>
 local function mask_tag(search, less, greater)
   local text = search.text
   local element, stop = markup.name_at(text, less)
@@ -46,9 +46,10 @@ local function mask_tag(search, less, greater)
   return to or greater
 end
 
---- Handles a name that tells another name or holds its value, where that means more than elsewhere: in a tag
--- (<field name="password">) and in the head of a part.
--- @return up to where the text is dealt with, or nil where the name is like any other
+--- Masks for a name that tells a name or holds a value, where that means more than elsewhere: in a tag
+-- (<field name="password">), and in the head of a part (name="password").
+-- @param search as in search.lua
+-- @return up to where the text is dealt with, or nil if the name is like any other
 function M.mask_role(search, document, at, name_stop, facts)
   local text = search.text
   local less, greater = tag_around(document, at)

@@ -1,14 +1,15 @@
 --- The search for secret names.
 -- All forms share it. It jumps from sign to sign by plain find, asks the form for the name there, and looks
--- that up. Most names cost no more than that. A form is a table of these; `at` is always the position of a
--- sign:
+-- that up. Most names cost no more than that.
+-- A form is a table of these; `at` is always the position of a sign:
 --   sign: what stands next to each name;
---   name_at(text, at): the name, and where it stops;
+--   name_at(text, at): the name, and its last byte;
 --   mask(document, at, name_stop, name): the span that masks its value, as from, to, instead; or nothing;
 --   told_name(text, at): its value, which may be a name: {"name": "password"};
---   contents_end(text, at, name), or not there: where its value ends, if that may hold names; else nil;
---   mask_role(search, document, at, name_stop, facts), or not there: deals with a name that tells a name or
---     holds a value, where that means more in this form than elsewhere; returns up to where it has, or nil.
+--   contents_end(text, at, name): the last byte of its value, if that may hold names; else nil. Optional;
+--   mask_role(search, document, at, name_stop, facts): masks for a name that tells a name or holds a value,
+--     if that means more in this form than elsewhere. Returns up to where the text is dealt with; nil if the
+--     name is like any other. Optional.
 
 local ends = require("ends")
 local named_values = require("named_values")
@@ -18,12 +19,12 @@ local structure = require("structure")
 
 local find = string.find
 
--- A name is joined with that of the object or element around it, as in card.number: up to MAX_DEPTH of them,
--- one in another, and if the outer name has fewer bytes than MAX_OWNER.
+-- A name may be joined with its owner: the name of the object or element around it (card.number). An owner
+-- has fewer bytes than MAX_OWNER. Up to MAX_DEPTH objects or elements are looked into, one in another.
 local MAX_DEPTH, MAX_OWNER = 8, 128
 
---- The facts that make a name secret, or nil. They are those of its own words; or of the name after its
--- owner's (card.number); or, where it has none, of the name after the words before it (Card Number).
+--- The facts that make a name secret, or nil. They are the name's own; or those of the name after its owner
+-- (card.number); or, if it has no owner, those of the name after the words before it (Card Number).
 local function secret_facts(text, name, name_stop, facts, owner)
   if facts and facts.is_secret then
     return facts
@@ -40,19 +41,21 @@ local function document_of(search)
   return search.document
 end
 
---- Masks what is secret between two positions.
--- @param search form; text; document, once it was needed; list: the spans so far; notes: names that tell a
---   name or hold a value
--- @param owner the name of the object that they are in, if names in it may continue that
--- @return up to where the text is dealt with: names up to there have been masked, noted or passed
-local function walk(search, from, last, owner, depth)
+--- Finds what is to be masked from `from` to `to`: adds spans and notes to the search.
+-- @param search a table: form; text; document, once it was needed; list, the spans so far; notes, the signs
+--   of names that tell a name or hold a value, with their `count`, and whether one of them `holds_value`
+-- @param owner the name of the object or element that is walked through, or nil
+-- @param depth how many owners there are, one around another
+-- @return up to where the text is dealt with: names up to there have been masked, noted or passed. It may be
+--   behind `to`
+local function walk(search, from, to, owner, depth)
   local form, text, notes, done = search.form, search.text, search.notes, from - 1
   local at = find(text, form.sign, from, true)
-  while at and at <= last do
+  while at and at <= to do
     local name, name_stop = form.name_at(text, at)
     local facts = names.facts(name)
     local secret = (facts or owner) and secret_facts(text, name, name_stop, facts, owner)
-    -- Up to where the name and its value are dealt with; nil where the value may hold further names.
+    -- Up to where the name and its value are dealt with; nil if the value may hold further names.
     local dealt_to
     if secret and not ends.is_harmless(text, at, name, name_stop, secret) then
       local start, stop, instead = form.mask(document_of(search), at, name_stop, name)
@@ -65,7 +68,8 @@ local function walk(search, from, last, owner, depth)
         notes.holds_value = notes.holds_value or facts.holds_value
       end
     end
-    -- Names inside of the value may continue this name, as in {"card": {"number": 1}}.
+    -- If a phrase may start with this name, it owns the names in its value: {"card": {"number": 1}}. Inside
+    -- of an owner, each object is one: in {"card": {"info": {"number": 1}}}, `info` owns `number`.
     local is_head = (owner or (facts and facts.is_head)) and depth < MAX_DEPTH and #name < MAX_OWNER
     local contents_end = is_head and not dealt_to and form.contents_end and form.contents_end(text, at, name)
     done = contents_end and walk(search, at + 1, contents_end, name, depth + 1) or dealt_to or at

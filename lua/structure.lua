@@ -9,8 +9,8 @@ local QUOTE, APOSTROPHE, BACKSLASH, OPEN, CLOSE, LESS, COMMA = byte("\"'\\{}<,",
 
 local M = {}
 
---- The set of the bytes that a pattern matches. It is an array over all bytes, as that is looked up faster
--- than a hash.
+--- The set of the bytes that a pattern matches. It is an array over all bytes, which is looked up faster than
+-- a hash. Before and after a text, `byte` returns nil, and nil is in no set: so loops over a set end there.
 function M.set(pattern)
   local members = {}
   for code = 0, 255 do
@@ -19,10 +19,11 @@ function M.set(pattern)
   return members
 end
 
--- Compiled, this loop makes a trace for each of its patterns, and each is needed once.
+-- LuaJIT would compile this loop for each pattern, and each pattern is used only once.
 jit.off(M.set)
 
---- The words of a list, which white space parts, as a set.
+--- A set of words.
+-- @param list the words, with white space between them
 function M.words(list)
   local members = {}
   for word in list:gmatch("%S+") do
@@ -32,14 +33,16 @@ function M.words(list)
 end
 
 M.WORD = M.set("[%w_.-]")
+-- ESCAPED_WHITE has the letters of the escapes `\n`, `\r` and `\t`.
 local WHITE, BACKSLASHES, ESCAPED_WHITE = M.set("[ \t\r\n]"), M.set("\\"), M.set("[nrt]")
+-- What JSON may start with; what may stand outside of its strings, "*" for masks; what may follow a string. A
+-- text with any other byte there is no JSON.
 local JSON_STARTS = M.set('[{["]')
--- Bytes that JSON may have outside of its strings, and those of masks: with any other, a text is no JSON.
 local BETWEEN = M.set("[] \t\r\n[{},:+.%dEaeflnrstu*-]")
 local AFTER_STRING = M.set("[] \t\r\n,:}]")
 local DEPTH = { [byte("{")] = 1, [byte("[")] = 1, [byte("}")] = -1, [byte("]")] = -1 }
 
---- Where the first byte from `at` on stands that is not in a set.
+--- The position of the first byte from `at` on that is not in a set.
 function M.skip(text, at, members)
   while members[byte(text, at)] do
     at = at + 1
@@ -47,7 +50,8 @@ function M.skip(text, at, members)
   return at
 end
 
---- Where the first byte from `at` on stands that is neither white space nor an escape of it, such as `\n`.
+--- The position of the first byte from `at` on that is neither white space nor an escape of it. Such an
+-- escape may have several backslashes: `\n`, and `\\n` in JSON inside of JSON.
 function M.after_blank(text, at)
   local stop = at
   repeat
@@ -67,11 +71,13 @@ local function backslashes_before(text, at)
   return at - from
 end
 
---- Where the string closes that the quote at `at` opens, or nil. A quote that is escaped more often than the
--- opening one is a part of the string. In JSON inside of JSON, a string whose quotes have N backslashes
--- before them has N + 1 bytes (`level`) for each backslash of its own. So the division tells how many of its
--- own stand before a quote. If they are even, they escape each other; if they are odd, the last one escapes
--- the quote.
+--- The quote that closes the string that the quote at `at` opens, or nil. A quote that is escaped more often
+-- than the opening one is a part of the string.
+-- In JSON inside of JSON, quotes have backslashes before them. If the quotes of a string have N, it writes
+-- each backslash of its own as N + 1 bytes (`level`). So the division tells how many of its own backslashes
+-- stand before a quote. If their number is even, they escape each other. If it is odd, the last one escapes
+-- the quote. In \"a\\\"b\", `level` is 2, and the quote in the middle has 3 backslashes before it: 3 / 2 is 1
+-- backslash of its own, so this quote closes nothing.
 function M.closing_quote(text, at)
   local sign, level = text:sub(at, at), backslashes_before(text, at) + 1
   local close = at
@@ -81,7 +87,8 @@ function M.closing_quote(text, at)
   return close
 end
 
---- Where the bracket at `at` is closed, or nil if it is not up to `limit`.
+--- The bracket that closes the one at `at`, or nil if none does up to `limit`. Brackets of both kinds count
+-- alike, and those in strings do not count. A string that does not end goes up to `limit`.
 function M.closing_bracket(text, at, limit)
   local depth = 0
   while at <= limit do
@@ -97,19 +104,22 @@ function M.closing_bracket(text, at, limit)
 end
 
 --- A text with what is known of its form. Whether it is JSON or markup is a guess from its first sign.
--- For `string_end`: the quotes of the last string, `opened` and `closed`.
+-- `opened` and `closed` are the quotes of the string that `string_end` read last. Others keep here, too, what
+-- they remember of the text: next_sign, multipart, parameters and ends.
 function M.document(text)
   local sign = byte(text, match(text, "^\239?\187?\191?%s*()"))
   return { text = text, is_json = JSON_STARTS[sign], is_markup = sign == LESS, opened = 0, closed = 0 }
 end
 
---- Where the JSON string that `at` is in ends, or nil. Positions must not go back from call to call.
--- Once a byte shows that the text is no JSON, `is_json` becomes false, and all answers are nil.
+--- The last byte of the JSON string that `at` is in, without its quote; or nil. Positions must not go back
+-- from call to call. Once a byte shows that the text is no JSON, `is_json` becomes false, and all answers are
+-- nil.
 function M.string_end(document, at)
   local text, opened, closed = document.text, document.opened, document.closed
   while document.is_json and closed < at do
     opened = M.skip(text, closed + 1, BETWEEN)
     closed = M.closing_quote(text, opened) or #text + 1
+    -- A string may be the last thing of the text: then nothing follows it, which counts as a comma.
     local is_string = byte(text, opened) == QUOTE and AFTER_STRING[byte(text, closed + 1) or COMMA]
     document.is_json = is_string or opened > #text
   end
@@ -117,8 +127,8 @@ function M.string_end(document, at)
   return document.is_json and opened < at and closed - 1 or nil
 end
 
---- Where a sign stands first from `at` on, or behind the text. Positions must not go back from call to call:
--- the document remembers the answer, so that each byte is read once.
+--- The position of the next sign, from `at` on; if there is none, that after the text. Positions must not go
+-- back from call to call: the document remembers the answer under the sign, so that each byte is read once.
 -- @param is_pattern whether the sign is a pattern
 function M.next_sign(document, sign, at, is_pattern)
   if (document[sign] or 0) < at then
@@ -127,11 +137,14 @@ function M.next_sign(document, sign, at, is_pattern)
   return document[sign]
 end
 
---- Which object each of some positions is in: by position, where the object starts; nil outside of all
--- objects, and everywhere if the braces do not match. Braces in strings count, too: a string may be JSON.
--- @param positions in order
+--- Which object each of some positions is in.
+-- Braces in strings count, too: a string may be JSON.
+-- @param positions in order; at none of them stands a brace
+-- @return a table: by position, where its innermost object starts. It has no entry for a position outside of
+--   all objects, and is empty if the braces do not match.
 function M.objects_at(text, positions)
-  -- `false` stands for no object: `open` gets empty only if more is closed than was opened.
+  -- The objects around `at`, outermost first. `false` comes ahead of them, and is closed only where no object
+  -- is left to close.
   local objects, open, index = {}, { false }, 1
   for at = 1, #text do
     local code = byte(text, at)

@@ -1,10 +1,11 @@
 --- Secrets that show by themselves.
 -- Under any name, these are tokens, private keys, payment cards, well-known keys, and what stands in a
--- certain place: user information of a URL or a database's address, and what follows "Bearer" or `curl -u`.
--- No text is read byte by byte for them. Plain finds look for the "eyJ" of tokens (`{"` in base64), for the
--- "-----BEGIN" of private keys, for the "_", "-" or "." in the prefix of other keys, and for the "//" of
--- URLs. A card number is so long that one of every 13 bytes is a part of it: there, the run of such bytes is
--- read. The mask says what it hides.
+-- certain place: user information of a URL or of a database's address, what follows "Bearer", and the login
+-- of curl (-u). The mask of a token, key or card says what it hides: ***jwt***. No text is read byte by byte
+-- for them. Plain finds look for the "eyJ" that tokens start with (`{"` in base64), for the "-----BEGIN" of
+-- private keys, for the "_", "-" or "." in the prefix of other keys, and for the "//" of URLs. A card number
+-- has 13 bytes or more, so one of every 13 bytes of a text is a part of it. Only where such a byte is a digit
+-- or a separator, the run of them around it is read.
 
 local config = require("config")
 local spans = require("spans")
@@ -14,14 +15,15 @@ local set, skip = structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
--- What stands behind "Bearer": something with a digit, so no word. What stands behind the "-u" or "--user" of
--- curl. What stands behind the "//" of a URL: a name and a password, before the host.
+-- The secret after "Bearer ": it has a digit, as otherwise it may be a word of a sentence.
 local BEARER_TOKEN = "^[%a_./+-]*%d[%w._~+/=-]+()"
+-- After the "-u " or "--user " of curl: user:password, maybe in quotes or from a variable ($USER:...).
 local LOGIN = '^\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
+-- After the "//" of a URL: user:password, up to the "@" before the host.
 local USER_INFORMATION = '^[^/?#<>"%s]+()@'
 local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
 
--- Prefixes of keys, by the least length of such keys.
+-- Prefixes of keys, by the least length of such keys in bytes.
 local PREFIXES = {
   [20] = "AKIA ASIA xapp- xox", -- AWS, Slack
   [24] = "gldt- glpat- glrt- rk_live_ sk_live_ ya29.", -- GitLab, Stripe, Google
@@ -30,11 +32,12 @@ local PREFIXES = {
   [43] = "sk-", -- OpenAI, Anthropic
   [50] = "SG. dop_v1_ github_pat_ pypi-", -- SendGrid, DigitalOcean, GitHub, PyPI
 }
-local CARD_STEP, MAX_CARD = 13, 24 -- bytes: no card number has less or, with its separators, more
+local CARD_STEP, MAX_CARD = 13, 24 -- bytes of a card number: the least, and the most with its separators
 
--- Keys are found by a sign: the first "_", "-" or "." of the prefix, or all of a prefix that has none. No two
--- prefixes share the three bytes that end with their sign. By these: the prefix, where in it the sign stops,
--- and the least length of the key. KEY_STARTS are the first three bytes of the prefixes.
+-- Keys are found by a sign: the first "_", "-" or "." of the prefix, or all of a prefix that has none.
+-- KEYS has each prefix, the position in it where its sign stops, and the least length of the key. It is
+-- indexed by the three bytes that end with the sign, which no two prefixes share: "ub_" of github_pat_.
+-- KEY_STARTS has the first three bytes of the prefixes.
 local KEY_SIGNS, KEYS, KEY_STARTS = { "_", "-", ".", "AKIA", "ASIA", "AIza", "xox" }, {}, {}
 for least, prefixes in pairs(PREFIXES) do
   for prefix in prefixes:gmatch("%S+") do
@@ -47,12 +50,13 @@ end
 local KEY_BYTES = structure.WORD
 local LETTERS = set("%w")
 local SEPARATORS, NUMBER, LOGIN_ENDS = set("[ +-]"), set("[%d +-]"), set("[%s\"']")
-local DIGITS, DOUBLED = set("%d"), {} -- a digit by its byte; by digit, what a doubled one adds to Luhn's sum
+-- The value of a digit by its byte, false for other bytes; by value, what a doubled digit adds to Luhn's sum.
+local DIGITS, DOUBLED = set("%d"), {}
 for digit = 0, 9 do
   DIGITS[48 + digit], DOUBLED[digit] = digit, digit < 5 and 2 * digit or 2 * digit - 9
 end
 
---- Where the key starts and stops whose sign stops at `at`; nil where none does. It starts a word; but the
+--- The first and the last byte of the key whose sign stops at `at`, or nil. A key starts a word, but the
 -- letter of an escape (`\n`) may stand before it.
 local function key_around(text, at)
   local key = KEYS[sub(text, at - 2, at)]
@@ -65,6 +69,9 @@ local function key_around(text, at)
     end
   end
 end
+
+-- The finders. Each returns the spans of one kind of secret, or nil. Each has a loop of its own: one loop for
+-- all, which took what it looks for as a function, made a small request 5% dearer.
 
 --- Keys with a well-known prefix.
 local function keys(text)
@@ -82,8 +89,8 @@ local function keys(text)
   return list
 end
 
---- JSON Web Tokens, signed or encrypted: three to five parts, of which the second may be empty; or two, if
--- the second starts like JSON, too.
+--- JSON Web Tokens, signed or encrypted: three to five parts with "." between them, of which the second may
+-- be empty. Two parts are enough if the second starts like JSON, too.
 local function tokens(text)
   local list
   local at = find(text, "yJ", 2, true) -- "y" is rarer than "e"
@@ -98,8 +105,8 @@ local function tokens(text)
   return list
 end
 
---- Private keys: up to the end of the "-----END" line. If bytes come before it that no key has, up to the end
--- of the string. If the text ends before it, up to there.
+--- Private keys: up to the end of the "-----END" line. If a byte before that line is in no key, up to the
+-- next quote. If the text ends before that line, up to the end of the text.
 local function private_keys(text)
   local list
   local at = find(text, "-----BEGIN", 1, true)
@@ -117,7 +124,7 @@ local function private_keys(text)
   return list
 end
 
---- Whether the digits of text[from, to] may be those of a card: 13 to 19, with a valid Luhn sum.
+--- Whether the digits from `from` to `to` may be those of a card: 13 to 19, with a valid Luhn sum.
 local function is_card(text, from, to)
   local sum, count, is_doubled = 0, 0, false
   for at = to, math.max(from, to - MAX_CARD), -1 do
@@ -130,15 +137,15 @@ local function is_card(text, from, to)
   return count >= 13 and count <= 19 and sum % 10 == 0
 end
 
---- Where the longest card number stops that starts at `from`, or nil. Its digits stand together, or in groups
--- of 3 to 7 with the same separator between all of them; the last group may be shorter. If a letter or a
--- fraction follows, it is a hash, a time or an amount.
+--- The last byte of the longest card number that starts at `from`, or nil. Its digits stand together, or in
+-- groups of 3 to 7 with the same separator between all of them. The last group may be shorter. If a letter or
+-- a fraction follows, it is no card number, but a hash, a time or an amount.
 local function card_end(text, from)
   local start, separator, card = from, nil, nil
   while start - from < MAX_CARD do
     local stop = skip(text, start, DIGITS)
     local size, following = stop - start, byte(text, stop)
-    local may_be_last = not separator or (size > 0 and size <= 7) -- The first one may have all digits.
+    local may_be_last = not separator or (size > 0 and size <= 7) -- The first group may have all digits.
     local is_end = not LETTERS[following] and not find(text, "^%.%d", stop)
     if may_be_last and is_end and is_card(text, from, stop - 1) then
       card = stop - 1
@@ -152,8 +159,8 @@ local function card_end(text, from)
   return card
 end
 
---- Whether a card number may start at `at`. None starts with 0 or 1, as times and ids do; nor in a word or a
--- fraction; nor after the "+" of a telephone number. The letter of an escape (`\n`) is no word.
+--- Whether a card number may start at `at`. None starts with 0 or 1, as times and ids do; none in a word, a
+-- number or a fraction; none after the "+" of a telephone number. The letter of an escape (`\n`) is no word.
 local function may_start(text, at)
   local code, before, second = byte(text, at), byte(text, at - 1), byte(text, at - 2)
   if not DIGITS[code] or code <= ONE then
@@ -161,17 +168,19 @@ local function may_start(text, at)
   elseif LETTERS[before] then
     return second == BACKSLASH
   elseif before == PLUS then
-    return LETTERS[second] -- a space, as forms write it
+    return LETTERS[second] -- After a word, the "+" is a space, as forms write it: card+4111...
   elseif before == PERCENT then
-    return not find(text, "^%d+%%%x%x", at) -- Before another escape, the digit is one of an escape: %2217%22
+    -- If an escape follows the digits, too, they start with those of an escape: %224111...%22.
+    return not find(text, "^%d+%%%x%x", at)
   end
   return before ~= DOT or not DIGITS[second]
 end
 
---- Adds a card number to a list. A mask in place of a number of JSON needs quotes: those of the name before
--- it, which may be escaped. There, a minus is masked with its number.
+--- Adds the span of a card number to a list. If it is a number of JSON, the mask needs quotes: those of the
+-- name before it, which may be escaped; in a list, plain ones. Then a minus before it is masked, too.
 local function add_card(document, list, from, to)
   local text = document.text
+  -- Read from behind: an optional minus, the ":", and the quote of the name with its backslashes.
   local before = sub(text, math.max(from - 16, 1), from - 1):reverse()
   local quote = match(before, '^%-?%s*:%s*("\\*)')
     or (document.is_json and not structure.string_end(document, from) and '"')
@@ -208,8 +217,8 @@ local function cards(text)
   return list
 end
 
---- What stands behind a sign and is no value by its own form.
--- @param secret a pattern: the secret, and where it stops
+--- Secrets that only the sign before them shows.
+-- @param secret a pattern: it matches the secret, and returns the position after it
 local function behind(text, sign, secret)
   local list
   local at = find(text, sign, 1, true)
@@ -222,7 +231,8 @@ local function behind(text, sign, secret)
   return list
 end
 
---- What stands before the "@" of a database's address: user:password@tcp(host:3306)/name
+--- What stands before the "@" of a database's address: user:password@tcp(host:3306)/name. Read back from
+-- there, but not into what is masked already (`done`).
 local function database_logins(text)
   local list, done = nil, 0
   local at = find(text, "@tcp(", 1, true)
@@ -237,17 +247,17 @@ local function database_logins(text)
   return list
 end
 
-local FINDERS, finders = { jwt = tokens, pem = private_keys, card = cards, key = keys }, {}
+local FINDERS, wanted = { jwt = tokens, pem = private_keys, card = cards, key = keys }, {}
 for kind in config.redaction.values:gmatch("%l+") do
-  finders[#finders + 1] = FINDERS[kind]
+  wanted[#wanted + 1] = FINDERS[kind]
 end
 
 local M = {}
 
---- The secrets of a text that show by their own form, or by their place.
+--- The spans of the secrets of a text that show by their own form, or by their place; or nil.
 function M.find(text)
   local list
-  for _, find_values in ipairs(finders) do
+  for _, find_values in ipairs(wanted) do
     list = spans.merged(list, find_values(text))
   end
   if find(text, "@", 1, true) then
@@ -255,17 +265,19 @@ function M.find(text)
     list = spans.merged(list, behind(text, "/\\/", USER_INFORMATION)) -- as JSON may escape it
     list = spans.merged(list, database_logins(text))
   end
-  -- Plain find stops wherever the first byte of a sign stands. So two finds of rare bytes take less time than
-  -- one for "earer ", and one for "-u " takes less than one for " -u ".
+  -- Plain find stops at each byte that is the first one of the sign. So two finds that start with a rare byte
+  -- take less time than one for "earer ", and "-u " takes less than " -u ".
   list = spans.merged(list, behind(text, "Bearer ", BEARER_TOKEN))
   list = spans.merged(list, behind(text, "bearer ", BEARER_TOKEN))
   list = spans.merged(list, behind(text, "--user ", LOGIN))
   return spans.merged(list, behind(text, "-u ", LOGIN))
 end
 
---- Where a text that was cut off has to end, so that it does not end with the beginning of a key, token or
--- card number. Up to six bytes of a number stay: of a card, they tell no more than who issued it.
+--- How many bytes stay of a text whose end was cut off: all before what may be the beginning of a key, token
+-- or card number at its end. Up to six bytes of a number stay: of a card, they tell no more than who issued
+-- it.
 function M.last_whole(text)
+  -- The last byte before the word, and before the digits and separators, that the text ends with.
   local word, number = #text, #text
   while KEY_BYTES[byte(text, word)] do
     word = word - 1
