@@ -1,5 +1,5 @@
 --- Bodies as text.
--- They are what a span says of a body: its text, or why there is none.
+-- A span has a body's text, or says why there is none.
 -- A body in gzip or deflate is inflated first. Then its bytes decide, so that a client hides nothing by a
 -- wrong type. A body is text if it is valid UTF-8 without control characters, or begins as JSON or markup
 -- does, or is of a textual type. Where a multipart body is no text, each of its parts is judged on its own.
@@ -28,7 +28,8 @@ local function is_binary_type(content_type)
   end
 end
 
---- The text of a body, or of a part of one, as valid UTF-8; nil where it is not text.
+--- The text of a body, or of a part of one, as valid UTF-8; nil if it is not text.
+-- @param is_encoded whether `bytes` may still be compressed: then a textual type says nothing about them
 -- @param is_cut whether the limit cut off its end
 local function text_of(bytes, content_type, is_encoded, is_cut)
   local text, replaced = utf8.repair(bytes, is_cut)
@@ -86,7 +87,8 @@ function M.render(message)
   local is_encoded = encoding ~= "" and encoding ~= "identity"
   if is_encoded and config.compressed_bodies == "inflate" then
     local inflated, is_whole = inflate(bytes, encoding)
-    -- What is text already is shown as it came: a text may begin like deflate, whatever it goes on with.
+    -- A body that is text already is shown as it came: it may begin like deflate by chance. After inflating,
+    -- `is_encoded` stays true if more encodings were declared than one: "gzip, br".
     if inflated and not text_of(bytes, content_type, true, is_cut) then
       bytes, is_cut, is_encoded = inflated, is_cut or not is_whole, encoding:find(",", 1, true)
     end

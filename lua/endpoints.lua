@@ -8,22 +8,27 @@
 local MAX_RECENT = 512
 local MAX_NAME = 512 -- bytes
 local MINUTE = 60e6 -- microseconds
-local LONG_HEX, LONG_MIX = 8, 16 -- characters from which on a segment with letters is an id
+-- A segment with letters and digits is an id if it has at least so many characters: LONG_HEX if its letters
+-- are hexadecimal digits, else LONG_MIX.
+local LONG_HEX, LONG_MIX = 8, 16
 
--- Endpoints by name. If `recent` is full, it becomes `older`, which is forgotten. What is found in `older` is
--- recent again.
+-- Endpoints by name, and how many `recent` has. If it is full, it takes the place of `older`, which is
+-- forgotten. What is found in `older` is recent again.
 local recent, older, count = {}, {}, 0
 local minute = 0
 
 local M = {}
 
---- "/*" for a segment of a path that looks like an id; else nothing, which leaves it as it is.
--- A sign that is in no id makes an endpoint of its own: what a client adds to an id is seen.
+--- "/*" for a segment of a path that looks like an id: 42, 2024-11-28, 5f0a3c1e. Else false, with which
+-- `gsub` leaves the segment as it is: v1, page2.
+-- So is a segment with a sign that is in no id: what a client adds to an id is seen.
+-- @param segment has a digit
 local function generic(segment)
   local is_long = #segment >= LONG_MIX or (#segment >= LONG_HEX and not segment:find("[g-zG-Z._]"))
   return (is_long or not segment:find("%a")) and not segment:find("[^%w._-]") and "/*"
 end
 
+--- The endpoint with a name, which is recent then.
 local function remembered(name)
   local endpoint = recent[name] or older[name] or { spans = 0 }
   if not recent[name] then
@@ -35,8 +40,9 @@ local function remembered(name)
   return endpoint
 end
 
---- The endpoint of a request: its `spans` of this minute, which the caller counts. nil if it has none.
+--- The endpoint of a request, or nil if it has none.
 -- @param now microseconds
+-- @return a table: `spans` is how many spans it had in this minute; the caller counts them
 function M.of(headers, now)
   local method, host = headers:get(":method") or "", headers:get(":authority") or ""
   local path = (headers:get(":path") or ""):match("^[^?]*")

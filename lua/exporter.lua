@@ -28,15 +28,17 @@ local OPTIONS =
   { asynchronous = true, timeout_ms = LIMITS.timeout_ms, trace_sampled = false, send_xff = false }
 
 local batch = buffer.new()
-local spans, oldest = 0, 0
+local spans, oldest = 0, 0 -- of the batch: how many spans, and when the first one was added
 
--- The limit without what an empty export has, and without the up to 4 bytes by which each of its two lengths
--- may grow in protobuf.
+-- The limit, less the size of an empty export, and less 8: in protobuf, each of its two lengths may grow by
+-- up to 4 bytes.
 local MAX_SPANS_BYTES = LIMITS.max_batch_bytes - #otlp.request(batch) - 8
-local BESIDE_ATTRIBUTES = 1024 -- bytes; more than a span has besides them: its name takes up to 384
+-- More bytes than a span has besides its attributes. Its name takes up to 384 of them.
+local BESIDE_ATTRIBUTES = 1024
 
 local M = {}
 
+--- Sends the batch, and begins a new one.
 local function flush(handle, now)
   local payload = otlp.request(batch)
   local sent, reason = pcall(handle.httpCall, handle, CLUSTER, HEADERS, payload, OPTIONS)

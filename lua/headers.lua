@@ -1,7 +1,7 @@
 --- Reads header maps.
 -- One walk finds the values that the filter uses, and the allowlisted headers as JSON text.
--- Values are cut to their bounds before masks, escapes and trace ids read them. What else reads headers
--- bounds them on its own: sampling, endpoints, and peer for X-Forwarded-For.
+-- Values are cut to their bounds before masks, escapes and trace ids read them. Others read headers on their
+-- own, uncut: sampling; endpoints and peer, which have bounds of their own.
 
 local config = require("config")
 local bounds = require("bounds")
@@ -13,7 +13,7 @@ local utf8 = require("utf8")
 local buffer = require("string.buffer")
 local clear = require("table.clear")
 
-local MAX_KNOWN, MAX_KNOWN_BYTES = 256, 160 -- lines; bytes of one
+local MAX_KNOWN, MAX_KNOWN_BYTES = 256, 160 -- lines that are remembered; bytes of each
 
 -- By name: how many bytes of its value are taken; nil for headers that nobody looks at.
 local LIMITS = { [":path"] = config.max_path_bytes, [":authority"] = 512, [":method"] = 64, [":scheme"] = 64 }
@@ -24,7 +24,8 @@ for name in USED:gmatch("%S+") do
   LIMITS[name] = config.max_header_value_bytes
 end
 
--- Of recorded headers, by name: the key in JSON, as names need no escapes there; the mask.
+-- Of recorded headers, by name: the key in JSON with what stands around it, as names need no escapes there;
+-- the function that masks a value.
 local KEYS, MASKS = {}, {}
 for shown_name in config.headers:gmatch("[^\n]+") do
   -- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.
@@ -37,13 +38,14 @@ end
 -- A host that is too long is left out: the "@" that ends user information may be in what would be cut off.
 local HOSTS = structure.words(":authority x-forwarded-host")
 
--- Lines as they are shown, by name and line, as most repeat from request to request. Only those that masking
--- leaves as they are: no secret is remembered.
+-- Lines as they are shown, by name and line: most repeat from request to request. Only lines that masking
+-- leaves as they are stand here, so no secret is remembered.
 local known, known_count = {}, 0
 
--- What a walk has found. By name: values, and what is shown of recorded ones. In order: the names of recorded
--- headers.
+-- What the walk over the header map finds. By name: values; what is shown of recorded headers. In order: the
+-- names of recorded headers.
 local values, shown, recorded = {}, {}, {}
+-- How many bytes of recorded headers may still come; whether some of these were cut; whether the path was.
 local left, is_cut, is_path_cut
 
 local object = buffer.new()
@@ -66,7 +68,7 @@ local function shown_line(name, line)
   return text
 end
 
---- What fits of a line, or nil where not even an empty one does.
+--- What fits of a line, or nil if not even an empty one does. Notes what it cuts.
 -- @param taken bytes of the same header so far, if it is repeated
 local function bounded(name, line, taken)
   local room = LIMITS[name] - taken

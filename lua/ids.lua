@@ -12,7 +12,7 @@ function M.span_id()
   return bit.tohex(math.random(1, 0xFFFFFFFF)) .. bit.tohex(math.random(0, 0xFFFFFFFF))
 end
 
---- A text in lower case if it is an id: so many hexadecimal digits, not all zero.
+--- A text in lower case, if it is an id: as many hexadecimal digits as `digits` says, and not all zero.
 local function id(text, digits)
   return text and #text == digits and text:find("^0*[1-9A-Fa-f]%x*$") and text:lower()
 end

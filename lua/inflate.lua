@@ -1,5 +1,5 @@
 --- Inflates gzip and deflate.
--- They are those of RFC 1950 to 1952. It stops at the bound of a body.
+-- RFC 1950 to 1952 define them. The output has the bound of a body, and what comes after that is left out.
 -- The work is bounded by the input, by MAX_BYTES of output, and by MAX_CODES: a stream may bring new codes
 -- every few bytes, and each takes time. If the input ends too early or is damaged, an `assert` fails, and
 -- what was inflated before counts. Checksums are not checked: a span shows what came. LuaJIT does not check
@@ -15,7 +15,8 @@ local MAX_BYTES, MAX_CODES = config.max_body_bytes, 64
 local GZIP, DEFLATE = 0x8B1F, 8 -- the first two bytes, and the only method
 local END = 256 -- the symbol that ends a block: those before it are bytes, those after it lengths
 
--- The input with some zeros after its end, and its bytes; its length in bits, and how many were read.
+-- The input with zeros after its end, so that `peek` may look ahead there; a pointer to its bytes, which are
+-- valid as long as `padded` refers to them; its length in bits, and how many of them were read.
 local padded, input, input_bits, position
 -- What was inflated; where the window of matches begins; how many codes may still come.
 local output, size, window, codes_left
@@ -47,7 +48,9 @@ local function reversed(number, bits)
   return result
 end
 
---- A Huffman code: for each sequence of `bits` bits, 16 times the symbol plus the length of its code; or 0.
+--- A Huffman code as a table (RFC 1951, 3.2.2). Its index is what the next `bits` bits of the input are. An
+-- entry is 16 times the symbol that they start with plus the length of that symbol's code, or 0 if there is
+-- none.
 -- @param lengths of the codes of symbols, 0 to 15 each; those from `first` to `last` count
 local function new_code(lengths, first, last)
   local longest = 1
@@ -79,7 +82,9 @@ local function decode(code)
   return rshift(entry, 4)
 end
 
---- A length or a distance: a symbol's number, and more bits for each further `each` symbols.
+--- A length or a distance (RFC 1951, 3.2.5): each has a symbol and, but for the first ones, more bits. Each
+-- next `each` symbols have one bit more.
+-- @param number the symbol's, from 0
 local function range(number, each)
   local more = math.max(0, math.floor(number / each) - 1)
   return more == 0 and number or lshift(each + number % each, more) + take(more)
@@ -109,6 +114,7 @@ local function put_symbols(literals, distances)
   end
 end
 
+--- A block that is not compressed: its length, the complement of that, and its bytes.
 local function put_stored()
   drop(-position % 8) -- to the next byte
   local length = take(16)
@@ -131,6 +137,7 @@ end
 -- The order in which the lengths of the codes of lengths stand.
 local ORDER = { 16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15 }
 
+--- A block that brings its two codes: their lengths are compressed by a third code.
 local function put_dynamic()
   codes_left = codes_left - 1
   assert(codes_left >= 0)
@@ -154,7 +161,7 @@ local function put_dynamic()
   put_symbols(new_code(lengths, 0, literals - 1), new_code(lengths, literals, total - 1))
 end
 
-local KINDS = { [0] = put_stored, put_fixed, put_dynamic }
+local KINDS = { [0] = put_stored, put_fixed, put_dynamic } -- There is no kind 3: the call of nil fails.
 
 local function put_blocks()
   window = size
@@ -186,7 +193,8 @@ local function put_members()
 end
 
 --- Inflates a body: gzip, which its first bytes show, or deflate, if that is declared.
--- @return what was inflated; whether that is all. nil if it is neither, or nothing was
+-- @param encoding the value of Content-Encoding
+-- @return what was inflated, and whether that is all; nil if the body is neither, or nothing was inflated
 return function(text, encoding)
   output = output or ffi.new("uint8_t[?]", MAX_BYTES)
   padded = text .. "\0\0\0"

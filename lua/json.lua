@@ -7,6 +7,7 @@ local ESCAPES = {}
 for code = 0, 31 do
   ESCAPES[code] = ("\\u%04x"):format(code)
 end
+-- In pairs: the letter of an escape, and the byte that it stands for.
 for letter, plain in ('n\nr\rt\t""\\\\'):gmatch("(.)(.)") do
   ESCAPES[plain:byte()] = "\\" .. letter
 end

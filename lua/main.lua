@@ -22,8 +22,9 @@ local report = require("report")
 local sampling = require("sampling")
 local span = require("span")
 
--- Of a loop, LuaJIT compiles so many branches, each once it was taken so often. Its own limits, 100 and 10,
--- compile more than pays: a request runs most code once, and then less code in the caches is what counts.
+-- `maxside`: how many branches of a loop LuaJIT compiles. `hotexit`: how often a branch has to be taken
+-- before that. With its own limits, 100 and 10, it compiles more than pays: a request runs most code only
+-- once, and then less code in the caches is faster.
 require("jit.opt").start("maxside=32", "hotexit=50")
 
 -- Several filters may see a stream, of one sensor or of several. The first filter of a sensor marks the
@@ -44,13 +45,14 @@ local function finish(handle, record, now, failure)
   exporter.add(handle, now, record, span.complete(handle, record, failure))
 end
 
---- Does what is due. Called on events, as Envoy has no timer for Lua.
+--- Ends the records that have to go, and sends the batch if it is due. Called on requests and responses, as
+-- Envoy has no timer for Lua.
 local function catch_up(handle, now)
   inflight.sweep(finish, handle, now)
   exporter.flush_if_due(handle, now)
 end
 
---- A stream, its metadata, and this sensor's mark on it: nil where none of its filters has seen the stream.
+--- A stream; its metadata; and this sensor's mark on it, or nil if none of its filters has seen the stream.
 local function open(handle)
   local stream = handle:streamInfo()
   local metadata = stream:dynamicMetadata()
@@ -58,23 +60,24 @@ local function open(handle)
   return stream, metadata, marks and marks[SENSOR]
 end
 
+--- Marks a stream with the span's id of a record, or with "" if there is no record.
 local function mark(metadata, record)
   metadata:set(METADATA, SENSOR, record and record.span or "")
 end
 
---- Begins the record of a stream, or returns nil where the stream is not captured.
+--- Begins the record of a stream, or returns nil if the stream is not captured. Before that, it catches up.
 -- @param is_chosen whether chance lets it be captured
 -- @param request_headers the handle's method that returns the request's headers; nil if Envoy lacks it
 local function begin(handle, stream, is_chosen, request_headers)
-  -- Requests that chance leaves out end here, before anything of them is read, if nothing is due.
+  -- Of a request that chance leaves out, no header is read.
   local header_map = is_chosen and request_headers and request_headers(handle)
-  is_chosen = is_chosen and not (header_map and sampling.excluded(header_map))
-  if not is_chosen and not exporter.is_pending() then
-    return nil
+  local is_wanted = is_chosen and not (header_map and sampling.excluded(header_map))
+  if not is_wanted and not exporter.is_pending() then
+    return nil -- No span waits for an event that sends it, so even catching up is left to a later event.
   end
   local now = clock(handle)
   catch_up(handle, now)
-  if is_chosen and sampling.within_limits(header_map, now) then
+  if is_wanted and sampling.within_limits(header_map, now) then
     local record = span.begin(header_map, stream, now)
     inflight.add(record, handle)
     report.count("captured")
@@ -82,14 +85,14 @@ local function begin(handle, stream, is_chosen, request_headers)
   end
 end
 
---- The record of an exchange that goes on in this stream, or nil: an internal redirect ends a stream inside
+--- The record of an exchange that goes on in this stream, or nil. An internal redirect ends a stream inside
 -- of Envoy, and sends its request again in a new one. Clients can send the header, too, but only Envoy writes
--- the filter state; where that is, the header is Envoy's.
+-- the filter state: if that is there, the header is Envoy's.
 local function redirected(handle, stream)
   local header_map = inflight.active_since(0) and handle:headers()
   local url = header_map and header_map:get("x-envoy-original-url")
   if url and stream:filterState():get("num_internal_redirects") then
-    -- Both paths are cut as they are where a record begins.
+    -- The old path and the new one are read as those of records are, and so cut alike.
     local address = stream:downstreamDirectRemoteAddress()
     local hop = span.hop(address, headers.read({ [":path"] = url:match("^%a+://[^/]*(.*)") }))
     return inflight.follow(hop, span.hop(address, headers.read(header_map)), handle)
@@ -99,17 +102,17 @@ end
 local function capture_request(handle)
   local stream, metadata, id = open(handle)
   if id then
-    return
+    return -- Another filter of this sensor has seen the stream.
   end
   local record = redirected(handle, stream) or begin(handle, stream, sampling.chosen(), handle.headers)
   mark(metadata, record)
-  -- Envoy redirects only requests that it has whole: their records have the body already.
+  -- Envoy redirects only requests that it has whole: then the record has the body, and `expected` is nil.
   if record and record.request.expected then
     message.read(handle, record.request, record)
   end
 end
 
---- Whether a response may never end. Its span is made once its headers are there.
+--- Whether a response may never end. Then its span is made once its headers are there.
 local function is_stream(record)
   local status, content_type = record.response.status, record.response.content_type
   return status == 101
@@ -118,7 +121,8 @@ local function is_stream(record)
     or content_type:find("text/event-stream", 1, true) == 1
 end
 
---- Takes a response into the record of its exchange.
+--- Takes a response into the record of its exchange: its headers, then its body as it passes, unless it is a
+-- stream.
 local function take_response(handle, record, header_map)
   local request, response = record.request, message.new(headers.read(header_map))
   record.response = response
@@ -139,8 +143,8 @@ local function capture_response(handle)
     return -- There is no record, and none begins here.
   end
   local stream, metadata, id = open(handle)
-  -- There is a mark but no record where the request is not captured, where another filter (with a VM of its
-  -- own) captures it, or where a sweep has ended the record.
+  -- There is a mark but no record if the request is not captured, if another filter (with a VM of its own)
+  -- captures it, or if a sweep has ended the record.
   local record = inflight.find(id)
   if not id then
     -- The request never came to this filter: something before it answered.
@@ -171,6 +175,7 @@ local function capture_response(handle)
   catch_up(handle, now)
 end
 
+--- A hook: a function that captures, which costs no more than a span if it fails.
 local function guarded(capture)
   return function(handle)
     local done, reason = pcall(capture, handle)

@@ -9,9 +9,9 @@ local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 
 local M = {}
 
---- A message of whose body nothing has passed yet: the body's pieces in order, and what is known of it.
--- As a rule it has 8 fields at most: otherwise its table takes twice the memory. Where the body is left out
--- before it is read, as in a stream without end, `omitted` says why.
+--- A message of whose body nothing has passed yet. The pieces of the body will be its items, in order.
+-- It has 8 fields, as a ninth doubles the memory of its table. Only a message whose body is left out before
+-- it is read, as that of a stream without end, gets one: `omitted`, which says why.
 -- @param values header values by name
 -- @param shown its recorded headers, as JSON
 -- @param are_headers_cut whether these are not all
@@ -22,15 +22,16 @@ function M.new(values, shown, are_headers_cut)
     are_headers_cut = are_headers_cut,
     content_type = (values["content-type"] or ""):lower(),
     content_encoding = (values["content-encoding"] or ""):lower(),
-    -- Bytes as declared; nil once the body has ended.
+    -- The size of the body as declared, or 0. Becomes nil once the body has ended.
     expected = math.min(tonumber((values["content-length"] or ""):match("^%d+$")) or 0, MAX_SIZE),
-    kept = 0,
-    total = 0,
+    kept = 0, -- bytes of the body that are copied
+    total = 0, -- bytes of the body that have passed
   }
 end
 
---- Copies what passes up to the limit, and counts all of it.
--- Suspends between chunks. Stops once the record is `ended`: its span has gone.
+--- Copies the body as it passes, up to the limit, and counts all of it.
+-- Between chunks, other streams run. If one of them has ended the record, its span has gone, and this stops.
+-- If one has made the record give way, no more is copied.
 function M.read(handle, message, record)
   for chunk in handle:bodyChunks() do
     if record.ended then
@@ -48,8 +49,8 @@ function M.read(handle, message, record)
   message.expected = nil
 end
 
--- Each message has an iterator of its own. Compiled code would compare it with those of a hundred earlier
--- ones.
+-- `bodyChunks` returns a new iterator for each message, and LuaJIT compiles a loop for one iterator. It would
+-- compile this one again and again, and compare each iterator with all earlier ones.
 jit.off(M.read)
 
 return M

@@ -19,6 +19,7 @@ local function varint(number)
   return char(number % 128 + 128) .. varint(math.floor(number / 128))
 end
 
+--- A field with its key, its length and its content.
 local function field(key, content)
   return key .. varint(#content) .. content
 end

@@ -3,10 +3,10 @@
 
 local M = {}
 
---- @param list a pattern per line
--- @return a function of a text: whether it matches one of them
+--- Makes a function that tells whether a text matches one of some patterns.
+-- @param list a pattern per line
 function M.matcher(list)
-  local whole, open = {}, {}
+  local whole, open = {}, {} -- patterns without and with a "*"
   for pattern in list:gmatch("[^\n]+") do
     local start, rest = pattern:match("^([^*]*)%*(.*)$")
     if start then

@@ -1,7 +1,7 @@
 --- The client's address.
 -- Headers and the connection tell it.
--- In these headers, others write addresses as they like: with a port, brackets or quotes (RFC 7239, 6); or
--- they write none, but "unknown" or a name.
+-- What others write into these headers may have a port, brackets or quotes (RFC 7239, 6); or it is no
+-- address, but "unknown" or a name.
 
 local config = require("config")
 
@@ -15,7 +15,7 @@ local function is_ipv4(text)
   return a and math.max(a, b, c, d) <= 255
 end
 
---- How many groups of an IPv6 address a text is, with ":" between them; nil where it is something else.
+--- How many groups of an IPv6 address a text has, with ":" between them; nil if it has anything else.
 local function groups(text)
   local rest, count = (text .. ":"):gsub("%x%x?%x?%x?:", "")
   return (rest == "" and count) or (text == "" and 0) or nil
@@ -42,8 +42,9 @@ local function address(text)
   return ip and (is_ipv4(ip) or is_ipv6(ip)) and ip or nil
 end
 
---- The entry of X-Forwarded-For that the trusted proxies wrote, as Envoy's `xff_num_trusted_hops` counts.
--- Where Envoy takes its own peer for the client, the peer is the last entry: Envoy has added it by now.
+--- The address in the entry of X-Forwarded-For that the trusted proxies wrote. HOPS counts entries from the
+-- last one, which is 0, as Envoy's `xff_num_trusted_hops` does. If Envoy takes its own peer for the client,
+-- the peer is the last entry: Envoy has added it by now.
 local function trusted(header_map)
   local entries = {}
   local text = header_map and header_map:get("x-forwarded-for") or ""
@@ -53,14 +54,14 @@ local function trusted(header_map)
   return address(entries[#entries - HOPS])
 end
 
---- The IP address in what Envoy says of a connection; nil where it has none, as that of a socket in a file.
+--- The IP address in what Envoy says of a connection; nil if it has none, as with a Unix domain socket.
 function M.of_connection(text)
   return text:match("^%[?([%x:.]+)%]?:%d+$")
 end
 
---- The address, or the name of the pod, from the first source that has one. Where `trustedHops` is set: what
--- the trusted proxies wrote, then the connection. Else the guide's sources, in the guide's order, then the
--- address that Envoy takes for the client's.
+--- The client's address, or the name of its pod, from the first source that has one. If `trustedHops` is set,
+-- the sources are what the trusted proxies wrote, then the connection. Else they are the guide's, in the
+-- guide's order, then the address that Envoy takes for the client's.
 -- @param values header values by name
 function M.claimed(values, header_map, stream)
   if HOPS then

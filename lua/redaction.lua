@@ -4,7 +4,9 @@
 -- Evidence. Three kinds say that something is secret:
 --   its name, as a header, field, parameter, element or part (names);
 --   its value, as tokens, keys and card numbers show by themselves (values);
---   its place: Authorization and cookies (below), user:password@ in a host (below) or a URL (values).
+--   its place: in Authorization and cookies (below), before the "@" of a host (below) or a URL (values),
+--   after
+--     "Bearer" (values).
 --
 -- Forms. A text may have several at once, as JSON with a URL in it, and its type may be declared wrongly. So
 -- each text is searched in every form, one after the other (fields): values, then members (":"), then
@@ -16,10 +18,10 @@
 -- ask where the value ends, and in which string, tag or object it stands (ends, structure, named_values).
 -- What it finds is replaced in one pass (spans).
 --
--- Escapes. A text with escapes is also searched decoded (escapes). If that shows a secret, the text is taken
--- run by run, and each run that hides a secret is masked, but for a parameter's name: first short runs, such
--- as a parameter; then long ones; then all of the text (fields). The texts of a message share a bound of work
--- for that.
+-- Escapes. A text with escapes is also searched decoded (escapes). If that shows a secret, each run of the
+-- text that hides one is masked, but for a parameter's name: first short runs, such as parameters; if that is
+-- not enough, long ones; and then all of the text (fields). The texts of a message share a bound of work for
+-- that.
 --
 -- Failing closed. If the end of a secret cannot be told, the rest of its string, parameter or element is
 -- masked; if that cannot be told either, the rest of the text; if masking itself fails, all of the text.
@@ -51,12 +53,13 @@ local function mask_all()
   return MASK
 end
 
+--- Masks Authorization, and keeps its scheme: Bearer ***.
 local function mask_credentials(value)
   local scheme = value:match("^%s*(%S+)%s") or ""
   return SCHEMES[scheme:lower()] and scheme .. " " .. MASK or MASK
 end
 
---- Masks a cookie's value, and keeps its name.
+--- Masks a cookie's value, and keeps its name. Without a "=", all of it is masked.
 local function mask_pair(pair)
   return (pair:match("^%s*[^=%s]+%s*=") or "") .. MASK
 end
@@ -67,7 +70,7 @@ end
 
 local function mask_set_cookie(value)
   local cookie, attributes = value:match("^([^;]*)(.*)")
-  local is_quoted = value:find('"', 1, true) -- then what looks like an attribute may be a part of the value
+  local is_quoted = value:find('"', 1, true) -- Then what looks like an attribute may be a part of the value.
   return mask_pair(cookie)
     .. attributes:gsub("[^;]+", function(attribute)
       local name = attribute:match("^%s*([%w-]*)"):lower()
@@ -81,7 +84,8 @@ local function mask_host(value)
   return (value:gsub("^.*@", MASK .. "@"))
 end
 
-local BY_FORM = {
+-- How the value of a secret header is masked. For those that are not here, all of it is.
+local BY_NAME = {
   authorization = mask_credentials,
   ["proxy-authorization"] = mask_credentials,
   cookie = mask_cookie,
@@ -92,7 +96,8 @@ local function as_it_is(text)
   return text
 end
 
---- Makes a mask safe: where it fails, all of the text is masked. Counts the texts that it changes.
+--- Makes a function safe that masks a text: if it fails, all of the text is masked. Counts the texts that it
+-- changes. Without masking (`mode: none`), the function that changes nothing.
 local function guarded(mask)
   if not IS_ON then
     return as_it_is
@@ -107,11 +112,11 @@ local function guarded(mask)
   end
 end
 
--- Texts that masking left as they are, so no secret is remembered. They are not searched again when they come
--- again, as paths do, and the bodies of health checks and of clients that poll.
+-- Texts that masking left as they are, so no secret is remembered; and how many bytes they take. They are not
+-- searched again when they come again, as paths do, and the bodies of health checks and of clients that poll.
 local harmless, remembered = {}, 0
-local MAX_REMEMBERED = 2 ^ 18 -- bytes, with those that an entry of a table takes
-local ENTRY_BYTES = 64
+local MAX_REMEMBERED = 2 ^ 18 -- bytes
+local ENTRY_BYTES = 64 -- that an entry of a table takes, besides its text
 
 --- Masks a body or URL, unless it is known to be harmless.
 local function mask_text(text)
@@ -131,7 +136,7 @@ end
 
 local M = {}
 
---- Begins a message, whose texts share the work of masking.
+--- Begins a message. Its texts share a bound of work, which is whole again now.
 M.begin_message = fields.begin_message
 
 --- Masks the secrets of a body or URL, whatever its form.
@@ -146,7 +151,7 @@ local mask_value = guarded(fields.mask)
 -- @param name in lower case
 function M.header(name)
   if SECRET_HEADERS[name] or names.is_secret(name) then
-    return guarded(BY_FORM[name] or mask_all)
+    return guarded(BY_NAME[name] or mask_all)
   elseif name == "host" or name == "x-forwarded-host" then
     return M.host
   end

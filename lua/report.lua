@@ -12,10 +12,12 @@ local last, missed = 0, 0
 
 local M = {}
 
+--- Adds to a counter: 1, or `count`.
 function M.count(name, count)
   counts[name] = (counts[name] or 0) + (count or 1)
 end
 
+--- Adds what was counted to Envoy's statistics, where it has the API, and counts from 0 again.
 function M.write_counts(handle)
   local stats = handle.stats and handle:stats()
   for name, count in pairs(stats and counts or {}) do
@@ -24,7 +26,8 @@ function M.write_counts(handle)
   counts = {}
 end
 
---- @param now microseconds
+--- Logs a warning. If the last one was less than INTERVAL ago, it only counts as missed.
+-- @param now microseconds
 function M.warn(handle, now, message)
   if math.abs(now - last) < INTERVAL then
     missed = missed + 1

@@ -1,5 +1,5 @@
 --- Which exchanges are captured.
--- The request decides before any other work, or the type of the response.
+-- The request's headers decide that before any other work is done, or the response's content type does.
 
 local config = require("config")
 local endpoints = require("endpoints")
@@ -8,7 +8,7 @@ local report = require("report")
 
 local RATE, ENDPOINT_BUDGET = config.max_spans_per_second, config.max_spans_per_endpoint
 
--- The hosts by which an application may call the collector.
+-- By which hosts an application may call the collector.
 local is_collector = patterns.matcher(config.collector.hosts)
 local is_skipped_path = patterns.matcher(config.skip_paths)
 -- false where there is no such setting: then no header is read for it.
@@ -16,7 +16,7 @@ local is_wanted_host = config.hosts ~= "*\n" and patterns.matcher(config.hosts)
 local is_skipped_method = config.skip_methods ~= "" and patterns.matcher(config.skip_methods)
 local is_skipped_type = config.skip_content_types ~= "" and patterns.type_matcher(config.skip_content_types)
 
-local second, taken = 0, 0
+local second, taken = 0, 0 -- The last second in which requests were counted, and how many.
 
 local M = {}
 
@@ -29,7 +29,7 @@ function M.chosen()
 end
 
 --- Whether a request is within the limits: that of its endpoint for this minute, and that for this second. If
--- so, it is counted.
+-- so, it is counted for both.
 -- @param headers the request's; nil if Envoy does not tell them: then the request has no endpoint
 -- @param now microseconds
 function M.within_limits(headers, now)
@@ -55,6 +55,7 @@ local function is_skipped(target)
   return is_skipped_path(path) and not path:find("[^%w/._~-]") and not path:find("[./][./]")
 end
 
+--- The host of a request: in lower case, without its port and a dot at its end.
 local function host_of(headers)
   return ((headers:get(":authority") or ""):lower():gsub(":%d+$", ""):gsub("%.$", ""))
 end

@@ -42,9 +42,9 @@ local function put_bounded(name, text, is_cut)
   end
 end
 
---- The scheme. X-Forwarded-Proto comes first, if it says https; of a list, its first entry counts, which is
--- what the first proxy saw. Then the setting; then the request. A request that Envoy itself refuses has none:
--- then the connection tells.
+--- The scheme. X-Forwarded-Proto comes first, if it says https. If it is a list, the first entry counts,
+-- which is what the first proxy saw. Then comes the setting, then the request's own. A request that Envoy
+-- itself refuses has none: then the connection tells.
 local function scheme(values, stream)
   if (values["x-forwarded-proto"] or ""):lower():find("^[%s,]*https%f[%A]") then
     return "https"
@@ -105,7 +105,7 @@ end
 
 --- Puts what a span says of a body.
 -- @param part a message
--- @param failure whether its exchange was aborted
+-- @param failure as in M.complete
 local function put_body(handle, name, part, failure)
   local text, is_cut, omitted, bytes = content.render(part)
   if bytes then
@@ -133,11 +133,11 @@ local function put_body(handle, name, part, failure)
   end
 end
 
---- Completes a record as otlp.put_span takes it, and puts its attributes.
+--- Completes a record, so that otlp.put_span takes it, and puts its attributes.
 -- @param handle of the stream at hand, for base64
 -- @param record as begun, with its response, if one came
--- @param failure why the exchange has no end of its own, or nil
--- @return a buffer with the attributes, until the next call
+-- @param failure why the exchange has no end of its own: "aborted", or nil
+-- @return a buffer with the attributes, which the next call overwrites
 function M.complete(handle, record, failure)
   local request, response = record.request, record.response or NO_RESPONSE
   out:reset():put(record.head)

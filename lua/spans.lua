@@ -1,7 +1,7 @@
 --- Parts of a text to be masked.
--- They stand in lists, each as {from, to, instead}, in order of `from`.
--- These spans have nothing to do with those of traces.
--- Where nothing is to be masked, the list is nil: a list is never empty.
+-- They stand in lists, in order of `from`. Each is a table: from, to, and what stands there instead. If
+-- nothing is to be masked, the list is nil: a list is never empty. These spans have nothing to do with those
+-- of traces.
 
 local buffer = require("string.buffer")
 
@@ -13,8 +13,9 @@ local out = buffer.new()
 local M = {}
 
 --- Adds a span to the end of a list. Spans of the list that do not start before it become a part of it.
--- @param to less than `from` where the value is empty, as in `password=`: the mask is inserted there
--- @param from nil where there is nothing to add
+-- @param list or nil: then a new one is made
+-- @param from or nil: then nothing is added
+-- @param to less than `from` if the value is empty, as in `password=`: the mask is inserted there
 -- @return the list
 function M.add(list, from, to, instead)
   if not from then
@@ -28,7 +29,7 @@ function M.add(list, from, to, instead)
   return list
 end
 
---- Two lists as one, in one walk over both; where two spans start together, the longer one stands first.
+--- Two lists as one, in one walk over both. If two spans start together, the longer one comes first.
 function M.merged(one, other)
   if not (one and other) then
     return one or other
@@ -45,7 +46,7 @@ function M.merged(one, other)
   return all
 end
 
---- A text with its spans masked. Of spans that overlap, only the first one's mask is put.
+--- A text with its spans masked. Of spans that overlap, only the mask of the first one is put.
 function M.apply(text, list)
   if not list then
     return text

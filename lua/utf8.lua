@@ -34,8 +34,7 @@ local function sequence_length(text, at)
   return length
 end
 
---- Where to start looking for bytes that are not ASCII: up to there, all are. Most texts are nothing else, so
--- it looks at four bytes at once.
+--- A position before which all bytes are ASCII. It looks at four bytes at once, as most texts have no others.
 local function after_ascii(text)
   local words, count = ffi.cast(WORDS, text), math.floor(#text / 4)
   for index = 0, count - 1 do
@@ -50,14 +49,14 @@ local M = {}
 
 --- A text with U+FFFD in place of each byte that belongs to no sequence.
 -- @param text any bytes
--- @param is_cut whether the text's end was cut off: then a sequence that the text ends in is left out
+-- @param is_cut whether the text's end was cut off: then a sequence that does not end in the text is left out
 -- @return the text; how many bytes were replaced
 function M.repair(text, is_cut)
   local kept_from, at, size, replaced = 1, after_ascii(text), #text, 0
   while at <= size do
     local length = sequence_length(text, at)
     if not length and is_cut then
-      size = at - 1
+      size = at - 1 -- The loop ends.
     elseif not length or length == 0 then
       scratch:put(text:sub(kept_from, at - 1), REPLACEMENT)
       kept_from, length, replaced = at + 1, 1, replaced + 1
