@@ -1,4 +1,4 @@
---- Ends of names and values.
+--- Masks the values of secret names.
 -- It reads the name before a ":" or "=", tells whether the value after it is harmless, and masks the value.
 -- Fails closed: a value ends where what follows shows it, as a next name, a closing bracket, or the end of
 -- its string or element. If nothing shows it, the rest of its JSON string or element is masked, and in other
@@ -40,8 +40,8 @@ local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
 -- A key of an object that has digits and is longer, with its quotes, may be a token.
 local MAX_KEY = 18
--- So many bytes are read of the line before a name, and of a value that may be a name. A longer name of an
--- object is not joined with the names of its members.
+-- So many bytes are read of the line before a name, and of a value that may be a name. Under a longer name,
+-- an object is masked as a whole.
 local MAX_NEAR = 128
 -- How many bytes of unknown names a text may have `members` read. Joined names are too long to be remembered,
 -- so each of them takes time: 13 ms for so many.
@@ -307,8 +307,10 @@ function M.mask(document, at, name_stop, name)
   local limit = structure.string_end(document, at)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
-  local is_member, quote, to = byte(text, at) ~= EQUALS, match(text, OPENING, start) or "", limit
+  local is_member, quote = byte(text, at) ~= EQUALS, match(text, OPENING, start) or ""
+  local to = limit
   local _, masked = match(text, MASKED, start)
+  -- In markup, tags may stand before the value. 256 bytes are read to find the value behind them.
   local tags = is_markup and sub(text, start, start + 256) or ""
   local cell = match(tags, NEXT_CELL) or match(tags, END_TAG)
   if cell then
@@ -319,14 +321,14 @@ function M.mask(document, at, name_stop, name)
     to = masked - 1 -- An earlier search has masked it.
   elseif quote ~= "" or OPENERS[byte(text, start)] then
     to = closed_end(text, start, quote, limit, is_member and NAME_SIGN or "^[%w_:]")
-  elseif not is_member then
+  elseif not is_member then -- a parameter
     local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
     to = bare_end(document, at + 1, limit, breaks, NAME_EQUALS, name_stop)
   elseif byte(text, start) ~= SLASH then -- After a slash, a comment may stand, with the value behind it.
     local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
     to = bare_end(document, start, limit, breaks, NAME_SIGN, name_stop)
   end
-  local value = sub(text, start, to)
+  local value = sub(text, start, to) -- with its quotes
   name = name or ""
   if is_none(value, name) then
     return
@@ -335,8 +337,8 @@ function M.mask(document, at, name_stop, name)
   if is_object and #name < MAX_NEAR and names.is_secret(name) then
     return start, to, spans.apply(value, members(document, value, name))
   end
-  quote = quote ~= "" and quote or match(text, OPENING, name_stop + 1) or ""
-  return at + 1, to, quote .. M.MASK .. quote
+  quote = quote ~= "" and quote or match(text, OPENING, name_stop + 1) or "" -- the value's, or the name's
+  return at + 1, to, quote .. M.MASK .. quote -- With the value, the space before it goes.
 end
 
 return M

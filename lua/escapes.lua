@@ -24,7 +24,7 @@ local out = buffer.new()
 local M = {}
 
 --- UTF-8 of a code point of at most 16 bits.
-local function utf8(code)
+local function utf8_of(code)
   if code < 0x80 then
     return char(code)
   elseif code < 0x800 then
@@ -44,7 +44,7 @@ end
 --- Of \u0070 and %u0070.
 local function unicode_at(text, at)
   local high, low = BYTES[sub(text, at + 2, at + 3)], BYTES[sub(text, at + 4, at + 5)]
-  return high and low and utf8(byte(high) * 256 + byte(low)), at + 5
+  return high and low and utf8_of(byte(high) * 256 + byte(low)), at + 5
 end
 
 --- Of &lt; &#112; &#x70;
@@ -54,7 +54,7 @@ local function reference_at(text, at)
     return ENTITIES[name], stop
   end
   local code = hash and tonumber("0" .. name) -- 0112, 0x70
-  return code and code < 2 ^ 16 and utf8(code), stop
+  return code and code < 2 ^ 16 and utf8_of(code), stop
 end
 
 --- Of the wide colon, which is always one.

@@ -47,7 +47,7 @@ local function mask_shown(text)
 end
 
 --- A text with its escapes replaced until nothing changes; nil if it still changes in the last of the ROUNDS.
-local function decoded(text)
+local function fully_decoded(text)
   for _ = 1, ROUNDS do
     local plain = escapes.may_hide(text) and escapes.decoded(text) or text
     if plain == text then
@@ -59,7 +59,7 @@ end
 
 --- Whether a text shows a secret once it is decoded, or cannot be decoded; and the decoded text, or nil.
 local function hides_secret(text)
-  local plain = decoded(text)
+  local plain = fully_decoded(text)
   return not plain or (plain ~= text and mask_shown(plain) ~= plain), plain
 end
 
@@ -74,8 +74,7 @@ end
 
 --- A run, masked if it hides a secret, or if no work is left to find that out. If it starts with a
 -- parameter's name, that name stays.
--- A run that is open stays, even if it hides a secret, as the value may stand behind it. A longer run has
--- both.
+-- A run that is open stays, even if it hides a secret: its value may stand behind it, in a longer run.
 local function judged_run(run)
   if not escapes.may_hide(run) then
     return run
@@ -135,8 +134,8 @@ function M.mask(text)
   return mask_text(plain) == plain and text or MASK
 end
 
---- The same for a body or URL, which may end within a tag. A mask may be what cuts a tag off, so it is looked
--- for twice.
+--- The same for a body or URL, which may end within a tag. A mask may cut a tag off, too, so it is looked for
+-- before and after.
 function M.mask_document(text)
   return markup.mask_cut_tag(M.mask(markup.mask_cut_tag(text)))
 end

@@ -3,10 +3,10 @@
 -- All bytes that records hold are counted together. If they are too many, the oldest records give up what
 -- they hold, unless it is little. So clients who upload and wait cannot push out the exchanges of others.
 -- An aborted stream never comes to the end of its response hook, so its record has to be found here. Envoy
--- lets go of a stream's handle when the stream ends, and here the handle is known weakly. So if a record's
--- handle was collected, its exchange was aborted. An internal redirect aborts nothing: the record goes on in
--- a new stream, with that one's handle (`follow`). Age alone ends nothing. There is no timer: `sweep` acts on
--- the VM's next event.
+-- lets go of a stream's handle when the stream ends, and this module has only a weak reference to it. So if
+-- the handle of a record was collected, its exchange was aborted. An internal redirect aborts nothing: the
+-- record goes on in a new stream, with that one's handle (`follow`). Age alone ends nothing. There is no
+-- timer: `sweep` acts on the VM's next event.
 
 local bounds = require("bounds")
 local report = require("report")
@@ -14,24 +14,28 @@ local report = require("report")
 local MAX_ENTRIES = 4096
 local MAX_BYTES = 12 * 2 ^ 20
 local ENOUGH = MAX_BYTES * 7 / 8 -- records give way until so much is left: then the next bytes find room
-local OVERHEAD = 1024 -- bytes of the tables of a record
+local OVERHEAD = 1024 -- bytes that the tables of a record take
 local PIECE = 48 -- bytes that a piece of a body takes besides its own: a body may come byte by byte
 local LEAST_TARGET = 256 -- bytes of the path that stay when all else gave way
 local EVENT_BYTES = 2 ^ 17 -- of aborted records that one event sends, as masking them takes time
-local MAX_GARBAGE = 6144 -- KiB that a VM grows by before everything is collected at once
+local MAX_GARBAGE = 6144 -- KiB by which a VM may grow before `sweep` collects all garbage at once
 local INTERVAL = 2e6 -- microseconds between sweeps
 
 local by_id = {}
 local handles = setmetatable({}, { __mode = "v" }) -- of the streams of records, by the records' ids
--- The records are a ring, which `ends` closes: `ends.next` is the oldest record, and `ends.prior` the newest.
-local ends = { started = -1 } -- before any time: an empty ring has nothing in flight
-ends.prior, ends.next = ends, ends
+-- The records are linked to a ring. `ring` itself is no record, and stands between the newest one,
+-- `ring.prior`, and the oldest one, `ring.next`. It started before any time: so an empty ring has nothing in
+-- flight.
+local ring = { started = -1 }
+ring.prior, ring.next = ring, ring
 local count, bytes = 0, 0
-local ceiling = 0 -- KiB; above, garbage is collected: so it is at first, as loading the script leaves much
-local last_sweep, is_swept = 0, true
+-- KiB: if more is in use, garbage is collected. 0 at first, as loading the script leaves much garbage.
+local ceiling = 0
+local last_sweep, is_swept = 0, true -- when the last sweep began, and whether it came to its end
 
 local M = {}
 
+--- How many bytes a message holds: its headers and its copy of the body. 0 for nil.
 local function size_of(message)
   return message and #message.headers + message.kept + PIECE * #message or 0
 end
@@ -43,7 +47,7 @@ local function count_bytes(record)
   record.size, bytes = size, bytes - record.size + size
 end
 
---- Releases a record's bodies; where the rest is more than `enough`, its headers and most of its path too.
+--- Releases a record's bodies; and if the rest is more than `enough`, its headers and most of its path, too.
 local function give_way(record, enough)
   local messages = { record.request, record.response }
   record.gave_way = true
@@ -65,7 +69,7 @@ local function give_way(record, enough)
   end
 end
 
---- Counts what a record holds, which has grown, and makes room if all records hold too much.
+--- Counts anew what a record holds, as it has grown. If all records together hold too much, makes room.
 -- From the oldest record on, each that holds more than half of the average gives way, until enough is free.
 -- One pass is enough: records that hold no more than half of the average have at most half of all bytes.
 function M.grown(record)
@@ -73,8 +77,8 @@ function M.grown(record)
   if bytes <= MAX_BYTES then
     return
   end
-  local little, holder = bytes / count / 2, ends.next
-  while holder ~= ends and bytes > ENOUGH do
+  local little, holder = bytes / count / 2, ring.next
+  while holder ~= ring and bytes > ENOUGH do
     if holder.size > little then
       give_way(holder, little)
     end
@@ -84,9 +88,9 @@ end
 
 --- Adds a record as `span.begin` makes it.
 function M.add(record, handle)
-  local newest = ends.prior
-  newest.next, ends.prior = record, record
-  record.prior, record.next = newest, ends
+  local newest = ring.prior
+  newest.next, ring.prior = record, record
+  record.prior, record.next = newest, ring
   by_id[record.span], handles[record.span] = record, handle
   count, record.size = count + 1, 0
   M.grown(record)
@@ -100,11 +104,11 @@ end
 --- Lets the newest record of a hop go on in another stream, as its `next_hop` (see `span.hop`).
 -- @return the record, or nil
 function M.follow(hop, next_hop, handle)
-  local record = ends.prior
-  while record ~= ends and record.hop ~= hop do
+  local record = ring.prior
+  while record ~= ring and record.hop ~= hop do
     record = record.prior
   end
-  if record ~= ends then
+  if record ~= ring then
     record.hop, handles[record.span] = next_hop, handle
     return record
   end
@@ -121,19 +125,19 @@ end
 
 --- Whether an exchange is in flight that started after `since` (microseconds; 0: any).
 function M.active_since(since)
-  return ends.prior.started > since
+  return ring.prior.started > since
 end
 
---- Ends the records that have to go: the oldest, where there are too many; and those whose stream is gone.
--- Those are looked for each INTERVAL, once the oldest exchange is older than that. Only a garbage collection
--- shows that a handle is gone, and on an idle worker nothing else causes one. Where they are many, some wait
--- for the next events, so that no event takes long.
+--- Ends the records that have to go: the oldest, if there are too many; and those whose stream is gone.
+-- These are looked for each INTERVAL, once the oldest exchange is older than that. Only a garbage collection
+-- shows that a handle is gone, and on an idle worker nothing else causes one. If they are many, some wait for
+-- the next events, so that no event takes long.
 -- @param finish a function that removes a record
 function M.sweep(finish, handle, now)
   while count > MAX_ENTRIES do
-    finish(handle, ends.next, now)
+    finish(handle, ring.next, now)
   end
-  local is_long = count > 0 and now - ends.next.started >= INTERVAL
+  local is_long = count > 0 and now - ring.next.started >= INTERVAL
   if is_long and math.abs(now - last_sweep) >= INTERVAL then
     last_sweep, is_swept, ceiling = now, false, 0 -- 0: everything is collected below.
   end
@@ -141,9 +145,10 @@ function M.sweep(finish, handle, now)
     collectgarbage() -- Lua alone would wait until memory has doubled.
     ceiling = collectgarbage("count") + MAX_GARBAGE
   end
-  -- The rest of a sweep; nothing where the last one came to its end.
-  local record, left = is_swept and ends or ends.next, EVENT_BYTES
-  while record ~= ends and left > 0 do
+  -- Goes on with a sweep. A sweep that has just begun, or was broken off, starts with the oldest record; if
+  -- the last one came to its end, there is nothing to do: `ring`.
+  local record, left = is_swept and ring or ring.next, EVENT_BYTES
+  while record ~= ring and left > 0 do
     local following = record.next
     if not handles[record.span] then
       left = left - record.size
@@ -152,7 +157,7 @@ function M.sweep(finish, handle, now)
     end
     record = following
   end
-  is_swept = record == ends
+  is_swept = record == ring
 end
 
 return M

@@ -1,6 +1,6 @@
 --- Loads the capture script, which is the comment below, at a VM's first request.
 -- Most VMs never see a request, and functions take several times the memory of their text.
--- Envoy names a chunk by its text: there the loader finds the comment. Nothing is fetched from elsewhere.
+-- Envoy names a chunk by its own text, so the comment is there: nothing is fetched.
 -- If loading fails, Envoy logs it once per VM, and requests pass.
 
 local text = debug.getinfo(1, "S").source

@@ -16,8 +16,7 @@ local LINE_STARTS, LINE_ENDS = structure.set('[\n"n>={\191]'), structure.set('[\
 local M = {}
 
 --- The first byte of the boundary before `at`, which is the last line that starts with "--"; or nil.
--- Positions must not go back from call to call: the document remembers the boundary, and from where to look
--- on.
+-- Positions must not go back from call to call: the document remembers the boundary, and where to look next.
 local function boundary_before(document, at)
   local text, dashes = document.text, structure.next_sign(document, "--", document.after_dashes or 1)
   while dashes < at do

@@ -38,9 +38,9 @@ local TELLS_NAME =
   words_of("name names key keys columns fields headers id path loc type kind label title k " .. NAMERS)
 local HOLDS_VALUE = words_of([[value values val v content contents string data text default example old new
   before after from to previous current input raw rows stringdata]])
-for owner in (NAMERS .. " config display item meta"):gmatch("%l+") do
+for namer in (NAMERS .. " config display item meta"):gmatch("%l+") do
   for word in ("name key id"):gmatch("%l+") do
-    TELLS_NAME[owner .. word] = true
+    TELLS_NAME[namer .. word] = true
   end
 end
 -- If one of these words is in a secret name, a number is a count, and no secret: {"tokens": 12}.
@@ -132,8 +132,7 @@ local function split(name)
   return words
 end
 
---- How long the longest phrase of a set is that starts with the word at `at`: the number of its words, or
--- nil.
+--- How many words the longest phrase of a set has that starts with the word at `at`; nil if there is none.
 local function phrase_at(words, at, set)
   local run, count = words[at], set[words[at]] and 1
   for index = at + 1, math.min(at + MAX_WORDS - 1, #words) do
@@ -143,7 +142,7 @@ local function phrase_at(words, at, set)
   return count
 end
 
---- Whether a word ends in a phrase: after any letters if the phrase is one of `ends`, else after an owner.
+--- Whether a word ends in a phrase: one of `ends` after any letters, any other after one of OWNERS.
 -- The end that is looked up has two bytes or more, and is not the whole word.
 local function ends_in_phrase(word)
   for start = math.max(#word - MAX_END + 1, 2), #word - 1 do
@@ -205,8 +204,7 @@ local function role_of(name, last)
     and match(lower(name), "^.*%a"):gsub("^.*[:%[.]", ""):gsub("%A+", "")
 end
 
--- What `facts_of` returns, by a text that says the same. Thousands of names say the same, so they share a
--- table.
+-- What `facts_of` returns, by a text that says the same: names that say the same share a table.
 local shared = { [""] = false }
 
 --- What a name says, as `M.facts` returns it.
@@ -271,7 +269,7 @@ function M.facts(name)
   M.bytes_read = M.bytes_read + #name
   local short = #name > 2 * MAX_PART and without_middle(name) or name
   local plain = escapes.decoded(short)
-  if plain == short or escapes.may_hide(plain) then
+  if plain == short or escapes.may_hide(plain) then -- It has no escapes, or more than one round replaces.
     facts = facts_of(plain)
   else
     -- Asked by its decoded form: the search of the decoded text asks for that, too, and finds it remembered.

@@ -6,7 +6,7 @@
 --   name_at(text, at): the name, and its last byte;
 --   mask(document, at, name_stop, name): the span that masks its value, as from, to, instead; or nothing;
 --   told_name(text, at): its value, which may be a name: {"name": "password"};
---   contents_end(text, at, name): the last byte of its value, if that may hold names; else nil. Optional;
+--   contents_end(text, at, name): up to where its value may hold names; nil if it holds none. Optional;
 --   mask_role(search, document, at, name_stop, facts): masks for a name that tells a name or holds a value,
 --     if that means more in this form than elsewhere. Returns up to where the text is dealt with; nil if the
 --     name is like any other. Optional.

@@ -10,7 +10,7 @@ local QUOTE, APOSTROPHE, BACKSLASH, OPEN, CLOSE, LESS, COMMA = byte("\"'\\{}<,",
 local M = {}
 
 --- The set of the bytes that a pattern matches. It is an array over all bytes, which is looked up faster than
--- a hash. Before and after a text, `byte` returns nil, and nil is in no set: so loops over a set end there.
+-- a hash. At 0 and behind the end of a text, `byte` returns nil, which is in no set: so loops end there.
 function M.set(pattern)
   local members = {}
   for code = 0, 255 do
@@ -111,9 +111,9 @@ function M.document(text)
   return { text = text, is_json = JSON_STARTS[sign], is_markup = sign == LESS, opened = 0, closed = 0 }
 end
 
---- The last byte of the JSON string that `at` is in, without its quote; or nil. Positions must not go back
--- from call to call. Once a byte shows that the text is no JSON, `is_json` becomes false, and all answers are
--- nil.
+--- The last byte of the JSON string that `at` is in, before its quote; or nil. Positions must not go back
+-- from call to call. Once a byte shows that the text is no JSON, `is_json` becomes false, and the answer
+-- stays nil.
 function M.string_end(document, at)
   local text, opened, closed = document.text, document.opened, document.closed
   while document.is_json and closed < at do

@@ -1,11 +1,11 @@
 --- Secrets that show by themselves.
 -- Under any name, these are tokens, private keys, payment cards, well-known keys, and what stands in a
 -- certain place: user information of a URL or of a database's address, what follows "Bearer", and the login
--- of curl (-u). The mask of a token, key or card says what it hides: ***jwt***. No text is read byte by byte
--- for them. Plain finds look for the "eyJ" that tokens start with (`{"` in base64), for the "-----BEGIN" of
--- private keys, for the "_", "-" or "." in the prefix of other keys, and for the "//" of URLs. A card number
--- has 13 bytes or more, so one of every 13 bytes of a text is a part of it. Only where such a byte is a digit
--- or a separator, the run of them around it is read.
+-- of curl (-u). The mask of a token, key or card says what it hides: ***jwt***.
+-- No text is read byte by byte for them. Plain finds look for the "eyJ" that tokens start with (`{"` in
+-- base64), for the "-----BEGIN" of private keys, for the "_", "-" or "." in the prefix of other keys, and for
+-- the "//" of URLs. A card number has 13 bytes or more, so one of every 13 bytes of a text is a part of it.
+-- Only where such a byte is a digit or a separator, the run of them around it is read.
 
 local config = require("config")
 local spans = require("spans")
@@ -113,6 +113,7 @@ local function private_keys(text)
   while at do
     local stop = at + 9
     if find(sub(text, at, at + 64), "PRIVATE", 1, true) then
+      -- The content starts after the dashes of the BEGIN line, and stops before those of the END line.
       local content = match(text, "^[^-]*%-*()", stop + 1)
       local ending = find(text, "-----", content, true) or #text + 1
       local is_key = not find(sub(text, content, ending - 1), "[^%w+/=,:\"'\\%s-]")
@@ -193,7 +194,7 @@ end
 
 --- Payment card numbers, in runs of digits and separators.
 local function cards(text)
-  local document, list, run_end = nil, nil, 1
+  local document, list, run_end = nil, nil, 1 -- `run_end`: up to there, runs have been read.
   for at = CARD_STEP, #text, CARD_STEP do
     -- If this is a byte of a card number, which has 13 or more, the byte 6 before it or the one 6 after it is
     -- another.
@@ -274,8 +275,7 @@ function M.find(text)
 end
 
 --- How many bytes stay of a text whose end was cut off: all before what may be the beginning of a key, token
--- or card number at its end. Up to six bytes of a number stay: of a card, they tell no more than who issued
--- it.
+-- or card number at its end. Up to six bytes of a number stay: those of a card only tell who issued it.
 function M.last_whole(text)
   -- The last byte before the word, and before the digits and separators, that the text ends with.
   local word, number = #text, #text
