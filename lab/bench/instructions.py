@@ -41,6 +41,7 @@ async def per_request(
     Raises:
         BenchError: a variant does not do its work.
         CallgrindError: Valgrind does not do its work.
+        EnvoyError: a variant does not start.
     """
     result = {}
     for number, variant in enumerate(counted, 1):
