@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from lab import envoy
@@ -72,7 +73,7 @@ class Counter:
         await self._tell("zero")
 
     async def counts(self) -> Counts:
-        """What was counted since then, by all threads. The next call counts from here.
+        """What all threads have counted since `zero`, or since the last call.
 
         Raises:
             CallgrindError: callgrind does not answer.
@@ -127,14 +128,11 @@ def parse(dump: str) -> Counts:
     Raises:
         CallgrindError: it does not say it.
     """
-    said = dict(
-        line.split(": ", 1) for line in dump.splitlines() if line.startswith(("events: ", "summary: "))
-    )
+    lines = [line for line in dump.splitlines() if line.startswith(("events: ", "summary: "))]
+    said = dict(line.split(": ", 1) for line in lines)
     try:
-        events, numbers = said["events"].split(), [int(number) for number in said["summary"].split()]
-        counts = dict.fromkeys(events, 0) | dict(
-            zip(events, numbers, strict=False)
-        )  # zeros at the end are left out
+        events, numbers = said["events"].split(), map(int, said["summary"].split())
+        counts = dict(zip_longest(events, numbers, fillvalue=0))  # zeros at the end are left out
         return Counts(
             instructions=counts["Ir"],
             first_level=counts["I1mr"] + counts["D1mr"] + counts["D1mw"],
