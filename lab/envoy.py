@@ -3,7 +3,6 @@
 import asyncio
 import json
 import tempfile
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -13,10 +12,8 @@ from typing import Any
 import httpx
 
 from . import versions
-from .child import LAUNCHER
+from .child import LAUNCHER, kill
 
-_START_SECONDS = 30
-_STOP_SECONDS = 5
 _LOG_LINES = 12
 
 
@@ -76,6 +73,9 @@ async def running(  # noqa: PLR0913  # by keyword
     version: str | None = None,
     log: Path | None = None,
     arguments: Sequence[str] = (),
+    under: Sequence[str | Path] = (),
+    start_seconds: float = 30,
+    stop_seconds: float = 5,
 ) -> AsyncIterator[Envoy]:
     """Run Envoy for as long as the block lasts.
 
@@ -86,9 +86,12 @@ async def running(  # noqa: PLR0913  # by keyword
         version: of Envoy; `versions.selected` if not given.
         log: takes its log; a file that is gone with it if not given.
         arguments: more of its command line.
+        under: what runs it, such as Valgrind: an absolute path and arguments, which Envoy's command follows.
+        start_seconds: how long it may take to be ready, and later to answer on its admin interface.
+        stop_seconds: how long it may take to end; then it is killed.
 
     Raises:
-        EnvoyError: the bootstrap is refused, a port is in use, or it is not ready after 30 seconds.
+        EnvoyError: the bootstrap is refused, a port is in use, or it is not ready in time.
         VersionError: the Envoy that was selected is not there.
     """
     with tempfile.TemporaryDirectory(prefix="lab-envoy-") as name:
@@ -98,6 +101,7 @@ async def running(  # noqa: PLR0913  # by keyword
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *LAUNCHER,
+                *under,
                 versions.binary(version or versions.selected()),
                 *("--config-path", folder / "bootstrap.json"),
                 *("--admin-address-path", folder / "admin"),
@@ -112,31 +116,37 @@ async def running(  # noqa: PLR0913  # by keyword
                 start_new_session=True,  # ctrl-C reaches us alone: we stop it in order
             )
         try:
-            async with _admin(process, folder / "admin", log) as admin:
+            async with _admin(process, folder / "admin", log, start_seconds) as admin:
                 address = admin.base_url.netloc.decode()
                 yield Envoy(process.pid, address, await _listener_ports(admin), log, admin, process)
         finally:
-            await _stop(process)
+            await _stop(process, stop_seconds)
 
 
 @asynccontextmanager
 async def _admin(
-    process: asyncio.subprocess.Process, address: Path, log: Path
+    process: asyncio.subprocess.Process, address: Path, log: Path, start_seconds: float
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the admin interface, once Envoy is ready."""
-    started = time.monotonic()
-    exited = asyncio.ensure_future(process.wait())
-    client = httpx.AsyncClient(trust_env=False)
-    async with client:
-        pause = 0.02
-        while not await _ready(client, address):
-            if time.monotonic() - started > _START_SECONDS:
-                raise EnvoyError(f"Envoy is not ready after {_START_SECONDS} s. {_tail(log)}")
-            await asyncio.wait({exited}, timeout=pause)
-            if exited.done():
-                raise EnvoyError(f"Envoy ended with exit code {exited.result()}. {_tail(log)}")
-            pause = min(pause * 1.5, 0.5)
+    async with httpx.AsyncClient(trust_env=False, timeout=start_seconds) as client:
+        try:
+            async with asyncio.timeout(start_seconds):
+                await _until_ready(process, client, address, log)
+        except TimeoutError:
+            raise EnvoyError(f"Envoy is not ready after {start_seconds} s. {_tail(log)}") from None
         yield client
+
+
+async def _until_ready(
+    process: asyncio.subprocess.Process, client: httpx.AsyncClient, address: Path, log: Path
+) -> None:
+    exited = asyncio.ensure_future(process.wait())
+    pause = 0.02
+    while not await _ready(client, address):
+        await asyncio.wait({exited}, timeout=pause)
+        if exited.done():
+            raise EnvoyError(f"Envoy ended with exit code {exited.result()}. {_tail(log)}")
+        pause = min(pause * 1.5, 0.5)
 
 
 async def _ready(client: httpx.AsyncClient, address: Path) -> bool:
@@ -157,16 +167,14 @@ async def _listener_ports(admin: httpx.AsyncClient) -> dict[str, int]:
     }
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process, seconds: float) -> None:
     if process.returncode is None:
         process.terminate()
     try:
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _STOP_SECONDS)
+            await asyncio.wait_for(process.wait(), seconds)
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await kill(process)
 
 
 def _tail(log: Path) -> str:

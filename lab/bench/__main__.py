@@ -37,8 +37,11 @@ _PAGE = PROJECT / "docs" / "performance.md"
 _RAW = PROJECT / ".cache" / "bench"
 _IDLE = f"{IDLE_CHAINS} idle filter chains, {IDLE_WORKERS} workers"
 _IDLE_VARIANTS = (NO_FILTER, EMPTY, OURS, GUIDE)
+# How long it will be, about:
+_BESIDE_TURN_SECONDS = 0.2
+_START_SECONDS = 1.5  # with the warm-up
 _COUNTED_VARIANT_SECONDS = 180
-_LOG_WIDTH = 150
+_LOG_WIDTH = 170  # of the widest table
 
 
 @dataclass(frozen=True)
@@ -196,13 +199,14 @@ async def _samples(
     """The samples of all rounds. Each has new Envoys, as LuaJIT compiles one VM better than another."""
     wrk_path = wrk.find()
     rounds = [scenarios.turns(loads, variants, number) for number in range(plan.rounds)]
-    measured, started = sum(map(len, rounds)), plan.rounds * len(variants)
+    turn_count, start_count = sum(map(len, rounds)), plan.rounds * len(variants)
+    seconds = turn_count * (plan.seconds + _BESIDE_TURN_SECONDS) + start_count * _START_SECONDS
     console.print(
-        f"{len(variants)} variants, {plan.rounds} rounds: {measured} turns of {plan.seconds} s, "
-        f"about {_minutes(measured * (plan.seconds + 0.2) + started * 1.5)}."
+        f"{len(variants)} variants, {plan.rounds} rounds: {turn_count} turns of {plan.seconds} s, "
+        f"about {_minutes(seconds)}."
     )
     samples = []
-    with _progress(console, measured + started) as tell:
+    with _progress(console, turn_count + start_count) as tell:
         for turns in rounds:
             async with measure.running(wrk_path, variants) as bench:
                 await bench.warm_up(SMALL, tell)

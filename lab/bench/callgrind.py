@@ -5,25 +5,21 @@ other work on the machine changes no count. Envoy is about 50 times slower there
 """
 
 import asyncio
-import json
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
-import httpx
-
-from lab import versions
+from lab import envoy
 from lab.bootstrap import Json
-from lab.child import LAUNCHER
+from lab.child import LAUNCHER, kill
 from lab.envoy import Envoy
 
 _START_SECONDS = 300
 _ANSWER_SECONDS = 60
-_POLL_SECONDS = 0.5
 _FIRST_LEVEL, _SECOND_LEVEL = "32768,8,64", "1048576,16,64"  # bytes, ways, bytes of a line
 
 
@@ -77,7 +73,7 @@ class Counter:
         await self._tell("zero")
 
     async def counts(self) -> Counts:
-        """What was counted since then, by all threads. The next call counts from here.
+        """What all threads have counted since `zero`, or since the last call.
 
         Raises:
             CallgrindError: callgrind does not answer.
@@ -93,7 +89,7 @@ class Counter:
         process = await asyncio.create_subprocess_exec(
             *LAUNCHER,
             self._vgdb,
-            *_channel(self._folder),
+            _channel(self._folder),
             f"--pid={self.proxy.pid}",
             command,
             stdin=asyncio.subprocess.DEVNULL,
@@ -107,7 +103,7 @@ class Counter:
         except TimeoutError:
             raise CallgrindError(f"callgrind did not {command} within {_ANSWER_SECONDS} s") from None
         finally:
-            await _kill(process)
+            await kill(process)
         if process.returncode:
             raise CallgrindError(f"callgrind did not {command}: {' '.join(output.split())}")
 
@@ -132,14 +128,11 @@ def parse(dump: str) -> Counts:
     Raises:
         CallgrindError: it does not say it.
     """
-    said = dict(
-        line.split(": ", 1) for line in dump.splitlines() if line.startswith(("events: ", "summary: "))
-    )
+    lines = [line for line in dump.splitlines() if line.startswith(("events: ", "summary: "))]
+    said = dict(line.split(": ", 1) for line in lines)
     try:
-        events, numbers = said["events"].split(), [int(number) for number in said["summary"].split()]
-        counts = dict.fromkeys(events, 0) | dict(
-            zip(events, numbers, strict=False)
-        )  # zeros at the end are left out
+        events, numbers = said["events"].split(), map(int, said["summary"].split())
+        counts = dict(zip_longest(events, numbers, fillvalue=0))  # zeros at the end are left out
         return Counts(
             instructions=counts["Ir"],
             first_level=counts["I1mr"] + counts["D1mr"] + counts["D1mw"],
@@ -153,92 +146,34 @@ def parse(dump: str) -> Counts:
 async def running(valgrind: Path, bootstrap: Json) -> AsyncIterator[Counter]:
     """Run Envoy under callgrind for as long as the block lasts.
 
-    It is no `lab.envoy.running`: this one takes minutes to start, and is killed at the end, as it would write
-    down what it counted.
-
     Args:
         valgrind: its path.
         bootstrap: Envoy's configuration.
 
     Raises:
-        CallgrindError: it does not start.
+        EnvoyError: it does not start.
         VersionError: the Envoy that was selected is not there.
     """
     with tempfile.TemporaryDirectory(prefix="lab-callgrind-") as name:
         folder = Path(name)
-        log = folder / "log"
-        (folder / "bootstrap.json").write_text(json.dumps(bootstrap))
-        with log.open("wb") as output:
-            process = await asyncio.create_subprocess_exec(
-                *LAUNCHER,
-                valgrind,
-                "--tool=callgrind",
-                "--cache-sim=yes",
-                *(f"--I1={_FIRST_LEVEL}", f"--D1={_FIRST_LEVEL}", f"--LL={_SECOND_LEVEL}"),
-                "--smc-check=all-non-file",  # LuaJIT writes code, and writes over it
-                f"--callgrind-out-file={folder / 'dump'}",
-                *_channel(folder),
-                versions.binary(versions.selected()),
-                *("--config-path", folder / "bootstrap.json"),
-                *("--admin-address-path", folder / "admin"),
-                *("--concurrency", "1"),
-                "--disable-hot-restart",
-                *("--log-level", "warning", "--log-format", "[%l][%n] %v"),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,  # ctrl-C reaches us alone: we stop it
-            )
-        try:
-            async with httpx.AsyncClient(trust_env=False, timeout=_ANSWER_SECONDS) as admin:
-                await _until_ready(process, admin, folder / "admin", log)
-                address, ports = admin.base_url.netloc.decode(), await _ports(admin)
-                yield Counter(
-                    Envoy(process.pid, address, ports, log, admin, process),
-                    valgrind.with_name("vgdb"),
-                    folder,
-                )
-        finally:
-            await _kill(process)
+        command = (
+            valgrind,
+            "--tool=callgrind",
+            "--cache-sim=yes",
+            *(f"--I1={_FIRST_LEVEL}", f"--D1={_FIRST_LEVEL}", f"--LL={_SECOND_LEVEL}"),
+            "--smc-check=all-non-file",  # LuaJIT writes code, and writes over it
+            f"--callgrind-out-file={folder / 'dump'}",
+            _channel(folder),
+        )
+        async with envoy.running(
+            bootstrap,
+            under=command,
+            start_seconds=_START_SECONDS,
+            stop_seconds=0,  # to end by itself takes long, as it writes down what it counted
+        ) as proxy:
+            yield Counter(proxy, valgrind.with_name("vgdb"), folder)
 
 
-def _channel(folder: Path) -> tuple[str]:
+def _channel(folder: Path) -> str:
     """Says where Valgrind and vgdb find each other: by default in /tmp, where it would stay."""
-    return (f"--vgdb-prefix={folder / 'vgdb'}",)
-
-
-async def _until_ready(
-    process: asyncio.subprocess.Process, admin: httpx.AsyncClient, address: Path, log: Path
-) -> None:
-    """Wait until Envoy is ready, and let the client know its address."""
-    started = time.monotonic()
-    while not await _ready(admin, address):
-        if process.returncode is not None or time.monotonic() - started > _START_SECONDS:
-            after = time.monotonic() - started
-            raise CallgrindError(f"Envoy is not ready after {after:.0f} s under callgrind. {_end(log)}")
-        await asyncio.sleep(_POLL_SECONDS)
-
-
-async def _ready(admin: httpx.AsyncClient, address: Path) -> bool:
-    try:
-        admin.base_url = f"http://{address.read_text().strip()}"  # noqa: ASYNC240 - some bytes in a local file
-        return (await admin.get("/ready")).is_success
-    except (FileNotFoundError, httpx.InvalidURL, httpx.TransportError, httpx.UnsupportedProtocol):
-        return False  # the address is not written yet, or not wholly
-
-
-async def _ports(admin: httpx.AsyncClient) -> dict[str, int]:
-    """The ports of the listeners, from lines such as ``inbound-0::127.0.0.1:40001``."""
-    addresses = dict(line.split("::", 1) for line in (await admin.get("/listeners")).text.splitlines())
-    return {name: int(address.rpartition(":")[2]) for name, address in addresses.items()}
-
-
-def _end(log: Path) -> str:
-    lines = log.read_text("utf-8", "replace").splitlines()
-    return f"Its log ends with: {lines[-1]}" if lines else "It logged nothing."
-
-
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        process.kill()
-        await process.wait()
+    return f"--vgdb-prefix={folder / 'vgdb'}"

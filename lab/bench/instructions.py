@@ -41,6 +41,7 @@ async def per_request(
     Raises:
         BenchError: a variant does not do its work.
         CallgrindError: Valgrind does not do its work.
+        EnvoyError: a variant does not start.
     """
     result = {}
     for number, variant in enumerate(counted, 1):
@@ -66,9 +67,10 @@ class _Run:
         await self._requests(WARM_UP_REQUESTS, _WARM_UP_SECONDS)
         warm_up_seconds = time.monotonic() - started
         await measure.check_work(self.variant, proxy)  # not later: its statistics take instructions
-        logged = proxy.log()  # exports may time out while the first requests wait
+        logged = proxy.log()  # no matter what: exports may time out while the first requests wait
         await self.counter.zero()
-        # The end of a turn cuts requests off: their instructions count, but not they. So one turn is long.
+        # When a turn ends, wrk drops the requests under way: their instructions count, and they do not. So
+        # one turn is to be long enough for all, at the pace of the warm-up.
         seconds = math.ceil(warm_up_seconds * COUNTED_REQUESTS / WARM_UP_REQUESTS)
         answered = await self._requests(COUNTED_REQUESTS, seconds)
         counts = await self.counter.counts()

@@ -12,6 +12,7 @@ from lab import envoy
 from lab.bootstrap import Json
 from lab.envoy import Envoy
 from lab.server import LOOPBACK
+from lab.usage import cpu_seconds, resident
 
 from . import wrk
 from .results import Sample
@@ -29,7 +30,6 @@ _STATS = rf"^cluster\..*\.({_EXPORTS}|{_REFUSED}|{_EGRESS})$|\.lua\..*errors$|\.
 _ERRORS = ("errors", "streams_failed")
 _WARNING = "script log"  # the start of what a script logs: ours warns where it fails
 _PATH = "/api/orders/"
-_PROC = Path("/proc")
 
 
 class Report(Protocol):
@@ -130,32 +130,34 @@ class Bench:
         """One run: a sample, and with a processor another one for Envoy alone."""
         processor = variant.processor
         before = await proxy.stats(_STATS)
-        cpu_before, processor_before = _cpu_ns(proxy.pid), _cpu_ns(processor.pid) if processor else 0
+        cpu_before = cpu_seconds(proxy.pid)
+        processor_before = cpu_seconds(processor.pid) if processor else 0
         load = await self.ends.load(scenario, proxy, seconds)
-        cpu_ns = _cpu_ns(proxy.pid) - cpu_before
-        processor_ns = _cpu_ns(processor.pid) - processor_before if processor else 0
+        cpu = cpu_seconds(proxy.pid) - cpu_before
+        processor_cpu = cpu_seconds(processor.pid) - processor_before if processor else 0
         counted = {name: value - before.get(name, 0) for name, value in (await proxy.stats(_STATS)).items()}
         what = f"{variant.name}, {scenario.name}"
         _check_errors(what, counted, proxy)
         check_load(what, load, proxy)
         check_log(what, proxy)
+        receiver = f"cluster.{variant.receiver}"
         sample = Sample(
             scenario=scenario.name,
             round=number,
             variant=variant.name,
             requests=load.requests,
-            cpu_us=(cpu_ns + processor_ns) / load.requests / 1e3,
+            cpu_us=(cpu + processor_cpu) / load.requests * 1e6,
             requests_per_second=load.requests / load.duration_us * 1e6,
             p50_us=load.p50_us,
             p99_us=load.p99_us,
-            resident_mb=_resident_mb(proxy.pid),
-            exports=counted[f"cluster.{variant.receiver}.{_EXPORTS}"],
-            egress_bytes=counted[f"cluster.{variant.receiver}.{_EGRESS}"],
-            refused_exports=counted[f"cluster.{variant.receiver}.{_REFUSED}"],
+            resident_mb=resident(proxy.pid) / 1e6,
+            exports=counted[f"{receiver}.{_EXPORTS}"],
+            egress_bytes=counted[f"{receiver}.{_EGRESS}"],
+            refused_exports=counted[f"{receiver}.{_REFUSED}"],
         )
         if not processor:
             return [sample]
-        return [sample, replace(sample, variant=PROCESSED_ENVOY, cpu_us=cpu_ns / load.requests / 1e3)]
+        return [sample, replace(sample, variant=PROCESSED_ENVOY, cpu_us=cpu / load.requests * 1e6)]
 
 
 def check_load(what: str, load: Load, proxy: Envoy, *, least: int = 1) -> None:
@@ -257,7 +259,7 @@ async def idle_mb(variant: Variant) -> float:
     """
     config = variant.bootstrap(app_port=1, collector_port=1, listeners=IDLE_CHAINS)
     async with envoy.running(config, workers=IDLE_WORKERS) as proxy:
-        return _resident_mb(proxy.pid) - (await proxy.memory())["pageheap_free"] / 1e6
+        return (resident(proxy.pid) - (await proxy.memory())["pageheap_free"]) / 1e6
 
 
 def _kind(scenario: Scenario) -> str:
@@ -268,16 +270,6 @@ def _kind(scenario: Scenario) -> str:
 def _body(scenario: Scenario, number: int) -> bytes:
     text = document(scenario.body_bytes, number).encode()
     return gzip.compress(text) if scenario.encoding else text
-
-
-def _cpu_ns(pid: int) -> int:
-    """CPU time of a process so far, user and system; exact, where /proc/PID/stat has ticks of 10 ms."""
-    return sum(int(file.read_text().split()[0]) for file in (_PROC / str(pid) / "task").glob("*/schedstat"))
-
-
-def _resident_mb(pid: int) -> float:
-    status = dict(line.split(":", 1) for line in (_PROC / str(pid) / "status").read_text().splitlines())
-    return int(status["VmRSS"].split()[0]) * 1024 / 1e6
 
 
 def _end_of_log(proxy: Envoy) -> str:

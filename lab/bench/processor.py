@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.child import LAUNCHER
+from lab.child import LAUNCHER, kill
 from lab.stack import PROJECT
 
 _SOURCE = Path(__file__).parent / "ext_proc"
@@ -80,6 +80,4 @@ async def running(binary: Path) -> AsyncIterator[Processor]:
             raise ProcessorError(f"the processor ended with exit code {await process.wait()}")
         yield Processor(process.pid, int(port))
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await kill(process)

@@ -15,8 +15,6 @@ from lab.server import LOOPBACK
 from .processor import Processor
 
 LISTENER = "inbound"
-_PROCESSOR_CLUSTER = "processor"
-COLLECTOR_CLUSTER = "outbound|4318||astra-traffic-collector.astra-collector"
 
 NO_FILTER = "no filter"
 EMPTY = "empty Lua handlers"
@@ -36,6 +34,8 @@ _STACK = {
     "collectorUrl": "http://astra-traffic-collector.astra-collector:4318/v1/traces",
     "workloads": {"productpage": {"namespace": _WORKLOAD.namespace, "labels": dict(_WORKLOAD.labels)}},
 }
+_COLLECTOR_CLUSTER = "outbound|4318||astra-traffic-collector.astra-collector"
+_PROCESSOR_CLUSTER = "processor"
 _NOWHERE = 1  # a port that nothing is sent to
 _EMPTY_SCRIPT = "function envoy_on_request(handle) end function envoy_on_response(handle) end"
 _DOCUMENT = '{"user": "jane", "items": [%s], "comment": "%s"}'
@@ -52,7 +52,7 @@ _TRACING = {
             "@type": "type.googleapis.com/envoy.config.trace.v3.OpenTelemetryConfig",
             "service_name": "productpage",
             "http_service": {
-                "http_uri": {"uri": _STACK["collectorUrl"], "cluster": COLLECTOR_CLUSTER, "timeout": "5s"}
+                "http_uri": {"uri": _STACK["collectorUrl"], "cluster": _COLLECTOR_CLUSTER, "timeout": "5s"}
             },
         },
     },
@@ -109,7 +109,7 @@ class Variant:
     @property
     def receiver(self) -> str:
         """The cluster that its spans go to, or what it sends instead."""
-        return _PROCESSOR_CLUSTER if self.processor else COLLECTOR_CLUSTER
+        return _PROCESSOR_CLUSTER if self.processor else _COLLECTOR_CLUSTER
 
     def bootstrap(self, *, app_port: int, collector_port: int, listeners: int = 1) -> Json:
         """Its configuration, in front of the sinks, with a filter chain for each of the listeners."""

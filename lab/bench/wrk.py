@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.child import LAUNCHER, kill
 from lab.stack import PROJECT
 
 from .scenarios import Scenario
@@ -86,23 +87,13 @@ async def run(  # noqa: PLR0913 - as wrk's command line
     Raises:
         WrkError: wrk failed.
     """
-    command = [path, "--threads", "1", "--connections", str(scenario.connections)]
-    command += [
-        "--duration",
-        f"{seconds}s",
-        "--timeout",
-        f"{timeout_seconds}s",
-        "--script",
-        str(_SCRIPT),
-        url,
-        "--",
-        str(bodies),
-        str(scenario.bodies),
-    ]
-    if scenario.encoding:
-        command.append(scenario.encoding)
+    encoding = [scenario.encoding] if scenario.encoding else []
     process = await asyncio.create_subprocess_exec(
-        *command,
+        *LAUNCHER,
+        path,
+        *("--threads", "1", "--connections", str(scenario.connections)),
+        *("--duration", f"{seconds}s", "--timeout", f"{timeout_seconds}s"),
+        *("--script", str(_SCRIPT), url, "--", str(bodies), str(scenario.bodies), *encoding),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -111,9 +102,7 @@ async def run(  # noqa: PLR0913 - as wrk's command line
     try:
         output = (await process.communicate())[0].decode()
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await kill(process)
     if process.returncode:
         raise WrkError(f"wrk failed: {' '.join(output.split())}")
     return parse(output)

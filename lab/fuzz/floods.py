@@ -7,9 +7,9 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 from lab import raw
+from lab.usage import growth
 
 from . import http2, target
-from .process import growth
 from .target import Target
 
 BAR_MB = 40.0  # more than without the filter, by the design

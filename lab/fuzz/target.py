@@ -9,9 +9,9 @@ from lab import mesh, raw, stack
 from lab.bootstrap import Json, Listener
 from lab.mesh import Lab
 from lab.server import LOOPBACK
+from lab.usage import cpu_seconds
 
 from .inputs import Input
-from .process import cpu_seconds
 
 BAR_MS = 20.0  # that one request may hold a worker, by the design
 _SECONDS = 30  # until an exchange is given up

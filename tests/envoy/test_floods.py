@@ -14,8 +14,8 @@ import pytest
 
 from lab import mesh, raw, stack
 from lab.bootstrap import Json, Listener
-from lab.fuzz.process import growth
 from lab.mesh import Lab
+from lab.usage import growth
 from tests.envoy import upstreams
 from tests.envoy.test_load import BAR, CONNECTIONS, MIB
 from tests.envoy.upstreams import endpoint_at

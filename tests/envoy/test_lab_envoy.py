@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab import bootstrap, envoy, mesh, raw, stack
+from lab.bench import callgrind
 from lab.bootstrap import Json, Listener, Workload
 from lab.mesh import Lab
 
@@ -83,6 +84,38 @@ async def test_a_port_in_use_fails_the_start() -> None:
         with pytest.raises(envoy.EnvoyError, match="Address already in use"):
             async with envoy.running(config(port=taken)):
                 pass
+
+
+async def test_an_envoy_that_is_not_ready_in_time_is_given_up_with_what_it_runs_under(folder: Path) -> None:
+    hanging = ("/bin/sh", "-c", "echo waiting; exec sleep 60")
+    with pytest.raises(envoy.EnvoyError, match=r"(?s)not ready after 0.5 s.*waiting"):
+        async with envoy.running(config(), under=hanging, start_seconds=0.5):
+            pass
+
+    assert content(folder) == []
+
+
+# Becomes the command behind its options, and leaves a pipe where they say, as Valgrind does.
+VALGRIND = """#!/bin/sh
+for word; do
+  case $word in --vgdb-prefix=*) : >"${word#*=}-pipe" ;; --*) ;; *) exec "$@" ;; esac
+  shift
+done
+"""
+
+
+async def test_envoy_runs_under_callgrind_and_nothing_of_it_is_left(folder: Path) -> None:
+    valgrind = folder / "valgrind"
+    valgrind.write_text(VALGRIND)
+    valgrind.chmod(0o755)
+    async with callgrind.running(valgrind, config()) as counter:
+        assert set(counter.proxy.ports) == {"inbound"}
+        [own] = folder.glob("lab-callgrind-*")  # noqa: ASYNC240  # a local folder
+        assert content(own) == ["vgdb-pipe"]
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(counter.proxy.pid, 0)
+    assert content(folder) == ["valgrind"]
 
 
 async def test_leaving_the_block_ends_the_process_and_removes_its_files(folder: Path) -> None:

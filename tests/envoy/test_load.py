@@ -11,8 +11,8 @@ from aiohttp import web
 
 from lab import mesh, raw, stack
 from lab.bootstrap import Listener
-from lab.fuzz.process import growth, resident
 from lab.mesh import Lab
+from lab.usage import growth, resident
 from tests.envoy import upstreams
 from tests.envoy.upstreams import endpoint_at
 
