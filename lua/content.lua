@@ -16,7 +16,7 @@ local MAX_PART_HEAD = 4096 -- bytes
 local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, carriage return
 
 -- Bodies of these types may look like text by chance. Those that begin as JSON or markup are text.
-local BINARY_TYPES = { "protobuf", "grpc-web", "msgpack", "cbor", "avro" }
+local BINARY_TYPES = { "proto", "grpc-web", "msgpack", "cbor", "avro" }
 
 local is_textual = patterns.type_matcher(config.content_types)
 

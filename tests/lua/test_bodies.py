@@ -184,7 +184,7 @@ def test_white_space_is_no_control_character(proxy, white):
     "media_type",
     [
         *("application/x-protobuf", "application/vnd.google.protobuf", "application/grpc-web-text"),
-        *("application/msgpack", "application/cbor", "avro/binary"),
+        *("application/msgpack", "application/cbor", "avro/binary", "application/proto"),
     ],
 )
 def test_a_binary_format_is_shown_only_where_it_begins_as_text_would(proxy, media_type):
