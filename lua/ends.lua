@@ -38,6 +38,8 @@ local ITEM_STARTS = set("[]\"'{}[\\]")
 local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- Of a value that may be a name ({"name": "password"}): its quotes; its bytes with quotes, and without.
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
+-- A host or a file may end so: token.svc.local:80, Token.java:42. So may it with three letters or fewer.
+local ENDINGS = structure.words("local java scala")
 -- A key of an object that has digits and is longer, with its quotes, may be a token.
 local MAX_KEY = 18
 -- So many bytes are read of the line before a name, and of a value that may be a name. Under a longer name,
@@ -98,7 +100,8 @@ function M.with_words_before(text, name, stop)
   if byte(text, start - 1) ~= SPACE then
     return name
   end
-  return sub(text, math.max(start - 50, 1), stop):reverse():match("^%w* ?%w* ?%w*"):reverse()
+  local before = sub(text, math.max(start - 50, 1), stop):reverse()
+  return match(before, "^[%w\128-\255]* ?[%w\128-\255]* ?[%w\128-\255]*"):reverse()
 end
 
 --- The first byte of the value after the sign at `at`, which may be `:`, `=`, `:=`, `=>`.
@@ -140,6 +143,7 @@ end
 
 --- Whether the value of a secret name is no secret. It is none if it is
 --   empty (`""`, `[]`) or null;
+--   a list of sentences, as of errors (`["is too short"]`);
 --   masked already, but for some digits (`"**** 4242"`);
 --   an id of Twilio or Windows, under a name with `sid`: these have 34 bytes or more;
 --   a version (`1.2.3`);
@@ -147,6 +151,7 @@ end
 local function is_none(value, name)
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
+    or find(value, '^%[%s*"[^"]*%f[%l][bi][es] ') -- "is" or "be"
     or value == "$" .. name
     or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
     or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
@@ -159,27 +164,26 @@ end
 -- about the secret, as `token.type`, all but a value with a ":", as that may stand between another name and
 -- its value. The ":" of a time or URL does not count.
 -- @param name the object's
--- @param key the member's name, with its quotes; "" for an item of a list
+-- @param key the member's name, with its quotes; "" for an item of a list without a name
 -- @param value with its quotes; "" where a bracket or comma stands
 local function is_shown(name, key, value)
   if names.is_secret(name .. "." .. key) then
     return find(value, '^"?"?$')
       or CONSTANTS[value]
-      -- Only a secret name can be that of a count, so the key is asked after a secret word. The object's name
-      -- would not do: in {"tokens": {"a": 12}}, it says that the object is a count, not its members.
-      or (find(value, "^%d+$") and names.facts("pin." .. key).is_count)
+      -- Of the object's name, {"tokens": {"a": 12}}, that says nothing of a member.
+      or (find(value, "^%d+$") and (names.facts(key) or {}).is_count)
   end
   return not value:gsub("%d%d:%f[%d]", ""):gsub("%a://", ""):find(":", 1, true)
 end
 
 --- The spans of what may be secret in the value of a secret name, which is an object or a list of objects:
--- {"token": {"type": "x", "value": "***"}}. A value belongs to the key right before it. What is no JSON is
--- masked. So is a key that looks like a token, as that of a map may be one. So is each value, once too many
--- unknown names were read.
+-- {"token": {"type": "x", "value": "***"}}. A value belongs to the key right before it, or before its list.
+-- What is no JSON is masked. So is a key that looks like a token, as that of a map may be one. So is each
+-- value, once too many unknown names were read.
 -- It goes from token to token: a string, what has no quotes, or one bracket or comma, for which `stop` is
 -- before `at`.
 local function members(document, value, name)
-  local list, key, at = nil, "", 1
+  local list, key, list_key, at = nil, "", "", 1
   document.read_to = document.read_to or names.bytes_read + MAX_JOINED
   while at <= #value do
     local stop = byte(value, at) == QUOTE and (structure.closing_quote(value, at) or #value)
@@ -188,10 +192,15 @@ local function members(document, value, name)
     local is_key = byte(value, after) == COLON
     local is_secret = #token > MAX_KEY and find(token, "%d")
     if not is_key then
-      is_secret = names.bytes_read > document.read_to or not is_shown(name, key, token)
+      local owner = key ~= "" and key or list_key
+      is_secret = names.bytes_read > document.read_to or not is_shown(name, owner, token)
     end
     if is_secret then
       list = spans.add(list, at, stop, '"***"')
+    end
+    local sign = byte(value, at)
+    if OPENERS[sign] or CLOSERS[sign] then
+      list_key = sign == OPEN_BRACKET and key or ""
     end
     key, at = is_key and token or "", is_key and after_blank(value, after + 1) or after
   end
@@ -204,7 +213,7 @@ end
 --   a count (`tokens: 12`);
 --   the name of a secret of AWS (arn:aws:secretsmanager:eu-west-1:1234:secret:db);
 --   a pseudo-class of CSS (`.token:hover {`, `[name=pin]:focus {`);
---   a port of a host (https://token.example.com:8443).
+--   a port of a host, or a line of a file (https://token.example.com:8443, TokenService.java:42).
 -- @param stop the last byte of the name
 -- @param facts those that make the name secret
 function M.is_harmless(text, at, name, stop, facts)
@@ -214,7 +223,7 @@ function M.is_harmless(text, at, name, stop, facts)
   if
     (says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
     or ((says_more or is_json) and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)])
-    or (facts.is_count and find(text, "^%d+%f[^%w._+-]", start))
+    or (facts.is_count and find(text, "^%d[%d.]*%f[^%w._+-]", start))
   then
     return true
   elseif byte(text, stop - #name) == COLON then
@@ -224,9 +233,10 @@ function M.is_harmless(text, at, name, stop, facts)
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end
   -- Without "://", a host has to end as a domain does: token.example.com:8443, but not user.pin:1234.
-  local domain = match(name, "%.(%l%l%l?)$") or match(name, "%.(local)$")
-  local is_host = sub(text, stop - #name - 2, stop - #name) == "://" or (domain and not names.facts(domain))
-  return is_host and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1)
+  local ending = match(name, "%.(%l%l+)$") or "other"
+  local is_place = (#ending < 4 or ENDINGS[ending]) and not names.facts(ending)
+  is_place = is_place or sub(text, stop - #name - 2, stop - #name) == "://"
+  return is_place and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1)
 end
 
 --- Whether what follows a comma is a next member: a name and its sign, or an item of a list.

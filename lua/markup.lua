@@ -4,8 +4,8 @@
 
 local structure = require("structure")
 
-local SPACES, NAME = structure.set(" "), structure.set("[^ \t\r\n/<>=\"']")
-local VOID = structure.words("input meta param") -- elements of HTML that have no end tag
+local SPACES, NAME = structure.set("%s"), structure.set("[^ \t\r\n/<>=\"']")
+local VOID = structure.words("input meta param") -- of HTML: as a rule, they have no end tag
 
 local M = { sign = "<" }
 
@@ -24,7 +24,8 @@ end
 -- @param greater the ">" that ends its first tag
 -- @return the span: from, to, instead; or nothing if it has no content
 function M.mask_content(text, name, greater)
-  if text:sub(greater - 1, greater - 1) == "/" or VOID[name] then
+  local is_void = VOID[name] and text:match("^[^<]*</(%l+)", greater) ~= name
+  if is_void or text:sub(greater - 1, greater - 1) == "/" then
     return nil
   end
   local close = text:find("</" .. name .. ">", greater, true)

@@ -43,7 +43,7 @@ for namer in (NAMERS .. " config display item meta"):gmatch("%l+") do
     TELLS_NAME[namer .. word] = true
   end
 end
--- If one of these words is in a secret name, a number is a count, and no secret: {"tokens": 12}.
+-- If one of these words is in a name, a number is a count, and no secret: {"tokens": 12}.
 local MEASURES = words_of([[tokens sessions credentials passwords secrets count size total attempts retries
   age timeout lifetime ttl validity days hours minutes seconds characters per]])
 -- After a secret word, the last word of a name that says something about the secret: password_changed_at.
@@ -51,9 +51,9 @@ local ABOUT = words_of([[at in enabled required type status mode endpoint policy
   algorithm alg duration consent time name username label ref arn href kid issuer supported changed updated
   created completed used count length limit timeout version format title subject description date start end
   method methods provider scheme realm scope path response iframe placeholder error result behavior binding
-  spec usage]])
+  spec usage details detail scopes flow pattern minimum maximum]])
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
-local OWNERS = words_of("my user admin client login account card sms db app mail email new old")
+local OWNERS = words_of("my user admin root bind client login account card sms db app mail email new old")
 
 -- Sets of phrases, without spaces, and of their plurals:
 --   phrases: all of the setting `fields`; kept: those of `keep_fields`;
@@ -222,7 +222,7 @@ local function facts_of(name)
   local secret = are_secret(words)
     and not (ABOUT[last] and are_secret({ unpack(words, 1, #words - 1) }))
     and are_secret(without_kept(words))
-  local is_count = secret and has_measure(words)
+  local is_count = has_measure(words)
   local is_head, is_tail = heads[last] or heads[before_last .. last], tails[lower(name)]
   local said = (tells_name or "")
     .. (holds_value and "=" or "")

@@ -79,9 +79,9 @@ local function mask_set_cookie(value)
     end)
 end
 
---- Masks what stands before the host in user:password@host.
+--- Masks what stands before the host in user:password@host, and what shows by itself that it is secret.
 local function mask_host(value)
-  return (value:gsub("^.*@", MASK .. "@"))
+  return (fields.mask_values(value):gsub("^.*@", MASK .. "@"))
 end
 
 -- How the value of a secret header is masked. For those that are not here, all of it is.

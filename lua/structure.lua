@@ -94,7 +94,7 @@ function M.closing_bracket(text, at, limit)
   while at <= limit do
     local code = byte(text, at)
     depth = depth + (DEPTH[code] or 0)
-    if DEPTH[code] and depth <= 0 then
+    if depth <= 0 then
       return at
     elseif code == QUOTE or code == APOSTROPHE then
       at = M.closing_quote(text, at) or limit

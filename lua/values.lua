@@ -15,22 +15,39 @@ local set, skip = structure.set, structure.skip
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
--- The secret after "Bearer ": it has a digit, as otherwise it may be a word of a sentence.
-local BEARER_TOKEN = "^[%a_./+-]*%d[%w._~+/=-]+()"
--- After the "-u " or "--user " of curl: user:password, maybe in quotes or from a variable ($USER:...).
-local LOGIN = '^\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
--- After the "//" of a URL: user:password, up to the "@" before the host.
-local USER_INFORMATION = '^[^/?#<>"%s]+()@'
+-- What may stand behind some signs: where the secret starts and stops.
+-- "Bearer": a token with a digit, as otherwise it may be a word of a sentence. In a form, "+" is the space.
+local BEARER_TOKEN = "^[ \t+]+()[%a_./+-]*%d[%w._~+/=-]+()"
+-- The "-u " or "--user " of curl: user:password, maybe in quotes or from a variable ($USER:...).
+local LOGIN = '^()\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
+-- The "//" of a URL, which JSON may escape: user:password, up to the "@" before the host.
+local USER_INFORMATION = '^()[^/?#<>"%s]+()@'
+-- The members of a JSON Web Key that are private (RFC 7518, section 6).
+local PRIVATE_MEMBERS = structure.words("d p q dp dq qi k")
+-- Plain find stops at each byte that is the first one of the sign. So three signs that start with a rare byte
+-- take less time than one, "earer", and "-u " takes less than " -u ".
+local PLACES = {
+  Bearer = BEARER_TOKEN,
+  bearer = BEARER_TOKEN,
+  BEARER = BEARER_TOKEN,
+  ["--user "] = LOGIN,
+  ["-u "] = LOGIN,
+}
 local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
 
--- Prefixes of keys, by the least length of such keys in bytes.
+-- Prefixes of keys, by the least length of such keys in bytes. The rows are keys of AWS, Slack;
+-- of GitLab, Stripe, Google;
+-- of Google, New Relic, Docker, Hugging Face, Vault, Square, Stripe;
+-- of Google, Figma, GitHub, GitLab, Grafana, npm, Shopify;
+-- of Linear, Notion, Pulumi, OpenAI, Anthropic;
+-- of SendGrid, DigitalOcean, GitHub, PyPI, Sentry.
 local PREFIXES = {
-  [20] = "AKIA ASIA xapp- xox", -- AWS, Slack
-  [24] = "gldt- glpat- glrt- rk_live_ sk_live_ ya29.", -- GitLab, Stripe, Google
-  [28] = "GOCSPX- dckr_pat_ hf_ hvs. whsec_", -- Google, Docker, Hugging Face, Vault, Stripe
-  [36] = "AIza gho_ ghp_ ghr_ ghs_ ghu_ glsa_ npm_ shpat_", -- Google, GitHub, Grafana, npm, Shopify
-  [43] = "sk-", -- OpenAI, Anthropic
-  [50] = "SG. dop_v1_ github_pat_ pypi-", -- SendGrid, DigitalOcean, GitHub, PyPI
+  [20] = "AKIA ASIA xapp- xox",
+  [24] = "glcbt- gldt- glft- glpat- glrt- rk_live_ sk_live_ ya29.",
+  [28] = "GOCSPX- NRAK- dckr_pat_ hf_ hvs. sq0atp- whsec_",
+  [36] = "AIza figd_ gho_ ghp_ ghr_ ghs_ ghu_ glptt- glsa_ npm_ shpat_ shpca_ shppa_ shpss_",
+  [43] = "lin_api_ ntn_ pul- sk-",
+  [50] = "SG. dop_v1_ github_pat_ pypi- sntrys_",
 }
 local CARD_STEP, MAX_CARD = 13, 24 -- bytes of a card number: the least, and the most with its separators
 
@@ -91,18 +108,24 @@ end
 
 --- JSON Web Tokens, signed or encrypted: three to five parts with "." between them, of which the second may
 -- be empty. Two parts are enough if the second starts like JSON, too.
-local function tokens(text)
+-- @param sign the second and third byte: "y" is rarer than "e"
+local function tokens_with(text, sign)
   local list
-  local at = find(text, "yJ", 2, true) -- "y" is rarer than "e"
+  local at = find(text, sign, 2, true)
   while at do
     local header_end = match(text, "^[%w_-]*()", at)
     local stop = match(text, "^%.[%w_-]*%.[%w_-]*%.?[%w_-]*%.?[%w_-]*()", header_end)
-      or match(text, "^%.eyJ[%w_-]*()", header_end)
+      or match(text, "^%.ey[JA][%w_-]*()", header_end)
     local is_token = stop and sub(text, at - 1, at) == "ey"
     list = is_token and spans.add(list, at - 1, stop - 1, TOKEN) or list
-    at = find(text, "yJ", is_token and stop or header_end, true)
+    at = find(text, sign, header_end, true)
   end
   return list
+end
+
+--- In base64, "eyJ" is `{"`, and "eyA" is `{ `.
+local function tokens(text)
+  return spans.merged(tokens_with(text, "yJ"), tokens_with(text, "yA"))
 end
 
 --- Private keys: up to the end of the "-----END" line. If a byte before that line is in no key, up to the
@@ -219,15 +242,14 @@ local function cards(text)
 end
 
 --- Secrets that only the sign before them shows.
--- @param secret a pattern: it matches the secret, and returns the position after it
+-- @param secret a pattern: it returns the position of the secret, and the one after it
 local function behind(text, sign, secret)
   local list
   local at = find(text, sign, 1, true)
   while at do
-    local from = at + #sign
-    local stop = match(text, secret, from)
-    list = stop and spans.add(list, from, stop - 1, "***") or list
-    at = find(text, sign, from, true)
+    local from, stop = match(text, secret, at + #sign)
+    list = from and spans.add(list, from, stop - 1, "***") or list
+    at = find(text, sign, at + #sign, true)
   end
   return list
 end
@@ -266,12 +288,15 @@ function M.find(text)
     list = spans.merged(list, behind(text, "/\\/", USER_INFORMATION)) -- as JSON may escape it
     list = spans.merged(list, database_logins(text))
   end
-  -- Plain find stops at each byte that is the first one of the sign. So two finds that start with a rare byte
-  -- take less time than one for "earer ", and "-u " takes less than " -u ".
-  list = spans.merged(list, behind(text, "Bearer ", BEARER_TOKEN))
-  list = spans.merged(list, behind(text, "bearer ", BEARER_TOKEN))
-  list = spans.merged(list, behind(text, "--user ", LOGIN))
-  return spans.merged(list, behind(text, "-u ", LOGIN))
+  for sign, secret in pairs(PLACES) do
+    list = spans.merged(list, behind(text, sign, secret))
+  end
+  if find(text, 'kty"', 1, true) then
+    for member in pairs(PRIVATE_MEMBERS) do
+      list = spans.merged(list, behind(text, '"' .. member .. '":', '^%s*"()[^"]+()'))
+    end
+  end
+  return list
 end
 
 --- How many bytes stay of a text whose end was cut off: all before what may be the beginning of a key, token
@@ -286,7 +311,7 @@ function M.last_whole(text)
     number = number - 1
   end
   local start = sub(text, word + 1, word + 3)
-  if start == "eyJ" or KEY_STARTS[start] then
+  if find(start, "^ey[JA]") or KEY_STARTS[start] then
     return word
   end
   for at = number + 1, #text - 6 do

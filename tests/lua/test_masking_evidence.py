@@ -15,6 +15,9 @@ from tests.lua.fake_envoy import COLLECTOR, GET, OK, SENSOR_ID, Proxy
 SECRET = "s3cr3t-Value"
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 PEM = "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEAx\nq83T5w==\n-----END RSA PRIVATE KEY-----"
+SPACED_JWT = (
+    "eyAidHlwIjogIkpXVCIsICJhbGciOiAiSFMyNTYiIH0.eyAic3ViIjogIjEiIH0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P"
+)
 JWE = "eyJhbGciOiJkaXIiLCJlbmMiOiJBMTI4R0NNIn0..zWgYFf1dIXlKsZTC.QVU3QlF4Zk1ZV0F0.MZ2ZIDhkYmM0Zg"
 STRIPE = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"
 
@@ -40,6 +43,7 @@ def target(proxy, path):
         *("consumer_key", "appKey", "hmac", "mypin", "smsotp", "dbPass", "userpass", "mycreds"),
         *("密码", "用户密码", "пароль", "Пароль", "ПАРОЛЬ", "senha", "Passwort", "contraseña", "CONTRASEÑA"),
         *("mot de passe", "motDePasse", "パスワード", "mdp", "contrasena", "lösenord", "LÖSENORD", "Şifre"),
+        *("bindpw", "rootpw"),
         *("parola", "κωδικός", "токен", "סיסמה", "كلمة المرور", "पासवर्ड", "รหัสผ่าน", "用户口令", "암호"),
         *(
             "smsCode",
@@ -144,6 +148,11 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ("value=1&name=a&name=password&value=S", "value=***&name=a&name=password&value=***"),
         ("Card Number: S", "Card Number:***"),
         ("Your password is: S", "Your password is:***"),
+        ("Nhập mật khẩu: S", "Nhập mật khẩu:***"),
+        ('{"m":"كلمة المرور: x1"}', '{"m":"كلمة المرور:***"}'),
+        ('<param name="password">S</param><b>1</b>', "<param ***>***</param><b>1</b>"),
+        ('<param name="pin" value="1"><b>1</b>', "<param ***><b>1</b>"),
+        ("<\n\tpassword>S</\n\tpassword><b>1</b>", "<\n\tpassword>***"),
         ("< password>S</password><b>1</b>", "< password>***</password><b>1</b>"),
         (
             '<Attribute Name="urn:x:password"><AttributeValue>S</AttributeValue></Attribute>',
@@ -180,6 +189,8 @@ def test_parameters_with_such_names_are_masked(proxy, path):
     [
         (JWT, "***jwt***"),
         (JWE, "***jwt***"),
+        (SPACED_JWT, "***jwt***"),
+        (SPACED_JWT[: SPACED_JWT.rindex(".")], "***jwt***"),
         (PEM, "***key***"),
         ("4242424242424242", "***card***"),
         ("4242 4242 4242 4242", "***card***"),
@@ -189,6 +200,9 @@ def test_parameters_with_such_names_are_masked(proxy, path):
         ("AKIAIOSFODNN7EXAMPLE", "***key***"),
         ("ghp_" + "a1B2" * 9, "***key***"),
         ("xoxb-123456789012-abcdef", "***key***"),
+        ("glptt-" + "0a1b" * 10, "***key***"),
+        ("shpss_" + "0a1b" * 8, "***key***"),
+        ("pul-" + "0a1b" * 10, "***key***"),
     ],
 )
 def test_a_value_that_shows_what_it_is_is_masked_under_any_name(proxy, value, masked):
@@ -223,7 +237,11 @@ def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
         ('{"n":4242424242424242,"m":-4242424242424242}', '{"n":"***card***","m":"***card***"}'),
         ("[4242424242424242]", '["***card***"]'),
         ('{"log":"sent Bearer mF_9.B5f-4.1JqM"}', '{"log":"sent Bearer ***"}'),
+        ('{"log":"sent BEARER  mF_9.B5f-4.1JqM"}', '{"log":"sent BEARER  ***"}'),
+        ("h=Bearer+mF_9.B5f-4.1JqM&b=1", "h=Bearer+***&b=1"),
         ("curl -u jane:hunter2 https://h", "curl -u *** https://h"),
+        ("curl -u AKIAIOSFODNN7EXAMPLE:hunter2 https://h", "curl -u *** https://h"),
+        ('{"kty":"EC","x":"f83O","d": "jpsQ","kid":"1"}', '{"kty":"EC","x":"f83O","d": "***","kid":"1"}'),
         ('{"dsn":"jane:a@b:c/d@tcp(db:3306)/shop"}', '{"dsn":"***@tcp(db:3306)/shop"}'),
         (f'{{"text":"see {JWT} there"}}', '{"text":"see ***jwt*** there"}'),
         (f'{{"text":"use {STRIPE}, or:\\n{STRIPE}"}}', '{"text":"use ***key***, or:\\n***key***"}'),
@@ -288,6 +306,7 @@ def test_what_is_no_secret_is_kept(proxy, body):
         *("PasswordLastUsed", "SignatureVersion", "sessionTitle", "session_start", "ticket_subject"),
         *("token_uri", "authorizationUrl", "nextSyncToken", "PaginationToken", "$skiptoken"),
         *("sessionAffinity", "passwordPlaceholder", "cvcResult", "KeyPairMasterKeySpec", "session_arn"),
+        *("promptTokensDetails", "token_scopes", "auth_flow", "passwordPattern"),
     ],
 )
 def test_a_name_that_only_tells_about_secrets_is_kept(proxy, name):
@@ -356,7 +375,8 @@ def test_a_value_of_json_that_may_be_a_secret_is_masked(proxy, value):
         ('{"id":"S","at":1.5,"ttl":60,"used":false,"by":null,"of":""}', None),
         ('[{"type":"x"},"S"]', '[{"type":"x"},"***"]'),
         ('[{"value":"S"},{"value":"S"}]', '[{"value":"***"},{"value":"***"}]'),
-        ('{"type":["S",1]}', '{"type":["***","***"]}'),
+        ('{"type":["x",1],"values":["S",1]}', '{"type":["x",1],"values":["***","***"]}'),
+        ('{"type":["x",{"name":"y"},"S"]}', '{"type":["x",{"name":"y"},"***"]}'),
         ('{"type":"x","a":{"b":"S","name":"y"}}', '{"type":"x","a":{"b":"***","name":"y"}}'),
         ('{"type":"x" "S"}', '{"type":"x" "***"}'),
         ('{"type": : "S"}', '{"type": "***" "***"}'),
@@ -465,6 +485,11 @@ def test_a_value_that_is_cut_off_is_no_small_number_and_no_object_that_tells(pro
         "token-service.auth.svc.cluster.local:8080/*",
         '{"sample":"<HMAC_TAG>","from":"Reset <password@x.example>","id":1}',
         '{"tickets":[{"id":1,"status":"open"}]}',
+        '{"errors":{"password":["is too short (minimum is 8 characters)","must have a digit"]}}',
+        '{"token":[ "This field must not be empty." ],"detail":[]}',
+        '{"promptTokensDetails":[{"modality":"TEXT","tokenCount":10}],"tokens_per_second":35.25}',
+        '{"Session":{"type":"object","required":["id"]},"auth":{"scopes":["read"]}}',
+        "at a.TokenService.verify(TokenService.java:42)\nat a.Session.run(Session.scala:7)",
     ],
 )
 def test_a_text_of_a_well_known_form_is_kept(proxy, body):
@@ -579,6 +604,12 @@ def test_settings_add_to_the_lists_and_keep_names(start):
         "a": JWT,
         "b": "***card***",
     }
+
+
+def test_a_number_in_the_object_of_a_secret_is_judged_whatever_the_names_of_secrets_are(start):
+    body = '{"password":{"hint":12,"count":12}}'
+    for fields in ({"fields": ["password"]}, {"keep_fields": ["pin hint"]}):
+        assert shown(start(redaction=fields), body) == '{"password":{"hint":"***","count":12}}'
 
 
 def test_a_word_about_secrets_may_belong_to_a_name_that_is_added(start):

@@ -523,6 +523,22 @@ def test_user_information_of_hosts_is_masked(proxy, name):
     assert SECRET not in proxy.span["http.host"]
 
 
+@pytest.mark.parametrize("name", [":authority", "x-forwarded-host"])
+@pytest.mark.parametrize(
+    ("host", "masked"),
+    [
+        ("4242424242424242", "***card***"),
+        ("ghp_" + "a1B2" * 9 + ":80", "***key***:80"),
+        ("Bearer mF_9.B5f-4.1JqM", "Bearer ***"),
+        ("token.example.com:8080", "token.example.com:8080"),
+        ("auth:8080", "auth:8080"),
+    ],
+)
+def test_a_host_that_shows_what_it_is_is_masked_and_a_name_in_it_is_kept(proxy, name, host, masked):
+    proxy.exchange([line for line in GET if line[0] != name] + [(name, host)])
+    assert proxy.span.headers("request")["host" if name == ":authority" else name] == masked
+
+
 @pytest.mark.parametrize(
     "target",
     [
