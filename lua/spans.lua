@@ -29,7 +29,7 @@ function M.add(list, from, to, instead)
   return list
 end
 
---- Two lists as one, in one walk over both. If two spans start together, the longer one comes first.
+--- Two lists as one, in one walk over both.
 function M.merged(one, other)
   if not (one and other) then
     return one or other
@@ -37,7 +37,7 @@ function M.merged(one, other)
   local all, at_one, at_other = {}, 1, 1
   for index = 1, #one + #other do
     local first, second = one[at_one] or END, other[at_other] or END
-    if first.from < second.from or (first.from == second.from and first.to >= second.to) then
+    if first.from <= second.from then
       all[index], at_one = first, at_one + 1
     else
       all[index], at_other = second, at_other + 1

@@ -87,6 +87,9 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
             '{"cards":[{"brand":"x","number":"***"}],"number":7}',
         ),
         ('{"api":{"key":"S"}}', '{"api":{"key":"***"}}'),
+        ('{"socialSecurity":{"number":"S"}}', '{"socialSecurity":{"number":"***"}}'),
+        ('{"social":{"security_number":"S"}}', '{"social":{"security_number":"***"}}'),
+        ('{"myCard":{"number":"S"}}', '{"myCard":{"number":"***"}}'),
         ('{"access":{"key":"S"}}', '{"access":{"key":"***"}}'),
         (
             "<card><number>S</number></card><number>7</number>",
@@ -101,6 +104,10 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ("ParameterKey=DBPassword&ParameterValue=S", "ParameterKey=DBPassword&ParameterValue=***"),
         ('{"key":"password","old":"S","new":"S"}', '{"key":"password","old":"***","new":"***"}'),
         ('{"field":"pin","oldValue":"S"}', '{"field":"pin","oldValue":"***"}'),
+        ('{"field":"pin","newString":"S"}', '{"field":"pin","newString":"***"}'),
+        ('}{"name":"pin","value":"S"}', '}{"name":"pin","value":"***"}'),
+        ("{'password':['x]',\"S\"],'a':1}", "{'password':'***','a':1}"),
+        ("\ufeffpin=1&a=1", "\ufeffpin=***&a=1"),
         ('{"column_name":"pin","previous":"S"}', '{"column_name":"pin","previous":"***"}'),
         ('{"displayName":"PIN","input":"S"}', '{"displayName":"PIN","input":"***"}'),
         ('{"kind":"Secret","data":{"a":"S"}}', '{"kind":"Secret","data":"***"}'),
@@ -216,10 +223,12 @@ def test_a_value_that_shows_what_it_is_is_masked_under_any_name(proxy, value, ma
     assert proxy.spans[-1].headers("request")["user-agent"] == masked
 
 
-@pytest.mark.parametrize("quote", ["", "'"])
-@pytest.mark.parametrize("shift", range(6))
-def test_no_word_is_read_that_only_the_limit_of_a_name_makes(proxy, quote, shift):
-    body = quote + "x" * shift + " span" * 60 + "':1"  # where it is cut within span, `pan` is left
+@pytest.mark.parametrize("word", ["pinned", "span"])
+@pytest.mark.parametrize("before", range(7))
+@pytest.mark.parametrize("after", range(7))
+def test_no_word_is_read_that_only_the_limit_of_a_name_makes(proxy, word, before, after):
+    # Where it is cut within a word, `pin` or `pan` would be left.
+    body = "'" + "x" * before + f" {word}" * 60 + "x" * after + "':1"
     assert shown(proxy, body) == body
 
 
@@ -240,12 +249,13 @@ def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
         ('{"log":"sent BEARER  mF_9.B5f-4.1JqM"}', '{"log":"sent BEARER  ***"}'),
         ("h=Bearer+mF_9.B5f-4.1JqM&b=1", "h=Bearer+***&b=1"),
         ("curl -u jane:hunter2 https://h", "curl -u *** https://h"),
-        ("curl -u AKIAIOSFODNN7EXAMPLE:hunter2 https://h", "curl -u *** https://h"),
+        ("curl -u AKIAIOSFODNN7EXAMPLE:hunter2 https://h", "curl -u ***key*** https://h"),
         ('{"kty":"EC","x":"f83O","d": "jpsQ","kid":"1"}', '{"kty":"EC","x":"f83O","d": "***","kid":"1"}'),
         ('{"dsn":"jane:a@b:c/d@tcp(db:3306)/shop"}', '{"dsn":"***@tcp(db:3306)/shop"}'),
         (f'{{"text":"see {JWT} there"}}', '{"text":"see ***jwt*** there"}'),
         (f'{{"text":"use {STRIPE}, or:\\n{STRIPE}"}}', '{"text":"use ***key***, or:\\n***key***"}'),
         ('{"a":"{\\"n\\":4242424242424242}"}', '{"a":"{\\"n\\":\\"***card***\\"}"}'),
+        ("card No.4242424242424242", "card No.***card***"),
     ],
 )
 def test_a_value_is_found_within_a_text(proxy, body, masked):
@@ -260,6 +270,9 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"login":{"code":"200"},"license":{"key":"mit"},"sms":{"code":"OK"},"shared":{"key":"a"}}',
         '{"token_type":"bearer"}',
         '{"sha1":"9270904594082e5f1a386475e5ed9367773a7fac"}',  # its first 13 digits are a card's
+        '{"ratio":0.4242424242424242,"sizes":"42424242 42424242"}',
+        "github_actions_runner_" + "0123456789" * 5,  # not github_pat_
+        "xyJhbGciOiJIUzI1NiJ9.a.b",
         '{"password_required":true}',
         "cookie_policy=accepted",
         '{"password_changed_at":"2026-11-27","token_expires_in":"1h","csrfHeaderName":"x"}',

@@ -227,6 +227,7 @@ def test_user_information_of_urls_is_masked_in_headers_and_bodies(proxy, url, ma
         ('<a password="S', "<a ***"),
         ('<field name="pin" value="S"/>', "<field ***/>"),
         ('<field value="S" name="pin">S</field>', "<field ***>***</field>"),
+        ('<field otp="1" name="pin" value="S" id="2">S</field><b>1</b>', "<field ***>***</field><b>1</b>"),
         ("<login password=S user='x'/>", "<login password=***'/>"),
         ("<token/><b>1</b>", "<token/><b>1</b>"),
         ('<p><a href="/?token=S" id="1">x</a></p>', '<p><a href="/?token=***" id="1">x</a></p>'),
