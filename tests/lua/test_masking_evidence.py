@@ -152,6 +152,7 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ('{"key":"pin","value":"S","content":"S"}', '{"key":"pin","value":"***","content":"***"}'),
         ("name=a&value=1&name=pin&value=S", "name=a&value=1&name=pin&value=***"),
         ("value=1&name=a&value=S&name=pin", "value=1&name=a&value=***&name=pin"),
+        ("value=S&name=pin&value=2&name=a", "value=***&name=pin&value=2&name=a"),
         ("value=1&name=a&name=password&value=S", "value=***&name=a&name=password&value=***"),
         ("Card Number: S", "Card Number:***"),
         ("Your password is: S", "Your password is:***"),
