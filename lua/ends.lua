@@ -38,8 +38,6 @@ local ITEM_STARTS = set("[]\"'{}[\\]")
 local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- Of a value that may be a name ({"name": "password"}): its quotes; its bytes with quotes, and without.
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
--- A host or a file may end so: token.svc.local:80, Token.java:42. So may it with three letters or fewer.
-local ENDINGS = structure.words("local java scala")
 -- A key of an object that has digits and is longer, with its quotes, may be a token.
 local MAX_KEY = 18
 -- So many bytes are read of the line before a name, and of a value that may be a name. Under a longer name,
@@ -186,7 +184,8 @@ local function members(document, value, name)
   local list, key, list_key, at = nil, "", "", 1
   document.read_to = document.read_to or names.bytes_read + MAX_JOINED
   while at <= #value do
-    local stop = byte(value, at) == QUOTE and (structure.closing_quote(value, at) or #value)
+    local sign = byte(value, at)
+    local stop = sign == QUOTE and (structure.closing_quote(value, at) or #value)
       or skip(value, at, UNQUOTED) - 1
     local token, after = sub(value, at, stop), after_blank(value, math.max(at, stop) + 1)
     local is_key = byte(value, after) == COLON
@@ -198,7 +197,6 @@ local function members(document, value, name)
     if is_secret then
       list = spans.add(list, at, stop, '"***"')
     end
-    local sign = byte(value, at)
     if OPENERS[sign] or CLOSERS[sign] then
       list_key = sign == OPEN_BRACKET and key or ""
     end
@@ -232,9 +230,9 @@ function M.is_harmless(text, at, name, stop, facts)
   elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end
-  -- Without "://", a host has to end as a domain does: token.example.com:8443, but not user.pin:1234.
+  -- Without "://", it has to end as a domain or a file does: token.example.com:8443, but not user.pin:1234.
   local ending = match(name, "%.(%l%l+)$") or "other"
-  local is_place = (#ending < 4 or ENDINGS[ending]) and not names.facts(ending)
+  local is_place = (#ending < 4 or ending == "local" or ending == "java") and not names.facts(ending)
   is_place = is_place or sub(text, stop - #name - 2, stop - #name) == "://"
   return is_place and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1)
 end
@@ -305,39 +303,45 @@ local function bare_end(document, at, limit, breaks, next_name, name_stop)
   end
 end
 
+--- The last byte of the value that starts at `start`.
+-- @param quote the one that opens it, with its backslashes; "" if it has none
+local function value_end(document, at, start, quote, name_stop)
+  local text, is_markup = document.text, document.is_markup
+  local is_member = byte(text, at) ~= EQUALS
+  -- Where the value ends at the latest: with its string, before the next end tag, or with the text.
+  local limit = structure.string_end(document, at)
+    or (is_markup and structure.next_sign(document, "</", at) - 1)
+    or #text
+  local _, masked = match(text, MASKED, start)
+  -- In markup, tags may stand before the value. 256 bytes are read to find the value behind them.
+  local tags = is_markup and sub(text, start, start + 256) or ""
+  local cell = match(tags, NEXT_CELL) or match(tags, END_TAG)
+  if cell then
+    return structure.next_sign(document, "<", start + cell - 1) - 1
+  elseif masked then
+    return masked - 1 -- An earlier search has masked it.
+  elseif quote ~= "" or OPENERS[byte(text, start)] then
+    return closed_end(text, start, quote, limit, is_member and NAME_SIGN or "^[%w_:]")
+  elseif find(tags, "^<%a") or (is_member and byte(text, start) == SLASH) then
+    return limit -- The value is in an element (PIN=<b>1234</b>), or behind what may be a comment.
+  elseif not is_member then -- a parameter
+    local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
+    return bare_end(document, at + 1, limit, breaks, NAME_EQUALS, name_stop)
+  end
+  local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
+  return bare_end(document, start, limit, breaks, NAME_SIGN, name_stop)
+end
+
 --- Masks the value of the sign at `at`, with its quotes. If the value has none, the mask gets those of the
 -- name: {"pin": 1234} becomes {"pin": "***"}. Of an object of JSON under a secret name, it masks members.
 -- @param name_stop the last byte of the name
 -- @param name the name, or nil; it need not be secret itself
 -- @return the span: from, to, instead; or nothing if the value is no secret
 function M.mask(document, at, name_stop, name)
-  local text, is_markup = document.text, document.is_markup
+  local text = document.text
   local start = M.value_start(text, at)
-  -- Where the value ends at the latest: with its string, before the next end tag, or with the text.
-  local limit = structure.string_end(document, at)
-    or (is_markup and structure.next_sign(document, "</", at) - 1)
-    or #text
-  local is_member, quote = byte(text, at) ~= EQUALS, match(text, OPENING, start) or ""
-  local to = limit
-  local _, masked = match(text, MASKED, start)
-  -- In markup, tags may stand before the value. 256 bytes are read to find the value behind them.
-  local tags = is_markup and sub(text, start, start + 256) or ""
-  local cell = match(tags, NEXT_CELL) or match(tags, END_TAG)
-  if cell then
-    to = structure.next_sign(document, "<", start + cell - 1) - 1
-  elseif find(tags, "^<%a") then
-    to = limit -- The value is in an element: PIN=<b>1234</b>.
-  elseif masked then
-    to = masked - 1 -- An earlier search has masked it.
-  elseif quote ~= "" or OPENERS[byte(text, start)] then
-    to = closed_end(text, start, quote, limit, is_member and NAME_SIGN or "^[%w_:]")
-  elseif not is_member then -- a parameter
-    local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
-    to = bare_end(document, at + 1, limit, breaks, NAME_EQUALS, name_stop)
-  elseif byte(text, start) ~= SLASH then -- After a slash, a comment may stand, with the value behind it.
-    local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
-    to = bare_end(document, start, limit, breaks, NAME_SIGN, name_stop)
-  end
+  local quote = match(text, OPENING, start) or ""
+  local to = value_end(document, at, start, quote, name_stop)
   local value = sub(text, start, to) -- with its quotes
   name = name or ""
   if is_none(value, name) then

@@ -37,14 +37,9 @@ function M.begin_message()
   left = WORK
 end
 
---- A text with the secrets masked that show by their own form, or by their place.
-function M.mask_values(text)
-  return spans.apply(text, values.find(text))
-end
-
 --- A text with the secrets masked that show without decoding.
 local function mask_shown(text)
-  text = M.mask_values(text)
+  text = spans.apply(text, values.find(text))
   for _, form in ipairs(FORMS) do
     text = search(text, form)
   end

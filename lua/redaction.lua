@@ -34,7 +34,9 @@ local ends = require("ends")
 local fields = require("fields")
 local names = require("names")
 local report = require("report")
+local spans = require("spans")
 local structure = require("structure")
+local values = require("values")
 
 local clear = require("table.clear")
 
@@ -81,7 +83,7 @@ end
 
 --- Masks what stands before the host in user:password@host, and what shows by itself that it is secret.
 local function mask_host(value)
-  return (fields.mask_values(value):gsub("^.*@", MASK .. "@"))
+  return (spans.apply(value, values.find(value)):gsub("^.*@", MASK .. "@"))
 end
 
 -- How the value of a secret header is masked. For those that are not here, all of it is.
