@@ -99,7 +99,11 @@ function M.with_words_before(text, name, stop)
     return name
   end
   local before = sub(text, math.max(start - 50, 1), stop):reverse()
-  return match(before, "^[%w\128-\255]* ?[%w\128-\255]* ?[%w\128-\255]*"):reverse()
+  if find(name, "[\128-\255]") then
+    return match(before, "^[%w\128-\255]* ?[%w\128-\255]* ?[%w\128-\255]*"):reverse()
+  end
+  -- No letters beyond ASCII: a sign of those may stand right before the first word, as in “api key.
+  return match(before, "^%w* ?%w* ?%w*"):reverse()
 end
 
 --- The first byte of the value after the sign at `at`, which may be `:`, `=`, `:=`, `=>`.
@@ -141,7 +145,8 @@ end
 
 --- Whether the value of a secret name is no secret. It is none if it is
 --   empty (`""`, `[]`) or null;
---   a list of sentences, as of errors (`["is too short"]`);
+--   a list of sentences, as of errors (`["is too short"]`): the first one has "is" or "be", and before that
+--     only letters; no brackets are in the list, and no item of one word;
 --   masked already, but for some digits (`"**** 4242"`);
 --   an id of Twilio or Windows, under a name with `sid`: these have 34 bytes or more;
 --   a version (`1.2.3`);
@@ -149,7 +154,10 @@ end
 local function is_none(value, name)
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
-    or find(value, '^%[%s*"[^"]*%f[%l][bi][es] ') -- "is" or "be"
+    or (find(value, "^%[%s*\"[%a ']*%f[%l][bi][es] ") and find(value, "^%[[^][{}]*%]$") and not find(
+      value,
+      '"[^%s,"]+"'
+    ))
     or value == "$" .. name
     or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
     or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
@@ -162,26 +170,26 @@ end
 -- about the secret, as `token.type`, all but a value with a ":", as that may stand between another name and
 -- its value. The ":" of a time or URL does not count.
 -- @param name the object's
--- @param key the member's name, with its quotes; "" for an item of a list without a name
+-- @param key the member's name, with its quotes; "" for an item of a list
 -- @param value with its quotes; "" where a bracket or comma stands
 local function is_shown(name, key, value)
   if names.is_secret(name .. "." .. key) then
     return find(value, '^"?"?$')
       or CONSTANTS[value]
-      -- Of the object's name, {"tokens": {"a": 12}}, that says nothing of a member.
+      -- Asked of the key alone: in {"tokens": {"a": 12}}, the object's name is that of a count.
       or (find(value, "^%d+$") and (names.facts(key) or {}).is_count)
   end
   return not value:gsub("%d%d:%f[%d]", ""):gsub("%a://", ""):find(":", 1, true)
 end
 
 --- The spans of what may be secret in the value of a secret name, which is an object or a list of objects:
--- {"token": {"type": "x", "value": "***"}}. A value belongs to the key right before it, or before its list.
+-- {"token": {"type": "x", "value": "***"}}. A value belongs to the key right before it.
 -- What is no JSON is masked. So is a key that looks like a token, as that of a map may be one. So is each
 -- value, once too many unknown names were read.
 -- It goes from token to token: a string, what has no quotes, or one bracket or comma, for which `stop` is
 -- before `at`.
 local function members(document, value, name)
-  local list, key, list_key, at = nil, "", "", 1
+  local list, key, at = nil, "", 1
   document.read_to = document.read_to or names.bytes_read + MAX_JOINED
   while at <= #value do
     local sign = byte(value, at)
@@ -191,14 +199,10 @@ local function members(document, value, name)
     local is_key = byte(value, after) == COLON
     local is_secret = #token > MAX_KEY and find(token, "%d")
     if not is_key then
-      local owner = key ~= "" and key or list_key
-      is_secret = names.bytes_read > document.read_to or not is_shown(name, owner, token)
+      is_secret = names.bytes_read > document.read_to or not is_shown(name, key, token)
     end
     if is_secret then
       list = spans.add(list, at, stop, '"***"')
-    end
-    if OPENERS[sign] or CLOSERS[sign] then
-      list_key = sign == OPEN_BRACKET and key or ""
     end
     key, at = is_key and token or "", is_key and after_blank(value, after + 1) or after
   end
@@ -231,7 +235,8 @@ function M.is_harmless(text, at, name, stop, facts)
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end
   -- Without "://", it has to end as a domain or a file does: token.example.com:8443, but not user.pin:1234.
-  local ending = match(name, "%.(%l%l+)$") or "other"
+  -- That is with two or three letters, or with one of two longer words.
+  local ending = match(name, "%.(%l%l+)$") or "none"
   local is_place = (#ending < 4 or ending == "local" or ending == "java") and not names.facts(ending)
   is_place = is_place or sub(text, stop - #name - 2, stop - #name) == "://"
   return is_place and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1)

@@ -51,7 +51,7 @@ local ABOUT = words_of([[at in enabled required type status mode endpoint policy
   algorithm alg duration consent time name username label ref arn href kid issuer supported changed updated
   created completed used count length limit timeout version format title subject description date start end
   method methods provider scheme realm scope path response iframe placeholder error result behavior binding
-  spec usage details scopes pattern minimum maximum]])
+  spec usage scopes pattern maximum]])
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin root bind client login account card sms db app mail email new old")
 
@@ -256,7 +256,7 @@ local M = { bytes_read = 0 }
 
 --- What a name says. Counts in `bytes_read` the bytes of names that it did not remember.
 -- @return false if it says nothing, else a table:
---   is_secret: its value is masked; is_count: but not if that is a number;
+--   is_secret: its value is masked; is_count: a number there is a count, and is not masked;
 --   is_head: names inside of its value may complete a phrase with it (card.number);
 --   is_tail: words before it may complete a phrase with it (Card Number);
 --   tells_name: its value is a name; here stands by which word it says so, such as "key";

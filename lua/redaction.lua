@@ -5,8 +5,7 @@
 --   its name, as a header, field, parameter, element or part (names);
 --   its value, as tokens, keys and card numbers show by themselves (values);
 --   its place: in Authorization and cookies (below), before the "@" of a host (below) or a URL (values),
---   after
---     "Bearer" (values).
+--     after "Bearer" or in a JSON Web Key (values).
 --
 -- Forms. A text may have several at once, as JSON with a URL in it, and its type may be declared wrongly. So
 -- each text is searched in every form, one after the other (fields): values, then members (":"), then

@@ -1,11 +1,12 @@
 --- Secrets that show by themselves.
 -- Under any name, these are tokens, private keys, payment cards, well-known keys, and what stands in a
--- certain place: user information of a URL or of a database's address, what follows "Bearer", and the login
--- of curl (-u). The mask of a token, key or card says what it hides: ***jwt***.
--- No text is read byte by byte for them. Plain finds look for the "eyJ" that tokens start with (`{"` in
--- base64), for the "-----BEGIN" of private keys, for the "_", "-" or "." in the prefix of other keys, and for
--- the "//" of URLs. A card number has 13 bytes or more, so one of every 13 bytes of a text is a part of it.
--- Only where such a byte is a digit or a separator, the run of them around it is read.
+-- certain place: user information of a URL or of a database's address, what follows "Bearer", the login of
+-- curl (-u), the private members of a JSON Web Key. The mask of a token, key or card says what it hides:
+-- ***jwt***.
+-- No text is read byte by byte for them. Plain finds look for the "eyJ" or "eyAi" that tokens start with, for
+-- the "-----BEGIN" of private keys, for the "_", "-" or "." in the prefix of other keys, and for the "//" of
+-- URLs. A card number has 13 bytes or more, so one of every 13 bytes of a text is a part of it. Only where
+-- such a byte is a digit or a separator, the run of them around it is read.
 
 local config = require("config")
 local spans = require("spans")
@@ -16,37 +17,37 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 
 local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
 -- What may stand behind some signs: where the secret starts and stops.
--- "Bearer": a token with a digit, as otherwise it may be a word of a sentence. In a form, "+" is the space.
-local BEARER_TOKEN = "^[ \t+]+()[%a_./+-]*%d[%w._~+/=-]+()"
+-- "Bearer": a token with a digit, as otherwise it may be a word of a sentence.
+local BEARER_TOKEN = "^ +()[%a_./+-]*%d[%w._~+/=-]+()"
 -- The "-u " or "--user " of curl: user:password, maybe in quotes or from a variable ($USER:...).
 local LOGIN = '^()\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
 -- The "//" of a URL, which JSON may escape: user:password, up to the "@" before the host.
 local USER_INFORMATION = '^()[^/?#<>"%s]+()@'
--- The members of a JSON Web Key that are private (RFC 7518, section 6).
-local PRIVATE_MEMBERS = structure.words("d p q dp dq qi k")
--- Plain find stops at each byte that is the first one of the sign. So three signs that start with a rare byte
+-- The members of a JSON Web Key that are private (RFC 7518, section 6), and what follows such a name.
+local JWK_MEMBERS, JWK_VALUE = structure.words("d p q dp dq qi k"), '^\\*"%s*:%s*\\*"()[^"\\]+()'
+-- Plain find stops at each byte that is the first one of the sign. So two signs that start with a rare byte
 -- take less time than one, "earer", and "-u " takes less than " -u ".
 local PLACES = {
   Bearer = BEARER_TOKEN,
   bearer = BEARER_TOKEN,
-  BEARER = BEARER_TOKEN,
   ["--user "] = LOGIN,
   ["-u "] = LOGIN,
 }
 local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
 
--- Prefixes of keys, by the least length of such keys in bytes. The rows are keys of AWS, Slack;
--- of GitLab, Stripe, Google;
--- of Google, New Relic, Docker, Hugging Face, Vault, Square, Stripe;
--- of Google, Figma, GitHub, GitLab, Grafana, npm, Shopify;
--- of Linear, Notion, Pulumi, OpenAI, Anthropic;
--- of SendGrid, DigitalOcean, GitHub, PyPI, Sentry.
+-- Prefixes of keys, by the least length of such keys in bytes.
 local PREFIXES = {
+  -- AWS, Slack
   [20] = "AKIA ASIA xapp- xox",
+  -- GitLab, Stripe, Google
   [24] = "glcbt- gldt- glft- glpat- glrt- rk_live_ sk_live_ ya29.",
-  [28] = "GOCSPX- NRAK- dckr_pat_ hf_ hvs. sq0atp- whsec_",
+  -- Google, New Relic, Docker, Hugging Face, Vault, Stripe
+  [28] = "GOCSPX- NRAK- dckr_pat_ hf_ hvs. whsec_",
+  -- Google, Figma, GitHub, GitLab, Grafana, npm, Shopify
   [36] = "AIza figd_ gho_ ghp_ ghr_ ghs_ ghu_ glptt- glsa_ npm_ shpat_ shpca_ shppa_ shpss_",
+  -- Linear, Notion, Pulumi, OpenAI, Anthropic
   [43] = "lin_api_ ntn_ pul- sk-",
+  -- SendGrid, DigitalOcean, GitHub, PyPI, Sentry
   [50] = "SG. dop_v1_ github_pat_ pypi- sntrys_",
 }
 local CARD_STEP, MAX_CARD = 13, 24 -- bytes of a card number: the least, and the most with its separators
@@ -108,7 +109,7 @@ end
 
 --- JSON Web Tokens, signed or encrypted: three to five parts with "." between them, of which the second may
 -- be empty. Two parts are enough if the second starts like JSON, too.
--- @param sign the second and third byte: "y" is rarer than "e"
+-- @param sign what follows the "e" of the header: "y" is rarer than "e"
 local function tokens_with(text, sign)
   local list
   local at = find(text, sign, 2, true)
@@ -123,9 +124,9 @@ local function tokens_with(text, sign)
   return list
 end
 
---- In base64, "eyJ" is `{"`, and "eyA" is `{ `.
+--- In base64, a header that starts with `{"` starts with "eyJ", and one that starts with `{ "` with "eyAi".
 local function tokens(text)
-  return spans.merged(tokens_with(text, "yJ"), tokens_with(text, "yA"))
+  return spans.merged(tokens_with(text, "yJ"), tokens_with(text, "yAi"))
 end
 
 --- Private keys: up to the end of the "-----END" line. If a byte before that line is in no key, up to the
@@ -291,9 +292,9 @@ function M.find(text)
   for sign, secret in pairs(PLACES) do
     list = spans.merged(list, behind(text, sign, secret))
   end
-  if find(text, 'kty"', 1, true) then
-    for member in pairs(PRIVATE_MEMBERS) do
-      list = spans.merged(list, behind(text, '"' .. member .. '":', '^%s*"()[^"]+()'))
+  if find(text, "kty", 1, true) then
+    for member in pairs(JWK_MEMBERS) do
+      list = spans.merged(list, behind(text, '"' .. member, JWK_VALUE))
     end
   end
   return list

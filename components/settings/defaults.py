@@ -80,7 +80,7 @@ SECRET_FIELDS = [
 KEPT_FIELDS = [
     "page token", "next token", "continuation token", "sync token", "skip token", "pagination token",
     "token type", "token url", "token uri", "auth url", "auth uri", "authorization url",
-    "allow credentials", "ticket id", "ticket number", "ticket price",
+    "allow credentials", "tokens details", "ticket id", "ticket number", "ticket price",
     "session affinity", "cvc check",
     "possession", "obsession", "passwordless",
 ]

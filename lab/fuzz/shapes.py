@@ -89,6 +89,7 @@ UNITS: list[str] = [
     "1.", ".eyJ", "eyJ", "eyJ.", "eyJhbGciOiJIUzI1NiJ9.", ".eyJ.eyJ", "eyJa.eyJb.", "aaa.eyJ",
     "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----END ", "-----", "AKIA", "AKIAIOSFODNN7EXAMPLE ",
     "ghp_", "sk_live_", "/AKIA", "=AKIA", '"AKIA', "xoxb-", "glpat-", "AIza", "ya29.", "sk-",
+    "eyAi.", "Bearer ", "Bearer+", "bearer a/", "-u a:", '"kty","d":"', '"pin":["a is b" ', 'pin:["is ',
     # Bodies of parts.
     "--b\n", "--b\r\n", "\r\n--b\r\n", "--b--", "--b\r\n\r\n", "\n--", '; name="', "; name=", "filename=",
     "\n\n", "name*=", "name*=UTF-8''", "name*0=", '; name="password"\r\n\r\nx\r\n--b\r\n',

@@ -542,7 +542,7 @@ class _Evaluation:
 
     def __init__(self, modules: Mapping[str, Module]) -> None:
         self._modules = modules
-        self._met: set[tuple[str, str]] = set()
+        self._met: set[tuple[str, str, int]] = set()
 
     def values(self, module: Module, expression: Tokens, at: int) -> Values:
         if len(alternatives := _split(expression, "or")) > 1:
@@ -592,9 +592,10 @@ class _Evaluation:
 
     def _name(self, module: Module, name: str, at: int) -> Values:
         """By the innermost function around ``at`` that binds the name, else by the module."""
-        if (module.name, name) in self._met:
+        # With its place, as another function may pass a variable of the same name.
+        if (module.name, name, at) in self._met:
             return set()
-        self._met.add((module.name, name))
+        self._met.add((module.name, name, at))
         found: list[Values] = []
         for function in [*_around(module, at), None]:
             found += [
@@ -609,7 +610,7 @@ class _Evaluation:
                 found += self._passed(module, function, function.parameters.index(name))
             if found:
                 break
-        self._met.discard((module.name, name))
+        self._met.discard((module.name, name, at))
         if not found:
             raise UnreadableError(f"no constant: {name}")
         return set().union(*found)

@@ -171,6 +171,10 @@ def test_gmatch_knows_no_anchor() -> None:
         'text:find(is_list and ",.*=" or "=")',
         'local function has(later)\n  return text:find(later)\nend\nhas(",.*=")',
         'function M.has(later)\n  return text:find(later)\nend\nreturn M.has(",.*=")',
+        (
+            "local function has(later)\n  return text:find(later)\nend\n"
+            'local LATER = { a = ",.*=" }\nfor _, later in pairs(LATER) do\n  has(later)\nend'
+        ),
         'text:find(",.*=", at, is_plain)',
         'x = text:find("," .. ".*=") and 1\ny = 2',
     ],
