@@ -99,11 +99,10 @@ function M.with_words_before(text, name, stop)
     return name
   end
   local before = sub(text, math.max(start - 50, 1), stop):reverse()
-  if find(name, "[\128-\255]") then
-    return match(before, "^[%w\128-\255]* ?[%w\128-\255]* ?[%w\128-\255]*"):reverse()
-  end
-  -- No letters beyond ASCII: a sign of those may stand right before the first word, as in “api key.
-  return match(before, "^%w* ?%w* ?%w*"):reverse()
+  -- Before a name in ASCII, words are in ASCII: in “api key, the quote belongs to no word.
+  local words = find(name, "[\128-\255]") and "^[%w\128-\255]* ?[%w\128-\255]* ?[%w\128-\255]*"
+    or "^%w* ?%w* ?%w*"
+  return match(before, words):reverse()
 end
 
 --- The first byte of the value after the sign at `at`, which may be `:`, `=`, `:=`, `=>`.
@@ -152,12 +151,10 @@ end
 --   a version (`1.2.3`);
 --   in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
 local function is_none(value, name)
+  local is_flat_list = find(value, "^%[[^][{}]*%]$")
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
-    or (find(value, "^%[%s*\"[%a ']*%f[%l][bi][es] ") and find(value, "^%[[^][{}]*%]$") and not find(
-      value,
-      '"[^%s,"]+"'
-    ))
+    or (is_flat_list and find(value, "^%[%s*\"[%a ']*%f[%l][bi][es] ") and not find(value, '"[^%s,"]+"'))
     or value == "$" .. name
     or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
     or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
