@@ -1,10 +1,11 @@
 """Child processes of the control plane: each with a log, awaited until ready, ended whatever happens."""
 
+import random
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lab.child import LAUNCHER
@@ -16,6 +17,7 @@ _START_SECONDS = 90
 _STOP_SECONDS = 10
 _POLL_SECONDS = 0.1
 _LOG_LINES = 8
+_PORTS = range(20_000, 32_768)
 
 
 @contextmanager
@@ -60,11 +62,19 @@ def running(
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of 127.0.0.1 that nobody listens on now.
+
+    It is none of those that the kernel gives to outgoing connections (Linux: 32768 and up): such a connection
+    would take it before the process listens that it is for.
+
+    Raises:
+        ClusterError: none was found.
+    """
+    for port in random.SystemRandom().sample(_PORTS, k=len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            return port
+    raise ClusterError("no port is free")
 
 
 def accepts(host: str, port: int) -> bool:
