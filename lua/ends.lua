@@ -30,7 +30,7 @@ local UNQUOTED = set('[^]%s{}[,"]')
 local OPENING = "^\\*[\"']" -- the quote that opens a value or ends a name, with the backslashes before it
 -- A value that an earlier search has masked, and what may follow it. If anything else follows, the mask may
 -- be only the start of the value.
-local MASKED = "^(\\*[\"']?)%*%*%*%1()[ \t]*%f[];,)}<>\r\n%z]"
+local MASKED = "^(\\*[\"']?)%*%*%*%1()[ \t]*%f[];,)}<>&\r\n%z]"
 -- What may follow a comma between members: the start of an item, or the quote of a name; or a bracket that
 -- closes, as the last comma may have nothing behind it.
 local ITEM_STARTS = set("[]\"'{}[\\]")
@@ -46,9 +46,27 @@ local MAX_NEAR = 128
 -- How many bytes of unknown names a text may have `members` read. Joined names are too long to be remembered,
 -- so each of them takes time: 13 ms for so many.
 local MAX_JOINED = 8192
+-- What stands before a name in the value of a parameter, read from behind: scope=openid%20session:write&a=x.
+-- And what the next parameter begins with.
+local IN_PARAMETER, NEXT_PARAMETER = "^[^&?#=%s\"'(){}[]*=%w", "&[%w_.-]+="
 -- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. No tag that starts
 -- with "i" opens a cell, as it may be an input.
 local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
+
+-- How objects of OpenAPI begin that have the name of a secret and only describe it: schemas, and the schemes
+-- and flows of OAuth.
+local DESCRIPTIONS = {
+  '^{%s*"type"%s*:%s*"object"',
+  '^{%s*"required"%s*:%s*%[[^][{}]*%]%s*,%s*"type"%s*:%s*"object"',
+  '^{%s*"properties"%s*:%s*{%s*"[^"]*"%s*:%s*{',
+  '^{%s*"type"%s*:%s*"oauth2"',
+  '^{%s*"scopes"%s*:%s*{[^{}]*}%s*,%s*"%l+Url"',
+  '^{%s*"authorizationUrl"',
+  '^{%s*"tokenUrl"',
+}
+-- In OpenAPI, "security": [{"auth": ["read:pets"]}] has scopes under the name of a scheme: what stands before
+-- that name, and the scopes.
+local SECURITY, SCOPES = '"security"%s*:%s*%[%s*{%s*"$', '^%[[%a:._/",%s-]*%]'
 
 local M = { MASK = "***" }
 
@@ -149,6 +167,7 @@ end
 --   masked already, but for some digits (`"**** 4242"`);
 --   an id of Twilio or Windows, under a name with `sid`: these have 34 bytes or more;
 --   a version (`1.2.3`);
+--   a variable of a template, of which "}" may have ended the value (`${DB_PASSWORD}`);
 --   in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
 local function is_none(value, name)
   local is_flat_list = find(value, "^%[[^][{}]*%]$")
@@ -159,6 +178,7 @@ local function is_none(value, name)
     or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
     or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
     or find(value, '^["^~v]*%d+%.%d+%.%d+"?$')
+    or find(value, '^"?%${[%a_][%w_]*}?"?$')
     or (#value > 33 and find(name, "[sS][iI][dD]") and find(value, '^"?%u[%u-][a-f%d-]+"?$'))
 end
 
@@ -206,7 +226,21 @@ local function members(document, value, name)
   return list
 end
 
+--- Whether the value at `start`, of a name in JSON, only describes a secret. The names in it are searched
+-- like any others.
+-- @param name_from the first byte of the name
+local function is_description(text, name_from, start)
+  for _, beginning in ipairs(DESCRIPTIONS) do
+    if find(text, beginning, start) then
+      return true
+    end
+  end
+  local before = sub(text, math.max(name_from - MAX_NEAR, 1), name_from - 1)
+  return find(text, SCOPES, start) and find(before, SECURITY)
+end
+
 --- Whether the value of a secret name is harmless:
+--   in OpenAPI, a schema or an OAuth scheme (`"Token": {"type": "object", "properties": ...`);
 --   true, false or null, in JSON, or under a name with more words than one (`has_password: true`);
 --   in JSON, a number below 10 under such a name;
 --   a count (`tokens: 12`);
@@ -220,7 +254,8 @@ function M.is_harmless(text, at, name, stop, facts)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
   local is_json = byte(text, stop + 1) == QUOTE
   if
-    (says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
+    (is_json and is_description(text, stop - #name + 1, start))
+    or (says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
     or ((says_more or is_json) and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)])
     or (facts.is_count and find(text, "^%d[%d.]*%f[^%w._+-]", start))
   then
@@ -310,10 +345,13 @@ end
 local function value_end(document, at, start, quote, name_stop)
   local text, is_markup = document.text, document.is_markup
   local is_member = byte(text, at) ~= EQUALS
-  -- Where the value ends at the latest: with its string, before the next end tag, or with the text.
+  -- Where the value ends at the latest: with its string, before the next end tag or parameter, with the text.
   local limit = structure.string_end(document, at)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
+  if is_member and find(sub(text, math.max(name_stop - MAX_NEAR, 1), name_stop):reverse(), IN_PARAMETER) then
+    limit = math.min(limit, structure.next_sign(document, NEXT_PARAMETER, at, true) - 1)
+  end
   local _, masked = match(text, MASKED, start)
   -- In markup, tags may stand before the value. 256 bytes are read to find the value behind them.
   local tags = is_markup and sub(text, start, start + 256) or ""

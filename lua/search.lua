@@ -69,8 +69,10 @@ local function walk(search, from, to, owner, depth)
       end
     end
     -- If a phrase may start with this name, it owns the names in its value: {"card": {"number": 1}}. Inside
-    -- of an owner, each object is one: in {"card": {"info": {"number": 1}}}, `info` owns `number`.
-    local is_head = (owner or (facts and facts.is_head)) and depth < MAX_DEPTH and #name < MAX_OWNER
+    -- of an owner, each object is one: in {"card": {"info": {"number": 1}}}, `info` owns `number`. But
+    -- a secret name owns none: each name joined with it would be secret.
+    local is_head = not secret and (owner or (facts and facts.is_head))
+    is_head = is_head and depth < MAX_DEPTH and #name < MAX_OWNER
     local contents_end = is_head and not dealt_to and form.contents_end and form.contents_end(text, at, name)
     done = contents_end and walk(search, at + 1, contents_end, name, depth + 1) or dealt_to or at
     at = find(text, form.sign, done + 1, true)

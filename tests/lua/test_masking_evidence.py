@@ -507,6 +507,16 @@ def test_a_value_that_is_cut_off_is_no_small_number_and_no_object_that_tells(pro
         '{"token":[ "This field must not be empty." ],"detail":[]}',
         '{"promptTokensDetails":[{"modality":"TEXT","tokenCount":10}],"tokens_per_second":35.25}',
         "at a.TokenService.verify(TokenService.java:42)",
+        '{"password":"${DB_PASSWORD}"}',
+        "db:\n  password: ${DB_PASSWORD}\n  user: a",
+        '{"store_auth":{"type":"oauth2","authorizationUrl":"https://a.b","scopes":{"write:pets":"modify"}}}',
+        '{"security":[{"petstore_auth":["write:pets","read:pets"]}]}',
+        '{"flows":{"authorizationCode":{"tokenUrl":"https://a.example/t","scopes":{"read":"Read things"}}}}',
+        '{"flows":{"password":{"scopes":{"me":"Read me"},"tokenUrl":"token"}}}',
+        '{"schemas":{"Session":{"type":"object","required":["id"],"properties":{"id":{"type":"string"}}}}}',
+        '{"Token":{"properties":{"token_type":{"type":"string","default":"bearer"}},"required":["token_type"]}}',
+        '{"Ticket":{"required":["id"],"type":"object","properties":{"id":{"type":"string","format":"uuid"}}}}',
+        '{"properties":{"pin":{"type":"integer","minimum":0,"maximum":9999}}}',
     ],
 )
 def test_a_text_of_a_well_known_form_is_kept(proxy, body):
@@ -532,6 +542,18 @@ def test_a_text_of_a_well_known_form_is_kept(proxy, body):
         ('{"a":"<password>S","b":1}', '{"a":"<password>***","b":1}'),
         ('{"a":"{\\"h\\":\\"<password>S\\"}","b":1}', '{"a":"{\\"h\\":\\"<password>***","b":1}'),
         ('{"a":"x","h":"<user><password>S', '{"a":"x","h":"<user><password>***'),
+        ('{"password":"${S}-1"}', '{"password":"***"}'),
+        (
+            '{"Session":{"type":"object","properties":{"token":{"type":"string","example":"S"}}}}',
+            '{"Session":{"type":"object","properties":{"token":{"type":"string","example":"***"}}}}',
+        ),
+        (
+            '{"auth":{"type":"oauth2","oauth2":[{"key":"accessToken","value":"S"}],"password":"S"}}',
+            '{"auth":{"type":"oauth2","oauth2":[{"key":"accessToken","value":"***"}],"password":"***"}}',
+        ),
+        ('{"security":[{"pin":["S1"]}]}', '{"security":[{"pin":"***"}]}'),
+        ('{"session":{"scopes":{"a":"b"},"id":"S"}}', '{"session":{"scopes":{"a":"***"},"id":"***"}}'),
+        ('{"session":{"properties":{"id":"S"}}}', '{"session":{"properties":{"id":"***"}}}'),
     ],
 )
 def test_a_secret_in_a_text_of_such_a_form_is_masked(proxy, body, masked):
@@ -545,9 +567,17 @@ def test_a_secret_in_a_text_of_such_a_form_is_masked(proxy, body, masked):
         ("[db]\npassword = S\nhost = h", "[db]\npassword =***\nhost = h"),
         ("{'token': 'S',\n}\na", "{'token':'***',\n}\na"),
         ("f( ( tokens = [1] ) ); // 5%", "f( ( tokens =*** ) ); // 5%"),
+        ("scope=session:S&state=x", "scope=session:***&state=x"),
+        ("/a?scope=a%20session:S%20pin:S&state=x", "/a?scope=a%20session:***&state=x"),
+        (
+            '{"a":"https://a.example/b?scope=a+session:S&c=1"}',
+            '{"a":"https://a.example/b?scope=a+session:***&c=1"}',
+        ),
+        ("a=b pin:S&c=1", "a=b pin:***"),
+        ("a=pin:S&S", "a=pin:***"),
     ],
 )
-def test_what_follows_a_secret_of_code_is_kept(proxy, body, masked):
+def test_what_follows_a_secret_of_code_or_of_a_parameter_is_kept(proxy, body, masked):
     assert shown(proxy, body) == masked
 
 
