@@ -76,12 +76,15 @@ SECRET_FIELDS = [
     "devicecode", "streamkey", "serverkey", "aeskey",
 ]
 
-# Words that together are no secret, although one of them is a secret word: places in lists, of servers.
+# Words that together are no secret, although one of them is a secret word: places in lists and of servers,
+# counts of a language model's tokens.
 KEPT_FIELDS = [
     "page token", "next token", "continuation token", "sync token", "skip token", "pagination token",
     "token type", "token url", "token uri", "auth url", "auth uri", "authorization url",
     "allow credentials", "tokens details", "ticket id", "ticket number", "ticket price",
-    "session affinity", "cvc check",
+    "session affinity", "cvc check", "cvv check", "delta token", "pass rate",
+    "prompt tokens", "completion tokens", "total tokens", "max tokens", "input tokens", "output tokens",
+    "tokens prompt", "tokens completion", "tokens total", "tokens input", "tokens output",
     "possession", "obsession", "passwordless",
 ]
 
