@@ -1,9 +1,10 @@
 --- Masks the values of secret names.
--- It reads the name before a ":" or "=", tells whether the value after it is harmless, and masks the value.
+-- It reads the name before a ":" or "=", finds the end of the value after it, and masks the value.
 -- Fails closed: a value ends where what follows shows it, as a next name, a closing bracket, or the end of
 -- its string or element. If nothing shows it, the rest of its JSON string or element is masked, and in other
 -- texts all that follows. Unless a function says otherwise, `at` is the position of the sign: the ":" or "=".
 
+local harmless = require("harmless")
 local names = require("names")
 local spans = require("spans")
 local structure = require("structure")
@@ -11,15 +12,14 @@ local structure = require("structure")
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
 local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
-local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, DOLLAR, DOT, SLASH, SPACE, OPEN_BRACKET, CLOSE_BRACKET =
-  byte('"\\:=,$./ []', 1, 11)
-local WORD, CONSTANTS = structure.WORD, structure.words("true false null")
+local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, SLASH, SPACE, OPEN_BRACKET = byte('"\\:=,/ [', 1, 8)
+local WORD = structure.WORD
 -- What may stand between a name and its sign, as in `"pin" :`, `**pin**:` and `[pin]=`; what ends a name that
 -- has no quotes.
 local GAP, NAME_ENDS = set("[] \t\r\n\\\"')*/]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
--- SIGNS may follow one another: `:=`, `=>`. OPENERS start a value that is an object or list. ESCAPED_WHITE
--- has the letters of the escapes `\n`, `\r` and `\t`.
-local QUOTES, SIGNS, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[:=>]"), set("[{[]"), set("[nrt]")
+-- OPENERS start a value that is an object or list. ESCAPED_WHITE has the letters of the escapes `\n`, `\r`,
+-- `\t`.
+local QUOTES, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[{[]"), set("[nrt]")
 -- A value in quotes or brackets is over if one of AFTER_VALUE follows. A value without quotes ends before one
 -- of CLOSERS if one of AFTER_CLOSERS follows that: then it closes what is around the value.
 local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
@@ -52,21 +52,6 @@ local IN_PARAMETER, NEXT_PARAMETER = "^[^&?#=%s\"'(){}[]*=%w", "&[%w_.-]+="
 -- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. No tag that starts
 -- with "i" opens a cell, as it may be an input.
 local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
-
--- How objects of OpenAPI begin that have the name of a secret and only describe it: schemas, and the schemes
--- and flows of OAuth.
-local DESCRIPTIONS = {
-  '^{%s*"type"%s*:%s*"object"',
-  '^{%s*"required"%s*:%s*%[[^][{}]*%]%s*,%s*"type"%s*:%s*"object"',
-  '^{%s*"properties"%s*:%s*{%s*"[^"]*"%s*:%s*{',
-  '^{%s*"type"%s*:%s*"oauth2"',
-  '^{%s*"scopes"%s*:%s*{[^{}]*}%s*,%s*"%l+Url"',
-  '^{%s*"authorizationUrl"',
-  '^{%s*"tokenUrl"',
-}
--- In OpenAPI, "security": [{"auth": ["read:pets"]}] has scopes under the name of a scheme: what stands before
--- that name, and the scopes.
-local SECURITY, SCOPES = '"security"%s*:%s*%[%s*{%s*"$', '^%[[%a:._/",%s-]*%]'
 
 local M = { MASK = "***" }
 
@@ -123,18 +108,10 @@ function M.with_words_before(text, name, stop)
   return match(before, words):reverse()
 end
 
---- The first byte of the value after the sign at `at`, which may be `:`, `=`, `:=`, `=>`.
-function M.value_start(text, at)
-  repeat
-    at = after_blank(text, at + 1)
-  until not SIGNS[byte(text, at)]
-  return at
-end
-
 --- The value of the sign at `at`, as a name: without quotes, and of a long one the beginning. If it is a list
 -- that names a secret, that name: {"columns": ["user", "password"], "rows": ...}.
 function M.told_name(text, at)
-  local value = M.value_start(text, at)
+  local value = structure.value_start(text, at)
   if byte(text, value) == OPEN_BRACKET then
     -- Up to the next sign, as a list of names has none: so no byte is read for two signs.
     for item in gmatch(match(text, "[^%]{:=]*", value), "[^,\"']+") do
@@ -156,47 +133,8 @@ end
 
 --- The last byte of the object or array that is the value of the sign at `at`; nil if the value is neither.
 function M.contents_end(text, at)
-  local start = M.value_start(text, at)
+  local start = structure.value_start(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text)
-end
-
---- Whether the value of a secret name is no secret. It is none if it is
---   empty (`""`, `[]`) or null;
---   a list of sentences, as of errors (`["is too short"]`): the first one has "is" or "be", and before that
---     only letters; no brackets are in the list, and no item of one word;
---   masked already, but for some digits (`"**** 4242"`);
---   an id of Twilio or Windows, under a name with `sid`: these have 34 bytes or more;
---   a version (`1.2.3`);
---   a variable of a template, of which "}" may have ended the value (`${DB_PASSWORD}`);
---   in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
-local function is_none(value, name)
-  local is_flat_list = find(value, "^%[[^][{}]*%]$")
-  return not find(value, "[^]%s,\"'\\{}[]")
-    or value == "null"
-    or (is_flat_list and find(value, "^%[%s*\"[%a ']*%f[%l][bi][es] ") and not find(value, '"[^%s,"]+"'))
-    or value == "$" .. name
-    or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
-    or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
-    or find(value, '^["^~v]*%d+%.%d+%.%d+"?$')
-    or find(value, '^"?%${[%a_][%w_]*}?"?$')
-    or (#value > 33 and find(name, "[sS][iI][dD]") and find(value, '^"?%u[%u-][a-f%d-]+"?$'))
-end
-
---- Whether the value of a member may be shown, in the object of a secret. If its name is secret after the
--- object's, as `token.id`, only a value that is empty, a constant or a count may be shown. If it only tells
--- about the secret, as `token.type`, all but a value with a ":", as that may stand between another name and
--- its value. The ":" of a time or URL does not count.
--- @param name the object's
--- @param key the member's name, with its quotes; "" for an item of a list
--- @param value with its quotes; "" where a bracket or comma stands
-local function is_shown(name, key, value)
-  if names.is_secret(name .. "." .. key) then
-    return find(value, '^"?"?$')
-      or CONSTANTS[value]
-      -- Asked of the key alone: in {"tokens": {"a": 12}}, the object's name is that of a count.
-      or (find(value, "^%d+$") and (names.facts(key) or {}).is_count)
-  end
-  return not value:gsub("%d%d:%f[%d]", ""):gsub("%a://", ""):find(":", 1, true)
 end
 
 --- The spans of what may be secret in the value of a secret name, which is an object or a list of objects:
@@ -216,7 +154,7 @@ local function members(document, value, name)
     local is_key = byte(value, after) == COLON
     local is_secret = #token > MAX_KEY and find(token, "%d")
     if not is_key then
-      is_secret = names.bytes_read > document.read_to or not is_shown(name, key, token)
+      is_secret = names.bytes_read > document.read_to or not harmless.is_member(name, key, token)
     end
     if is_secret then
       list = spans.add(list, at, stop, '"***"')
@@ -224,54 +162,6 @@ local function members(document, value, name)
     key, at = is_key and token or "", is_key and after_blank(value, after + 1) or after
   end
   return list
-end
-
---- Whether the value at `start`, of a name in JSON, only describes a secret. The names in it are searched
--- like any others.
--- @param name_from the first byte of the name
-local function is_description(text, name_from, start)
-  for _, beginning in ipairs(DESCRIPTIONS) do
-    if find(text, beginning, start) then
-      return true
-    end
-  end
-  local before = sub(text, math.max(name_from - MAX_NEAR, 1), name_from - 1)
-  return find(text, SCOPES, start) and find(before, SECURITY)
-end
-
---- Whether the value of a secret name is harmless:
---   in OpenAPI, a schema or an OAuth scheme (`"Token": {"type": "object", "properties": ...`);
---   true, false or null, in JSON, or under a name with more words than one (`has_password: true`);
---   in JSON, a number below 10 under such a name;
---   a count (`tokens: 12`);
---   the name of a secret of AWS (arn:aws:secretsmanager:eu-west-1:1234:secret:db);
---   a pseudo-class of CSS (`.token:hover {`, `[name=pin]:focus {`);
---   a port of a host, or a line of a file (https://token.example.com:8443, TokenService.java:42).
--- @param stop the last byte of the name
--- @param facts those that make the name secret
-function M.is_harmless(text, at, name, stop, facts)
-  local start = M.value_start(text, at)
-  local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
-  local is_json = byte(text, stop + 1) == QUOTE
-  if
-    (is_json and is_description(text, stop - #name + 1, start))
-    or (says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
-    or ((says_more or is_json) and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)])
-    or (facts.is_count and find(text, "^%d[%d.]*%f[^%w._+-]", start))
-  then
-    return true
-  elseif byte(text, stop - #name) == COLON then
-    local before = match(sub(text, math.max(stop - MAX_NEAR, 1), stop):reverse(), "^[%w:-]*")
-    return find(before, "swa:nra") -- arn:aws, read from behind
-  elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
-    return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
-  end
-  -- Without "://", it has to end as a domain or a file does: token.example.com:8443, but not user.pin:1234.
-  -- That is with two or three letters, or with one of two longer words.
-  local ending = match(name, "%.(%l%l+)$") or "none"
-  local is_place = (#ending < 4 or ending == "local" or ending == "java") and not names.facts(ending)
-  is_place = is_place or sub(text, stop - #name - 2, stop - #name) == "://"
-  return is_place and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1)
 end
 
 --- Whether what follows a comma is a next member: a name and its sign, or an item of a list.
@@ -379,12 +269,12 @@ end
 -- @return the span: from, to, instead; or nothing if the value is no secret
 function M.mask(document, at, name_stop, name)
   local text = document.text
-  local start = M.value_start(text, at)
+  local start = structure.value_start(text, at)
   local quote = match(text, OPENING, start) or ""
   local to = value_end(document, at, start, quote, name_stop)
   local value = sub(text, start, to) -- with its quotes
   name = name or ""
-  if is_none(value, name) then
+  if harmless.is_value(value, name) then
     return
   end
   local is_object = byte(text, name_stop + 1) == QUOTE and find(value, "^%[?%s*{.*[]}]$")

@@ -40,7 +40,7 @@ function M.mask(document, at)
     return nil
   end
   -- All of the line after the "=" is read as the name; in a JSON string, up to the escape of its end.
-  local start = ends.value_start(text, at)
+  local start = structure.value_start(text, at)
   local line = sub(text, start, math.min(structure.next_sign(document, "\n", start), start + MAX_HEAD) - 1)
   line = sub(line, 1, (find(line, "\\[rn]") or 0) - 1)
   document.head_stop = start + #line

@@ -14,7 +14,8 @@
 --
 -- Names. Harmless text has to be cheap, so none is read byte by byte. The search jumps by plain find to the
 -- form's next sign, reads the name there, and looks it up (search, names). Only if the name is secret does it
--- ask where the value ends, and in which string, tag or object it stands (ends, structure, named_values).
+-- ask whether the value is one, too (harmless), where the value ends, and in which string, tag or object it
+-- stands (ends, structure, named_values).
 -- What it finds is replaced in one pass (spans).
 --
 -- Escapes. A text with escapes is also searched decoded (escapes). If that shows a secret, each run of the
@@ -115,22 +116,22 @@ end
 
 -- Texts that masking left as they are, so no secret is remembered; and how many bytes they take. They are not
 -- searched again when they come again, as paths do, and the bodies of health checks and of clients that poll.
-local harmless, remembered = {}, 0
+local unchanged, remembered = {}, 0
 local MAX_REMEMBERED = 2 ^ 18 -- bytes
 local ENTRY_BYTES = 64 -- that an entry of a table takes, besides its text
 
 --- Masks a body or URL, unless it is known to be harmless.
 local function mask_text(text)
-  if harmless[text] then
+  if unchanged[text] then
     return text
   end
   local masked = fields.mask_document(text)
   if masked == text then
     if remembered > MAX_REMEMBERED then
-      clear(harmless)
+      clear(unchanged)
       remembered = 0
     end
-    harmless[text], remembered = true, remembered + #text + ENTRY_BYTES
+    unchanged[text], remembered = true, remembered + #text + ENTRY_BYTES
   end
   return masked
 end

@@ -12,6 +12,7 @@
 --     name is like any other. Optional.
 
 local ends = require("ends")
+local harmless = require("harmless")
 local named_values = require("named_values")
 local names = require("names")
 local spans = require("spans")
@@ -57,7 +58,7 @@ local function walk(search, from, to, owner, depth)
     local secret = (facts or owner) and secret_facts(text, name, name_stop, facts, owner)
     -- Up to where the name and its value are dealt with; nil if the value may hold further names.
     local dealt_to
-    if secret and not ends.is_harmless(text, at, name, name_stop, secret) then
+    if secret and not harmless.is_start(text, at, name, name_stop, secret) then
       local start, stop, instead = form.mask(document_of(search), at, name_stop, name)
       search.list, dealt_to = spans.add(search.list, start, stop, instead), stop or at
     elseif facts and (facts.tells_name or facts.holds_value) then

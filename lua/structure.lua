@@ -33,8 +33,9 @@ function M.words(list)
 end
 
 M.WORD = M.set("[%w_.-]")
--- ESCAPED_WHITE has the letters of the escapes `\n`, `\r` and `\t`.
+-- ESCAPED_WHITE has the letters of the escapes `\n`, `\r` and `\t`. SIGNS may follow one another: `:=`, `=>`.
 local WHITE, BACKSLASHES, ESCAPED_WHITE = M.set("[ \t\r\n]"), M.set("\\"), M.set("[nrt]")
+local SIGNS = M.set("[:=>]")
 -- What JSON may start with; what may stand outside of its strings, "*" for masks; what may follow a string. A
 -- text with any other byte there is no JSON.
 local JSON_STARTS = M.set('[{["]')
@@ -59,6 +60,14 @@ function M.after_blank(text, at)
     stop = M.skip(text, at, BACKSLASHES)
     stop = stop > at and ESCAPED_WHITE[byte(text, stop)] and stop + 1 or at
   until stop == at
+  return at
+end
+
+--- The first byte of the value after the sign at `at`, which may be `:`, `=`, `:=`, `=>`.
+function M.value_start(text, at)
+  repeat
+    at = M.after_blank(text, at + 1)
+  until not SIGNS[byte(text, at)]
   return at
 end
 

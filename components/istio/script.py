@@ -49,6 +49,7 @@ MODULES = (
     "names",
     "values",
     "bounds",
+    "harmless",
     "ends",
     "named_values",
     "search",

@@ -1,0 +1,123 @@
+--- Harmless values of secret names.
+-- Not each value of such a name is a secret: {"token": null}, {"tokens": 12}. A value that nothing here calls
+-- harmless counts as secret. Some values are told by their start, others only by all of the value, whose end
+-- has to be found first (ends).
+
+local names = require("names")
+local structure = require("structure")
+
+local byte, find, match, sub = string.byte, string.find, string.match, string.sub
+
+local QUOTE, COLON, DOLLAR, DOT, CLOSE_BRACKET = byte('":$.]', 1, 5)
+local CONSTANTS = structure.words("true false null")
+local MAX_NEAR = 128 -- bytes that are read of the line before a name
+-- How objects of OpenAPI begin that have the name of a secret and only describe it: schemas, and the schemes
+-- and flows of OAuth.
+local DESCRIPTIONS = {
+  '^{%s*"type"%s*:%s*"object"',
+  '^{%s*"required"%s*:%s*%[[^][{}]*%]%s*,%s*"type"%s*:%s*"object"',
+  '^{%s*"properties"%s*:%s*{%s*"[^"]*"%s*:%s*{',
+  '^{%s*"type"%s*:%s*"oauth2"',
+  '^{%s*"scopes"%s*:%s*{[^{}]*}%s*,%s*"%l+Url"',
+  '^{%s*"authorizationUrl"',
+  '^{%s*"tokenUrl"',
+}
+-- In OpenAPI, "security": [{"auth": ["read:pets"]}] has scopes under the name of a scheme: what stands before
+-- that name, and the scopes.
+local SECURITY, SCOPES = '"security"%s*:%s*%[%s*{%s*"$', '^%[[%a:._/",%s-]*%]'
+
+local M = {}
+
+--- Whether the value at `start`, of a name in JSON, only describes a secret. The names in it are searched
+-- like any others.
+-- @param name_from the first byte of the name
+local function is_description(text, name_from, start)
+  for _, beginning in ipairs(DESCRIPTIONS) do
+    if find(text, beginning, start) then
+      return true
+    end
+  end
+  local before = sub(text, math.max(name_from - MAX_NEAR, 1), name_from - 1)
+  return find(text, SCOPES, start) and find(before, SECURITY)
+end
+
+--- Whether a name before a ":" is that of a host or a file: it starts behind "://", or ends as a domain or a
+-- file does, with two or three letters, or with one of two longer words: token.example.com:8443 and
+-- TokenService.java:42, but not user.pin:1234.
+local function is_place(text, name, stop)
+  local ending = match(name, "%.(%l%l+)$") or "none"
+  return sub(text, stop - #name - 2, stop - #name) == "://"
+    or ((#ending < 4 or ending == "local" or ending == "java") and not names.facts(ending))
+end
+
+--- Whether a value is harmless, as its start and what stands before it show:
+--   in OpenAPI, a schema or an OAuth scheme (`"Token": {"type": "object", "properties": ...`);
+--   true, false or null, in JSON, or under a name with more words than one (`has_password: true`);
+--   in JSON, a number below 10 under such a name;
+--   a count (`tokens: 12`);
+--   the name of a secret of AWS (arn:aws:secretsmanager:eu-west-1:1234:secret:db);
+--   a pseudo-class of CSS (`.token:hover {`, `[name=pin]:focus {`);
+--   a port of a host, or a line of a file (https://token.example.com:8443, TokenService.java:42).
+-- @param at the position of the ":" or "="
+-- @param stop the last byte of the name
+-- @param facts those that make the name secret
+function M.is_start(text, at, name, stop, facts)
+  local start = structure.value_start(text, at)
+  local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
+  local is_json = byte(text, stop + 1) == QUOTE
+  if
+    (is_json and is_description(text, stop - #name + 1, start))
+    or (says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
+    or ((says_more or is_json) and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)])
+    or (facts.is_count and find(text, "^%d[%d.]*%f[^%w._+-]", start))
+  then
+    return true
+  elseif byte(text, stop - #name) == COLON then
+    local before = match(sub(text, math.max(stop - MAX_NEAR, 1), stop):reverse(), "^[%w:-]*")
+    return find(before, "swa:nra") -- arn:aws, read from behind
+  elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
+    return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
+  end
+  return is_place(text, name, stop) and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1)
+end
+
+--- Whether a value is harmless, as all of it shows. It is, if it is
+--   empty (`""`, `[]`) or null;
+--   a list of sentences, as of errors (`["is too short"]`): the first one has "is" or "be", and before that
+--     only letters; no brackets are in the list, and no item of one word;
+--   masked already, but for some digits (`"**** 4242"`);
+--   an id of Twilio or Windows, under a name with `sid`: these have 34 bytes or more;
+--   a version (`1.2.3`);
+--   a variable of a template, of which "}" may have ended the value (`${DB_PASSWORD}`);
+--   in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
+function M.is_value(value, name)
+  local is_flat_list = find(value, "^%[[^][{}]*%]$")
+  return not find(value, "[^]%s,\"'\\{}[]")
+    or value == "null"
+    or (is_flat_list and find(value, "^%[%s*\"[%a ']*%f[%l][bi][es] ") and not find(value, '"[^%s,"]+"'))
+    or value == "$" .. name
+    or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
+    or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
+    or find(value, '^["^~v]*%d+%.%d+%.%d+"?$')
+    or find(value, '^"?%${[%a_][%w_]*}?"?$')
+    or (#value > 33 and find(name, "[sS][iI][dD]") and find(value, '^"?%u[%u-][a-f%d-]+"?$'))
+end
+
+--- Whether the value of a member is harmless in the object of a secret. If its name is secret after the
+-- object's, as `token.id`, only a value is that is empty, a constant or a count. If it only tells about the
+-- secret, as `token.type`, all are but a value with a ":", as that may stand between another name and
+-- its value. The ":" of a time or URL does not count.
+-- @param name the object's
+-- @param key the member's name, with its quotes; "" for an item of a list
+-- @param value with its quotes; "" where a bracket or comma stands
+function M.is_member(name, key, value)
+  if names.is_secret(name .. "." .. key) then
+    return find(value, '^"?"?$')
+      or CONSTANTS[value]
+      -- Asked of the key alone: in {"tokens": {"a": 12}}, the object's name is that of a count.
+      or (find(value, "^%d+$") and (names.facts(key) or {}).is_count)
+  end
+  return not value:gsub("%d%d:%f[%d]", ""):gsub("%a://", ""):find(":", 1, true)
+end
+
+return M
