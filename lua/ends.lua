@@ -192,19 +192,34 @@ local function closed_end(text, start, quote, limit, next_name)
   return is_over and close or limit
 end
 
---- Whether the next line is indented deeper than the line of a name: then it belongs to the value, as in
--- YAML. Of an item of a list, the dash belongs to the indent.
--- @param white the white space up to the next line
-local function is_deeper(white, text, name_stop)
-  local indent = match(white, "^.*\n(.*)")
+--- Whether a break may end a value without quotes: a next name follows it, or what its kind asks for.
+-- @param from, to the break, and the last byte of the white space behind it
+-- @param next_name a pattern
+local function may_end(text, from, to, next_name)
+  local code, following = byte(text, from), byte(text, to + 1)
+  if SURE_BREAKS[code] or find(text, next_name, to + 1) then
+    return true
+  elseif code == COMMA then
+    return starts_member(text, to + 1)
+  elseif CLOSERS[code] then
+    return to > from or not following or AFTER_CLOSERS[following]
+  end
+  return QUOTES[code] and find(text, "^/?[<>]", to + 1) -- the quote of an attribute
+end
+
+--- Whether a value goes on behind a break, as in YAML: if the next line is indented deeper than that of the
+-- name. Of an item of a list, the dash belongs to the indent.
+-- @param from, to as above
+local function goes_on(text, from, to, name_stop)
+  local indent = byte(text, from) ~= COMMA and match(sub(text, from, to), "^.*\n(.*)")
   local line = "\n" .. sub(text, math.max(name_stop - MAX_NEAR, 1), name_stop)
   return indent and #indent > #match(line, "^.*\n([ \t-]*)")
 end
 
 --- The last byte of the value without quotes and brackets that starts at `at`. The document remembers the
 -- next break, so that each byte is searched for it once.
--- @param breaks a pattern: a byte that may end the value, with the white space after it
--- @param next_name a pattern: what has to follow most breaks, so that they end the value
+-- @param breaks a pattern: a byte that may end the value, with the white space behind it
+-- @param next_name a pattern: what may follow the value
 -- @param name_stop the last byte of the name
 local function bare_end(document, at, limit, breaks, next_name, name_stop)
   local text = document.text
@@ -214,16 +229,7 @@ local function bare_end(document, at, limit, breaks, next_name, name_stop)
       return limit
     end
     local _, to = find(text, breaks, from)
-    local code, is_end = byte(text, from), nil -- `to > from`: white space follows the break.
-    if code == COMMA then
-      is_end = starts_member(text, to + 1)
-    elseif CLOSERS[code] then
-      is_end = to > from or AFTER_CLOSERS[byte(text, to + 1) or COMMA]
-    elseif QUOTES[code] then -- of an attribute
-      is_end = find(text, "^/?[<>]", to + 1)
-    end
-    is_end = is_end or SURE_BREAKS[code] or find(text, next_name, to + 1)
-    if is_end and not (to > from and code ~= COMMA and is_deeper(sub(text, from, to), text, name_stop)) then
+    if may_end(text, from, to, next_name) and not goes_on(text, from, to, name_stop) then
       return from - 1
     end
     at = to + 1
