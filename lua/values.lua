@@ -43,12 +43,12 @@ local PREFIXES = {
   [24] = "glcbt- gldt- glft- glpat- glrt- rk_live_ sk_live_ ya29.",
   -- Google, New Relic, Docker, Hugging Face, Vault, Stripe
   [28] = "GOCSPX- NRAK- dckr_pat_ hf_ hvs. whsec_",
-  -- Google, Figma, GitHub, GitLab, Grafana, npm, Shopify
-  [36] = "AIza figd_ gho_ ghp_ ghr_ ghs_ ghu_ glptt- glsa_ npm_ shpat_ shpca_ shppa_ shpss_",
-  -- Linear, Notion, Pulumi, OpenAI, Anthropic
-  [43] = "lin_api_ ntn_ pul- sk-",
-  -- SendGrid, DigitalOcean, GitHub, PyPI, Sentry
-  [50] = "SG. dop_v1_ github_pat_ pypi- sntrys_",
+  -- Google, Figma, GitHub, GitLab, Grafana, npm, PlanetScale, Replicate, Shopify
+  [36] = "AIza figd_ gho_ ghp_ ghr_ ghs_ ghu_ glptt- glsa_ npm_ pscale_ r8_ shpat_ shpca_ shppa_ shpss_",
+  -- Linear, Notion, Pulumi, Supabase, OpenAI, Anthropic, Square
+  [43] = "lin_api_ ntn_ pul- sbp_ sk- sq0csp-",
+  -- SendGrid, DigitalOcean, GitHub, GitLab, Vault, Perplexity, PyPI, RubyGems, Sentry, xAI, Brevo
+  [50] = "SG. doo_v1_ dop_v1_ dor_v1_ github_pat_ gloas- hvb. pplx- pypi- rubygems_ sntrys_ xai- xkeysib-",
 }
 local CARD_STEP, MAX_CARD = 13, 24 -- bytes of a card number: the least, and the most with its separators
 

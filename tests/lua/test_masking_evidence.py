@@ -212,6 +212,18 @@ def test_parameters_with_such_names_are_masked(proxy, path):
         ("glptt-" + "0a1b" * 10, "***key***"),
         ("shpss_" + "0a1b" * 8, "***key***"),
         ("pul-" + "0a1b" * 10, "***key***"),
+        ("r8_" + "a1B2" * 9 + "c", "***key***"),
+        ("sbp_" + "0a1b" * 10, "***key***"),
+        ("pscale_pw_" + "a1B2" * 8, "***key***"),
+        ("sq0csp-" + "a1B2" * 10 + "c3d", "***key***"),
+        ("doo_v1_" + "0a1b" * 16, "***key***"),
+        ("dor_v1_" + "0a1b" * 16, "***key***"),
+        ("gloas-" + "0a1b" * 16, "***key***"),
+        ("hvb." + "a1B2" * 35, "***key***"),
+        ("pplx-" + "a1B2" * 12, "***key***"),
+        ("rubygems_" + "0a1b" * 12, "***key***"),
+        ("xai-" + "a1B2" * 20, "***key***"),
+        ("xkeysib-" + "0a1b" * 16 + "-" + "a1B2" * 4, "***key***"),
     ],
 )
 def test_a_value_that_shows_what_it_is_is_masked_under_any_name(proxy, value, masked):
