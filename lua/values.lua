@@ -17,8 +17,9 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 
 local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
 -- What may stand behind some signs: where the secret starts and stops.
--- "Bearer": a token with a digit, as otherwise it may be a word of a sentence.
-local BEARER_TOKEN = "^ +()[%a_./+-]*%d[%w._~+/=-]+()"
+-- "Bearer": a token with a digit, as otherwise it may be a word of a sentence. In forms, "+" is a space: it
+-- ends the token, so that no byte is read twice in Bearer+a+Bearer+a.
+local BEARER_TOKEN, FORM_TOKEN = "^[ \t]+()[%a_./+-]*%d[%w._~+/=-]*()", "^()[%a_./-]*%d[%w._~/=%%-]*()"
 -- The "-u " or "--user " of curl: user:password, maybe in quotes or from a variable ($USER:...).
 local LOGIN = '^()\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
 -- The "//" of a URL, which JSON may escape: user:password, up to the "@" before the host.
@@ -30,6 +31,8 @@ local JWK_MEMBERS, JWK_VALUE = structure.words("d p q dp dq qi k"), '^\\*"%s*:%s
 local PLACES = {
   Bearer = BEARER_TOKEN,
   bearer = BEARER_TOKEN,
+  BEARER = BEARER_TOKEN,
+  ["Bearer+"] = FORM_TOKEN,
   ["--user "] = LOGIN,
   ["-u "] = LOGIN,
 }

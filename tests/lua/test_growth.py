@@ -233,6 +233,8 @@ LONG = [
     Text("", '":', half="\\"),
     Text('"', '":1,"', half=" "),
     Text("", "4242 ", half="0"),
+    Text("Bearer", "\t"),
+    Text("", "Bearer+a", half="Bearer+a1"),
     Text("", "name=pas&value=x ", half="name=", middle="%26"),
     Text("", "#%2525aBaaa.eyJpas\N{NUMERO SIGN}:event: a\ndata: "),
     # What is searched again and again to find what escapes hide: in the last run, and in the middle.

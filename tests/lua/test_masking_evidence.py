@@ -273,6 +273,14 @@ def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
         (f'{{"text":"use {STRIPE}, or:\\n{STRIPE}"}}', '{"text":"use ***key***, or:\\n***key***"}'),
         ('{"a":"{\\"n\\":4242424242424242}"}', '{"a":"{\\"n\\":\\"***card***\\"}"}'),
         ("card No.4242424242424242", "card No.***card***"),
+        ('{"log":"sent Bearer\t a1b2c3"}', '{"log":"sent Bearer\t ***"}'),
+        ('{"log":"sent BEARER a1"}', '{"log":"sent BEARER ***"}'),
+        ("q=1&header=Bearer+a1b/2&page=1", "q=1&header=Bearer+***&page=1"),
+        ("header=Bearer+x1+is+it", "header=Bearer+***+is+it"),
+        ("header=Bearer+x1%2By2%3D&page=1", "header=Bearer+***&page=1"),
+        ("header=Bearer+x%2By2%3D&page=1", "header=***&page=1"),
+        ("q=1&header=Bearer%20x1&page=1", "q=1&header=***&page=1"),
+        ("q=1&header=Bearer%09x1&page=1", "q=1&header=***&page=1"),
     ],
 )
 def test_a_value_is_found_within_a_text(proxy, body, masked):
@@ -306,6 +314,7 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"columns":["user","mail"],"rows":[["jane","x"]]}',
         '{"headers":[["accept","*/*"]],"points":[[1,2],[3,4]]}',
         "Bearer authentication, for the bearer of a token",
+        "error_description=Bearer+token+is+missing&code=12",
         "docker run -u 1000:1000 image; sort -u a; date -u +%H:%M",
         '{"ARN":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:db/prod-a1b2c3"}',
         '.pin:hover{top:0}input[type="password"]:focus{top:0}.session::after{content:""}',
