@@ -245,14 +245,14 @@ local function cards(text)
   return list
 end
 
---- Secrets that only the sign before them shows.
+--- Secrets that only the sign before them shows. The user "git" is none: ssh://git@github.com.
 -- @param secret a pattern: it returns the position of the secret, and the one after it
 local function behind(text, sign, secret)
   local list
   local at = find(text, sign, 1, true)
   while at do
     local from, stop = match(text, secret, at + #sign)
-    list = from and spans.add(list, from, stop - 1, "***") or list
+    list = from and sub(text, from, stop) ~= "git@" and spans.add(list, from, stop - 1, "***") or list
     at = find(text, sign, at + #sign, true)
   end
   return list

@@ -281,6 +281,9 @@ def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
         ("header=Bearer+x%2By2%3D&page=1", "header=***&page=1"),
         ("q=1&header=Bearer%20x1&page=1", "q=1&header=***&page=1"),
         ("q=1&header=Bearer%09x1&page=1", "q=1&header=***&page=1"),
+        ("https://git:x@example.com/a", "https://***@example.com/a"),
+        ("https://ghp_a1@github.com/o/r", "https://***@github.com/o/r"),
+        ("https://agit@github.com/o/r", "https://***@github.com/o/r"),
     ],
 )
 def test_a_value_is_found_within_a_text(proxy, body, masked):
@@ -315,6 +318,8 @@ def test_a_value_is_found_within_a_text(proxy, body, masked):
         '{"headers":[["accept","*/*"]],"points":[[1,2],[3,4]]}',
         "Bearer authentication, for the bearer of a token",
         "error_description=Bearer+token+is+missing&code=12",
+        "ssh://git@github.com/o/r, git+ssh://git@github.com/o/r, git@github.com:o/r",
+        '{"ssh_url":"ssh:\\/\\/git@github.com\\/o\\/r"}',
         "docker run -u 1000:1000 image; sort -u a; date -u +%H:%M",
         '{"ARN":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:db/prod-a1b2c3"}',
         '.pin:hover{top:0}input[type="password"]:focus{top:0}.session::after{content:""}',
