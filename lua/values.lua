@@ -36,7 +36,7 @@ local PLACES = {
   ["--user "] = LOGIN,
   ["-u "] = LOGIN,
 }
-local KEY, CARD, TOKEN = "***key***", "***card***", "***jwt***"
+local KEY = "***key***"
 
 -- Prefixes of keys, by the least length of such keys in bytes.
 local PREFIXES = {
@@ -53,7 +53,7 @@ local PREFIXES = {
   -- SendGrid, DigitalOcean, GitHub, GitLab, Vault, Perplexity, PyPI, RubyGems, Sentry, xAI, Brevo
   [50] = "SG. doo_v1_ dop_v1_ dor_v1_ github_pat_ gloas- hvb. pplx- pypi- rubygems_ sntrys_ xai- xkeysib-",
 }
-local CARD_STEP, MAX_CARD = 13, 24 -- bytes of a card number: the least, and the most with its separators
+local CARD_STEP, MAX_CARD = 13, 37 -- bytes of a card number: the least; the most, with separators
 
 -- Keys are found by a sign: the first "_", "-" or "." of the prefix, or all of a prefix that has none.
 -- KEYS has each prefix, the position in it where its sign stops, and the least length of the key. It is
@@ -121,7 +121,7 @@ local function tokens_with(text, sign)
     local stop = match(text, "^%.[%w_-]*%.[%w_-]*%.?[%w_-]*%.?[%w_-]*()", header_end)
       or match(text, "^%.ey[JA][%w_-]*()", header_end)
     local is_token = stop and sub(text, at - 1, at) == "ey"
-    list = is_token and spans.add(list, at - 1, stop - 1, TOKEN) or list
+    list = is_token and spans.add(list, at - 1, stop - 1, "***jwt***") or list
     at = find(text, sign, header_end, true)
   end
   return list
@@ -152,46 +152,51 @@ local function private_keys(text)
   return list
 end
 
---- Whether the digits from `from` to `to` may be those of a card: 13 to 19, with a valid Luhn sum.
-local function is_card(text, from, to)
-  local sum, count, is_doubled = 0, 0, false
-  for at = to, math.max(from, to - MAX_CARD), -1 do
+--- Whether Luhn's sum is valid, of the digits from `from` to `to`.
+local function is_valid(text, from, to)
+  local sum, is_doubled = 0, false
+  for at = to, from, -1 do
     local digit = DIGITS[byte(text, at)]
     if digit then
       sum = sum + (is_doubled and DOUBLED[digit] or digit)
-      count, is_doubled = count + 1, not is_doubled
+      is_doubled = not is_doubled
     end
   end
-  return count >= 13 and count <= 19 and sum % 10 == 0
+  return sum % 10 == 0
 end
 
---- The last byte of the longest card number that starts at `from`, or nil. Its digits stand together, or in
--- groups of 3 to 7 with the same separator between all of them. The last group may be shorter. If a letter or
--- a fraction follows, it is no card number, but a hash, a time or an amount.
-local function card_end(text, from)
-  local start, separator, card = from, nil, nil
-  while start - from < MAX_CARD do
+--- The last byte of the longest card number that starts at `from`; if there is none, nil or false. Its digits
+-- stand together, or in groups with the same separator between all of them. Groups have 3 to 7 digits, and
+-- the last one may have fewer. If a letter or a fraction follows, it is no card number, but a hash, a time or
+-- an amount.
+-- @param is_lone whether groups may have any size, which is tried second. Lists of numbers look like that.
+--   So no group stands before the number or follows it, and no dash. It begins with 2 to 6, as most cards do,
+--   and has 16 digits or more: telephone numbers have fewer.
+local function card_end(text, from, is_lone)
+  local least, after = is_lone and 16 or 13, is_lone and "^[ +.]?[-%d]" or "^%.%d"
+  local start, count, separator, card = from, 0
+  repeat
     local stop = skip(text, start, DIGITS)
     local size, following = stop - start, byte(text, stop)
-    local may_be_last = not separator or (size > 0 and size <= 7) -- The first group may have all digits.
-    local is_end = not LETTERS[following] and not find(text, "^%.%d", stop)
-    if may_be_last and is_end and is_card(text, from, stop - 1) then
-      card = stop - 1
-    end
-    separator = separator or following
-    if size < 3 or size > 7 or following ~= separator or not SEPARATORS[separator] then
-      break -- No group follows.
-    end
-    start = stop + 1
-  end
-  return card
+    count = count + size
+    local is_group = size > 0 and (size < 8 or is_lone)
+    local is_end = count >= least and count < 20 and not LETTERS[following] and not find(text, after, stop)
+    -- The first group may have all digits.
+    card = is_end and (is_group or not separator) and is_valid(text, from, stop) and stop - 1 or card
+    separator, start = separator or following, stop + 1
+    local has_next = is_group and (size > 2 or is_lone) and following == separator and SEPARATORS[separator]
+  until count > 18 or not has_next
+  -- At the start of the text, `from - 2` is the last byte, or none: there, "^%d[ +]" finds nothing.
+  local may_be_lone = not find(text, "^%d[ +]", from - 2) and find(text, "^[^%d-]?[2-6]", from - 1)
+  return card or (not is_lone and may_be_lone and card_end(text, from, true))
 end
 
---- Whether a card number may start at `at`. None starts with 0 or 1, as times and ids do; none in a word, a
--- number or a fraction; none after the "+" of a telephone number. The letter of an escape (`\n`) is no word.
+--- Whether a card number may start at `at`. None starts with 0, 1 or 20, as times and ids do; none in a
+-- word, a number or a fraction; none after the "+" of a telephone number. The letter of an escape (`\n`) is
+-- no word.
 local function may_start(text, at)
   local code, before, second = byte(text, at), byte(text, at - 1), byte(text, at - 2)
-  if not DIGITS[code] or code <= ONE then
+  if not DIGITS[code] or code <= ONE or find(text, "^20", at) then
     return false
   elseif LETTERS[before] then
     return second == BACKSLASH
@@ -199,7 +204,7 @@ local function may_start(text, at)
     return LETTERS[second] -- After a word, the "+" is a space, as forms write it: card+4111...
   elseif before == PERCENT then
     -- If an escape follows the digits, too, they start with those of an escape: %224111...%22.
-    return not find(text, "^%d+%%%x%x", at)
+    return not find(text, "^[%d+-]+%%%x%x", at)
   end
   return before ~= DOT or not DIGITS[second]
 end
@@ -216,7 +221,7 @@ local function add_card(document, list, from, to)
     from = from - 1
   end
   quote = (quote or ""):reverse()
-  return spans.add(list, from, to, quote .. CARD .. quote)
+  return spans.add(list, from, to, quote .. "***card***" .. quote)
 end
 
 --- Payment card numbers, in runs of digits and separators.

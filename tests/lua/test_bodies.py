@@ -124,7 +124,8 @@ def test_any_bytes_of_a_textual_type_come_out_as_utf8_decodes_them(start, chunks
     )
 
 
-@given(text=st.text(max_size=60), limit=st.integers(0, 40))
+# Without digits: at the end, several may be the beginning of a card number.
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Nd"]), max_size=60), limit=st.integers(0, 40))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 def test_a_truncated_text_is_a_prefix_of_what_was_sent(start, text, limit):
     proxy = start(max_body_bytes=limit, redaction={"mode": "none"})
