@@ -53,7 +53,10 @@ local PREFIXES = {
   -- SendGrid, DigitalOcean, GitHub, GitLab, Vault, Perplexity, PyPI, RubyGems, Sentry, xAI, Brevo
   [50] = "SG. doo_v1_ dop_v1_ dor_v1_ github_pat_ gloas- hvb. pplx- pypi- rubygems_ sntrys_ xai- xkeysib-",
 }
-local CARD_STEP, MAX_CARD = 13, 37 -- bytes of a card number: the least; the most, with separators
+-- Bytes of a card number: the least; the most, with a separator between all digits. The most digits.
+local CARD_STEP, MAX_CARD, MAX_DIGITS = 13, 37, 19
+-- A card number in groups of any size, with a space around it; and whether all its separators are the same.
+local LONE_CARD, SPACED, JOINED, DASHED = "^[ +]?()([2-6].*%d)[ +]?$", "^[%d ]+$", "^[%d+]+$", "^[%d-]+$"
 
 -- Keys are found by a sign: the first "_", "-" or "." of the prefix, or all of a prefix that has none.
 -- KEYS has each prefix, the position in it where its sign stops, and the least length of the key. It is
@@ -152,43 +155,39 @@ local function private_keys(text)
   return list
 end
 
---- Whether Luhn's sum is valid, of the digits from `from` to `to`.
-local function is_valid(text, from, to)
+--- Whether the digits from `from` to before `stop` may be those of a card: 13 to 19, with a valid Luhn sum.
+-- If a letter or a fraction follows, they are those of a hash, a time or an amount.
+-- @param count how many digits they are
+local function may_be_card(text, from, stop, count)
+  if count < 13 or count > MAX_DIGITS or LETTERS[byte(text, stop)] or find(text, "^%.%d", stop) then
+    return false
+  end
   local sum, is_doubled = 0, false
-  for at = to, from, -1 do
+  for at = stop - 1, from, -1 do
     local digit = DIGITS[byte(text, at)]
     if digit then
-      sum = sum + (is_doubled and DOUBLED[digit] or digit)
-      is_doubled = not is_doubled
+      sum, is_doubled = sum + (is_doubled and DOUBLED[digit] or digit), not is_doubled
     end
   end
   return sum % 10 == 0
 end
 
---- The last byte of the longest card number that starts at `from`; if there is none, nil or false. Its digits
--- stand together, or in groups with the same separator between all of them. Groups have 3 to 7 digits, and
--- the last one may have fewer. If a letter or a fraction follows, it is no card number, but a hash, a time or
--- an amount.
--- @param is_lone whether groups may have any size, which is tried second. Lists of numbers look like that.
---   So no group stands before the number or follows it, and no dash. It begins with 2 to 6, as most cards do,
---   and has 16 digits or more: telephone numbers have fewer.
-local function card_end(text, from, is_lone)
-  local least, after = is_lone and 16 or 13, is_lone and "^[ +.]?[-%d]" or "^%.%d"
-  local start, count, separator, card = from, 0
+--- The last byte of the longest card number that starts at `from`, or nil. Its digits stand together, or in
+-- groups of 3 to 7 with the same separator between all of them. The last group may be shorter.
+local function card_end(text, from)
+  local start, count, separator, card = from, 0, nil, nil
   repeat
     local stop = skip(text, start, DIGITS)
     local size, following = stop - start, byte(text, stop)
     count = count + size
-    local is_group = size > 0 and (size < 8 or is_lone)
-    local is_end = count >= least and count < 20 and not LETTERS[following] and not find(text, after, stop)
-    -- The first group may have all digits.
-    card = is_end and (is_group or not separator) and is_valid(text, from, stop) and stop - 1 or card
+    local may_be_last = not separator or (size > 0 and size <= 7) -- The first group may have all digits.
+    if may_be_last and may_be_card(text, from, stop, count) then
+      card = stop - 1
+    end
     separator, start = separator or following, stop + 1
-    local has_next = is_group and (size > 2 or is_lone) and following == separator and SEPARATORS[separator]
-  until count > 18 or not has_next
-  -- At the start of the text, `from - 2` is the last byte, or none: there, "^%d[ +]" finds nothing.
-  local may_be_lone = not find(text, "^%d[ +]", from - 2) and find(text, "^[^%d-]?[2-6]", from - 1)
-  return card or (not is_lone and may_be_lone and card_end(text, from, true))
+    local has_next = size >= 3 and size <= 7 and following == separator and SEPARATORS[separator]
+  until count >= MAX_DIGITS or not has_next
+  return card
 end
 
 --- Whether a card number may start at `at`. None starts with 0, 1 or 20, as times and ids do; none in a
@@ -209,6 +208,28 @@ local function may_start(text, at)
   return before ~= DOT or not DIGITS[second]
 end
 
+--- The first and the last byte of a card number in groups of any size, 42424242-42424242; or nil. The run of
+-- digits and separators before `run_end` has to be nothing else, as lists of numbers look like that, too. So
+-- the number has the same separator between all groups, a usual first digit, and 16 digits or more:
+-- telephone numbers have fewer.
+local function lone_card(text, from, run_end)
+  local size = run_end - from
+  if size <= 16 or size > MAX_CARD + 2 then
+    return nil
+  end
+  local start, number = match(sub(text, from, run_end - 1), LONE_CARD)
+  if not number or not (find(number, SPACED) or find(number, JOINED) or find(number, DASHED)) then
+    return nil
+  end
+  local digits = number:gsub("[ +-]%f[%d]", "")
+  start = from + start - 1
+  local stop = start + #number
+  local is_card = #digits >= 16 and not find(digits, "%D") and may_be_card(text, start, stop, #digits)
+  if is_card and may_start(text, start) then
+    return start, stop - 1
+  end
+end
+
 --- Adds the span of a card number to a list. If it is a number of JSON, the mask needs quotes: those of the
 -- name before it, which may be escaped; in a list, plain ones. Then a minus before it is masked, too.
 local function add_card(document, list, from, to)
@@ -224,6 +245,17 @@ local function add_card(document, list, from, to)
   return spans.add(list, from, to, quote .. "***card***" .. quote)
 end
 
+--- The first and the last byte of the next card number, from `from` on, in a run of digits and separators; or
+-- nil.
+local function next_card(text, from, run_end)
+  local start, stop = lone_card(text, from, run_end)
+  while not start and run_end - from >= CARD_STEP do
+    stop = may_start(text, from) and card_end(text, from)
+    start, from = stop and from, from + 1
+  end
+  return start, stop
+end
+
 --- Payment card numbers, in runs of digits and separators.
 local function cards(text)
   local document, list, run_end = nil, nil, 1 -- `run_end`: up to there, runs have been read.
@@ -237,13 +269,11 @@ local function cards(text)
         from = from - 1
       end
       run_end = skip(text, at, NUMBER)
-      while run_end - from >= 13 do
-        local card = may_start(text, from) and card_end(text, from)
-        if card then
-          document = document or structure.document(text)
-          list = add_card(document, list, from, card)
-        end
-        from = (card or from) + 1
+      local start, stop = next_card(text, from, run_end)
+      while start do
+        document = document or structure.document(text)
+        list = add_card(document, list, start, stop)
+        start, stop = next_card(text, stop + 1, run_end)
       end
     end
   end
