@@ -48,3 +48,9 @@ LIMITS = (
     Limit("250 B, 16 connections", OVER_BUDGET, EMPTY, 8, 4),
     Limit("64 KB in gzip, 16 connections", OURS, OURS, 2.0, 2.0, "64 KB, 16 connections"),
 )
+
+
+def beside_guide(scenario: str) -> Limit | None:
+    """The limit of what ours adds in a scenario beside what the guide's script adds; None if it has none."""
+    compared = (scenario, OURS, GUIDE)
+    return next((each for each in LIMITS if (each.scenario, each.variant, each.reference) == compared), None)

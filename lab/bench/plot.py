@@ -1,6 +1,7 @@
-"""The figure: what each variant adds, as a share of what the guide's script adds."""
+"""The figure: what each variant adds, as a share of what the guide's script adds; and what ours may add."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -8,7 +9,9 @@ import matplotlib as mpl
 mpl.use("Agg")  # draws into a file, without a display
 
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
+from .limits import beside_guide
 from .results import Sample, rows
 from .variants import EMPTY, GUIDE, OURS, OVER_BUDGET, PROCESSED, TRACER, UNMASKED, UNSAMPLED
 
@@ -21,7 +24,6 @@ _COLOURS = {
     OURS: "#1f5fa8",
     PROCESSED: "#7a5fa8",
 }
-_LINES = {"our limit: 17 %": (17, "--"), "our goal: 10 %": (10, ":")}
 _BAR_HEIGHT = 0.8 / len(_COLOURS)
 
 
@@ -54,8 +56,7 @@ def draw(samples: Sequence[Sample], file: Path, title: str) -> None:
             label=variant,
         )
         axes.bar_label(bars, fmt=" %.0f %%", fontsize=7, padding=2)
-    for label, (value, style) in _LINES.items():
-        axes.axvline(value, color="#b03030", linewidth=0.8, linestyle=style, label=label)
+    _draw_limits(axes, scenarios)
     axes.set_yticks(range(len(scenarios)), scenarios, fontsize=9)
     axes.invert_yaxis()
     axes.set_xlim(left=min(0, axes.get_xlim()[0]))
@@ -67,3 +68,17 @@ def draw(samples: Sequence[Sample], file: Path, title: str) -> None:
     figure.suptitle(f"What capturing costs Envoy\n{title}", fontsize=9)
     figure.savefig(file)
     plt.close(figure)
+
+
+def _draw_limits(axes: Axes, scenarios: Sequence[str]) -> None:
+    """Draw our limit and our goal across the bars of each scenario that has them."""
+    limits = {place: limit for place, name in enumerate(scenarios) if (limit := beside_guide(name))}
+    across = partial(
+        axes.vlines,
+        ymin=[place - 0.5 for place in limits],
+        ymax=[place + 0.5 for place in limits],
+        colors="#b03030",
+        linewidth=0.8,
+    )
+    across([limit.most * 100 for limit in limits.values()], linestyles="--", label="our limit")
+    across([limit.goal * 100 for limit in limits.values()], linestyles=":", label="our goal")

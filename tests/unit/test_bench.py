@@ -18,7 +18,7 @@ from lab.bench import __main__ as command
 from lab.bench import ablation, callgrind, instructions, measure, processor, report, wrk
 from lab.bench.ablation import Edit
 from lab.bench.callgrind import CallgrindError, Counts
-from lab.bench.limits import LIMITS, Limit
+from lab.bench.limits import LIMITS, Limit, beside_guide
 from lab.bench.processor import Processor, ProcessorError
 from lab.bench.results import Row, Sample, Spread, over, ratio, rows
 from lab.bench.scenarios import COMPRESSED, LARGE, SCENARIOS, Scenario, turns
@@ -222,6 +222,19 @@ def test_every_limit_is_about_what_is_measured():
     for limit in LIMITS:
         assert (limit.scenario, limit.variant) in measured
         assert (limit.reference_scenario or limit.scenario, limit.reference) in measured
+
+
+def test_the_figure_takes_the_limit_that_stands_beside_the_guide_in_the_table():
+    limits = [limit for name in (SCENARIO, LARGE.name) if (limit := beside_guide(name))]
+    assert [(limit.scenario, limit.variant, limit.reference) for limit in limits] == [
+        (SCENARIO, OURS, GUIDE),
+        (LARGE.name, OURS, GUIDE),
+    ]
+    assert all(limit in LIMITS for limit in limits)
+
+
+def test_a_scenario_without_a_limit_beside_the_guide_has_none_in_the_figure():
+    assert beside_guide(COMPRESSED.name) is None
 
 
 # The bodies in gzip have a baseline of their own. Round 1 ran on a busier machine.
