@@ -11,93 +11,95 @@ local names = require("names")
 local spans = require("spans")
 local structure = require("structure")
 
-local M = {}
-
---- Chooses the values next to names of secrets, among notes that stand outside of objects.
--- @param words by index of a note: a word if the note is a name, nil if it is a value
--- @param secrets by index of a note: true if it tells a secret name, else nil
--- @param row the indexes of the notes to look at, in order: those of values, and of names told by one word
--- @param chosen by index of a note: whether its value is chosen; is added to
-local function choose_beside(words, secrets, row, chosen)
-  -- Chooses the values that follow a secret name on the way from row[first] to row[last]. If several names
-  -- stand together, the values that follow belong to all of them, and one secret name is enough.
-  local function choose(first, last, step)
-    local is_near, was_value
-    for place = first, last, step do
-      local index = row[place]
-      if words[index] then
-        is_near = secrets[index] or (is_near and not was_value)
-      else
-        chosen[index] = chosen[index] or is_near
-      end
-      was_value = not words[index]
-    end
-  end
-  local is_name_first, is_name_last = words[row[1]], words[row[#row]]
-  if is_name_first or not is_name_last then
-    choose(1, #row, 1)
-  end
-  if is_name_last or not is_name_first then
-    choose(#row, 1, -1)
-  end
-end
-
---- Which values belong to names of secrets: by index of their notes.
--- @param words, secrets as above
--- @param objects by position: the object that it is in, nil outside of all
-local function chosen_values(notes, words, secrets, objects)
-  -- The objects that have the name of a secret; and outside of objects a row for each word that tells one. So
-  -- names that are told by `id` do not end the values of a name that is told by `name`.
-  local chosen, is_named, rows = {}, {}, {}
-  for index in pairs(secrets) do
-    local object = objects[notes[index]]
-    if object then
-      is_named[object] = true
-    else
-      rows[words[index]] = {}
-    end
-  end
-  for index, at in ipairs(notes) do
-    local word, object = words[index], objects[at]
-    if object then
-      chosen[index] = not word and is_named[object]
-    else
-      for row_word, row in pairs(rows) do
-        row[#row + 1] = (not word or word == row_word) and index or nil -- nil adds nothing
-      end
-    end
-  end
-  for _, row in pairs(rows) do
-    choose_beside(words, secrets, row, chosen)
-  end
-  return chosen
-end
-
---- The spans of the values that belong to names of secrets, or nil.
--- @param notes positions in order: the signs of names that tell a name or hold a value
-function M.find(text, form, notes)
-  -- By index of a note: the word by which it tells a name, as "key", nil if it holds a value; whether the
-  -- name that it tells is secret.
+--- The notes of a text, in order; nil if no name of a secret is told. A note is a table:
+--   at: the position of its sign;
+--   word: the word by which its name tells a name, as "key"; nil if it holds a value;
+--   is_secret: whether it tells the name of a secret;
+--   object: the object that it is in, nil outside of all;
+--   is_chosen: whether its value belongs to the name of a secret (`choose`).
+local function notes_of(text, form, signs)
   local words, secrets = {}, {}
-  for index, at in ipairs(notes) do
-    local word = names.facts((form.name_at(text, at))).tells_name
-    words[index] = word
-    secrets[index] = word and names.is_secret(form.told_name(text, at)) or nil
+  for index, at in ipairs(signs) do
+    words[index] = names.facts((form.name_at(text, at))).tells_name
+    secrets[index] = words[index] and names.is_secret(form.told_name(text, at)) or nil
   end
   if not next(secrets) then
     return
   end
-  local chosen = chosen_values(notes, words, secrets, structure.objects_at(text, notes))
+  local notes, objects = {}, structure.objects_at(text, signs)
+  for index, at in ipairs(signs) do
+    notes[index] = { at = at, word = words[index], is_secret = secrets[index], object = objects[at] }
+  end
+  return notes
+end
+
+--- Chooses the values that follow the name of a secret on the way from row[first] to row[last]. If several
+-- names stand together, the values that follow belong to all of them, and one name of a secret is enough.
+local function choose_after(row, first, last, step)
+  local is_near -- whether a value that comes now belongs to the name of a secret
+  for index = first, last, step do
+    local note = row[index]
+    if note.word then
+      is_near = note.is_secret or (is_near and row[index - step].word)
+    else
+      note.is_chosen = note.is_chosen or is_near
+    end
+  end
+end
+
+--- Chooses the values next to names of secrets, outside of objects.
+-- @param word only names that it tells count: so a name that is told by `id` does not end the values of one
+--   that is told by `name`
+local function choose_beside(notes, word)
+  local row = {}
+  for _, note in ipairs(notes) do
+    if not note.object and (not note.word or note.word == word) then
+      row[#row + 1] = note
+    end
+  end
+  local first, last = row[1].word, row[#row].word -- nil for a value
+  if first or not last then
+    choose_after(row, 1, #row, 1)
+  end
+  if last or not first then
+    choose_after(row, #row, 1, -1)
+  end
+end
+
+--- Chooses the values that belong to names of secrets.
+local function choose(notes)
+  local objects, words = {}, {} -- objects with the name of a secret; words that tell one outside of objects
+  for _, note in ipairs(notes) do
+    if note.is_secret and note.object then
+      objects[note.object] = true
+    elseif note.is_secret then
+      words[note.word] = true
+    end
+  end
+  for _, note in ipairs(notes) do
+    note.is_chosen = not note.word and objects[note.object]
+  end
+  for word in pairs(words) do
+    choose_beside(notes, word)
+  end
+end
+
+--- The spans of the values that belong to names of secrets, or nil.
+-- @param signs of names that tell a name or hold a value: positions in order
+return function(text, form, signs)
+  local notes = notes_of(text, form, signs)
+  if not notes then
+    return
+  end
+  choose(notes)
   -- A new document, as positions may not go back in the one of the search. `done`: up to there it is masked.
   local document, list, done = structure.document(text), nil, 0
-  for index, at in ipairs(notes) do
-    if chosen[index] and at > done then
-      local name, name_stop = form.name_at(text, at)
-      local from, to, instead = form.mask(document, at, name_stop, name)
+  for _, note in ipairs(notes) do
+    if note.is_chosen and note.at > done then
+      local name, name_stop = form.name_at(text, note.at)
+      local from, to, instead = form.mask(document, note.at, name_stop, name)
       list, done = spans.add(list, from, to, instead), to or done
     end
   end
   return list
 end
-
-return M

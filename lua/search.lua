@@ -24,16 +24,23 @@ local find = string.find
 -- has fewer bytes than MAX_OWNER. Up to MAX_DEPTH objects or elements are looked into, one in another.
 local MAX_DEPTH, MAX_OWNER = 8, 128
 
---- The facts that make a name secret, or nil. They are the name's own; or those of the name after its owner
--- (card.number); or, if it has no owner, those of the name after the words before it (Card Number).
-local function secret_facts(text, name, name_stop, facts, owner)
-  if facts and facts.is_secret then
-    return facts
+-- The owners around the sign that is looked at: their names, and where their values end. The outermost is at
+-- 1, and the innermost at the sign's depth; what stands behind that is left over. New tables for each text
+-- would take longer.
+local owners, owner_ends = {}, {}
+
+--- Whether the value of a name is to be masked. The name may be secret by itself; or after its owner
+-- (card.number); or, if it has no owner, after the words before it (Card Number).
+-- @param facts the name's own, as `names.facts` returns them
+-- @param owner the name of the innermost owner, or nil
+local function is_secret(text, at, name, name_stop, facts, owner)
+  local secret = facts -- those that decide
+  if not (facts and facts.is_secret) then
+    local longer = owner and owner .. "." .. name
+      or (facts and facts.is_tail and ends.with_words_before(text, name, name_stop))
+    secret = longer and names.facts(longer)
   end
-  local longer = owner and owner .. "." .. name
-    or (facts and facts.is_tail and ends.with_words_before(text, name, name_stop))
-  local joined = longer and names.facts(longer)
-  return joined and joined.is_secret and joined or nil
+  return secret and secret.is_secret and not harmless.is_start(text, at, name, name_stop, secret)
 end
 
 --- The document of a search: made when it is needed, as most texts have no secret.
@@ -42,53 +49,59 @@ local function document_of(search)
   return search.document
 end
 
---- Finds what is to be masked from `from` to `to`: adds spans and notes to the search.
--- @param search a table: form; text; document, once it was needed; list, the spans so far; notes, the signs
---   of names that tell a name or hold a value, with their `count`, and whether one of them `holds_value`
--- @param owner the name of the object or element that is walked through, or nil
--- @param depth how many owners there are, one around another
--- @return up to where the text is dealt with: names up to there have been masked, noted or passed. It may be
---   behind `to`
-local function walk(search, from, to, owner, depth)
-  local form, text, notes, done = search.form, search.text, search.notes, from - 1
-  local at = find(text, form.sign, from, true)
-  while at and at <= to do
+--- Notes the sign of a name that tells a name or holds a value.
+local function note(noted, at, facts)
+  local count = noted.count + 1 -- `#noted` would search for the end of the list each time.
+  noted.count, noted[count] = count, at
+  noted.holds_value = noted.holds_value or facts.holds_value
+end
+
+--- Goes from sign to sign. Adds spans to the search, and notes names that tell a name or hold a value.
+-- @param search a table: form; text; document, once it was needed; list, the spans so far; noted, the signs
+--   of the names that were noted, with their `count`, and whether one of them `holds_value`
+-- @param at the first sign
+local function walk(search, at)
+  local form, text, depth = search.form, search.text, 0
+  local owner -- the name of the innermost one around `at`, or nil
+  while at do
+    while owner and at > owner_ends[depth] do
+      depth = depth - 1
+      owner = owners[depth]
+    end
     local name, name_stop = form.name_at(text, at)
     local facts = names.facts(name)
-    local secret = (facts or owner) and secret_facts(text, name, name_stop, facts, owner)
-    -- Up to where the name and its value are dealt with; nil if the value may hold further names.
-    local dealt_to
-    if secret and not harmless.is_start(text, at, name, name_stop, secret) then
-      local start, stop, instead = form.mask(document_of(search), at, name_stop, name)
-      search.list, dealt_to = spans.add(search.list, start, stop, instead), stop or at
+    local stop -- up to where the name and its value are dealt with; nil if the value may hold further names
+    if is_secret(text, at, name, name_stop, facts, owner) then
+      local from, to, instead = form.mask(document_of(search), at, name_stop, name)
+      search.list, stop = spans.add(search.list, from, to, instead), to or at
     elseif facts and (facts.tells_name or facts.holds_value) then
-      dealt_to = form.mask_role and form.mask_role(search, document_of(search), at, name_stop, facts)
-      if not dealt_to then
-        local count = notes.count + 1 -- `#notes` would search for the end of the list each time.
-        notes.count, notes[count] = count, at
-        notes.holds_value = notes.holds_value or facts.holds_value
+      stop = form.mask_role and form.mask_role(search, document_of(search), at, name_stop, facts)
+      if not stop then
+        note(search.noted, at, facts)
       end
     end
     -- If a phrase may start with this name, it owns the names in its value: {"card": {"number": 1}}. Inside
-    -- of an owner, each object is one: in {"card": {"info": {"number": 1}}}, `info` owns `number`. But
-    -- a secret name owns none: each name joined with it would be secret.
-    local is_head = not secret and (owner or (facts and facts.is_head))
-    is_head = is_head and depth < MAX_DEPTH and #name < MAX_OWNER
-    local contents_end = is_head and not dealt_to and form.contents_end and form.contents_end(text, at, name)
-    done = contents_end and walk(search, at + 1, contents_end, name, depth + 1) or dealt_to or at
-    at = find(text, form.sign, done + 1, true)
+    -- of an owner, each object is one: in {"card": {"info": {"number": 1}}}, `info` owns `number`. But a secret
+    -- name owns none: each name joined with it would be secret.
+    local is_head = (owner or (facts and facts.is_head)) and not (facts and facts.is_secret)
+    local is_owner = is_head and depth < MAX_DEPTH and #name < MAX_OWNER
+    local owned_to = is_owner and not stop and form.contents_end and form.contents_end(text, at, name)
+    if owned_to then
+      depth = depth + 1
+      owner, owners[depth], owner_ends[depth] = name, name, owned_to
+    end
+    at = find(text, form.sign, (stop or at) + 1, true)
   end
-  return done
 end
 
 --- A text with the secrets masked that a form finds in it.
 return function(text, form)
-  if not find(text, form.sign, 1, true) then
+  local at = find(text, form.sign, 1, true)
+  if not at then
     return text
   end
-  local search = { form = form, text = text, notes = { count = 0 } }
-  walk(search, 1, #text, nil, 0)
-  local notes = search.notes
-  local named = notes.holds_value and named_values.find(text, form, notes)
+  local search = { form = form, text = text, noted = { count = 0 } }
+  walk(search, at)
+  local named = search.noted.holds_value and named_values(text, form, search.noted)
   return spans.apply(text, spans.merged(search.list, named))
 end
