@@ -1,9 +1,11 @@
 --- Patterns in settings.
--- A pattern has at most one "*", which stands for anything.
+-- A pattern has at most one "*", which stands for anything. Settings may have it at the end of a path, at the
+-- start of a host, or right after the "/" of a content type (application/*+json). So what is before it and
+-- what is after it cannot be the same bytes of a text.
 
 local M = {}
 
---- Makes a function that tells whether a text matches one of some patterns.
+--- Makes a function that tells whether a text matches one of some patterns: true if so, else nil.
 -- @param list a pattern per line
 function M.matcher(list)
   local whole, open = {}, {} -- patterns without and with a "*"
@@ -16,13 +18,13 @@ function M.matcher(list)
     end
   end
   return function(text)
-    local is_match = whole[text]
     for _, pattern in ipairs(open) do
-      is_match = is_match
-        or text:sub(1, #pattern.start) == pattern.start
-          and text:sub(#text - #pattern.rest + 1) == pattern.rest
+      local start, rest = pattern.start, pattern.rest
+      if text:sub(1, #start) == start and text:sub(#text - #rest + 1) == rest then
+        return true
+      end
     end
-    return is_match
+    return whole[text]
   end
 end
 
