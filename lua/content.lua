@@ -11,7 +11,7 @@ local patterns = require("patterns")
 local redaction = require("redaction")
 local utf8 = require("utf8")
 
-local MAX_PARTS = 256
+local MAX_PARTS = 256 -- Of further parts, the size is shown.
 local MAX_PART_HEAD = 4096 -- bytes
 local CONTROLS = "[%z\1-\8\11\14-\31]" -- all but tab, line feed, form feed, carriage return
 
@@ -34,13 +34,11 @@ end
 local function text_of(bytes, content_type, is_encoded, is_cut)
   local text, replaced = utf8.repair(bytes, is_cut)
   local start = text:match("^[\239\187\191%s]*()")
+  -- Whether it begins as JSON or markup does.
   local is_marked = text:find('^[{[]%s*["{%[%]}%d-]', start) or text:find("^<[%a!?]", start)
-  if is_marked and start == 1 then
-    return text
-  elseif is_binary_type(content_type) then
+  if not (is_marked and start == 1) and is_binary_type(content_type) then
     return nil -- A binary message may begin with bytes of white space: then what follows them says nothing.
-  end
-  if
+  elseif
     is_marked
     or (replaced == 0 and not text:find(CONTROLS))
     or (not is_encoded and is_textual(content_type))
@@ -56,7 +54,7 @@ local function parts_of(bytes, is_cut)
     return nil
   end
   local pieces, at, size = {}, 1, #bytes
-  while at <= size and #pieces < 2 * MAX_PARTS do
+  while at <= size and #pieces < 2 * MAX_PARTS do -- A part is two pieces: its head, and what it holds.
     local stop = bytes:find("\n" .. boundary, at, true) or size
     local head = bytes:sub(at, math.min(stop, at + MAX_PART_HEAD)):match("^.-\r?\n\r?\n") or ""
     local part = bytes:sub(at + #head, stop)
@@ -80,8 +78,7 @@ local M = {}
 function M.render(message)
   local bytes, is_cut = table.concat(message), message.kept < message.total
   if message.omitted or bytes == "" then
-    local is_unread = message.expected and message.total == 0
-    return "", is_cut, message.omitted or (is_unread and "unread")
+    return "", is_cut, message.omitted or (message.expected and message.total == 0 and "unread")
   end
   local content_type, encoding = message.content_type, message.content_encoding
   local is_encoded = encoding ~= "" and encoding ~= "identity"

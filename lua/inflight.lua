@@ -11,7 +11,7 @@
 local bounds = require("bounds")
 local report = require("report")
 
-local MAX_ENTRIES = 4096
+local MAX_ENTRIES = 4096 -- records
 local MAX_BYTES = 12 * 2 ^ 20
 local ENOUGH = MAX_BYTES * 7 / 8 -- records give way until so much is left: then the next bytes find room
 local OVERHEAD = 1024 -- bytes that the tables of a record take
@@ -23,12 +23,12 @@ local INTERVAL = 2e6 -- microseconds between sweeps
 
 local by_id = {}
 local handles = setmetatable({}, { __mode = "v" }) -- of the streams of records, by the records' ids
--- The records are linked to a ring. `ring` itself is no record, and stands between the newest one,
--- `ring.prior`, and the oldest one, `ring.next`. It started before any time: so an empty ring has nothing in
--- flight.
+-- The records are linked to a ring: `next` leads to the next newer one, `prior` to the next older one. `ring`
+-- itself is no record, and stands between the newest one, `ring.prior`, and the oldest one, `ring.next`. It
+-- started before any time: so an empty ring has nothing in flight.
 local ring = { started = -1 }
 ring.prior, ring.next = ring, ring
-local count, bytes = 0, 0
+local count, bytes = 0, 0 -- how many records there are, and what they hold together
 -- KiB: if more is in use, garbage is collected. 0 at first, as loading the script leaves much garbage.
 local ceiling = 0
 local last_sweep, is_swept = 0, true -- when the last sweep began, and whether it came to its end
@@ -47,8 +47,9 @@ local function count_bytes(record)
   record.size, bytes = size, bytes - record.size + size
 end
 
---- Releases a record's bodies; and if the rest is more than `enough`, its headers and most of its path, too.
-local function give_way(record, enough)
+--- Releases a record's bodies; and if the rest is more than little, its headers and most of its path, too.
+-- @param little bytes
+local function give_way(record, little)
   local messages = { record.request, record.response }
   record.gave_way = true
   for _, message in ipairs(messages) do
@@ -58,7 +59,7 @@ local function give_way(record, enough)
     end
   end
   count_bytes(record)
-  if record.size > enough then
+  if record.size > little then
     for _, message in ipairs(messages) do
       message.headers, message.are_headers_cut = "{}", true
     end
@@ -137,25 +138,24 @@ function M.sweep(finish, handle, now)
   while count > MAX_ENTRIES do
     finish(handle, ring.next, now)
   end
-  local is_long = count > 0 and now - ring.next.started >= INTERVAL
-  if is_long and math.abs(now - last_sweep) >= INTERVAL then
+  if count > 0 and now - ring.next.started >= INTERVAL and math.abs(now - last_sweep) >= INTERVAL then
     last_sweep, is_swept, ceiling = now, false, 0 -- 0: everything is collected below.
   end
   if collectgarbage("count") > ceiling then
     collectgarbage() -- Lua alone would wait until memory has doubled.
     ceiling = collectgarbage("count") + MAX_GARBAGE
   end
-  -- Goes on with a sweep. A sweep that has just begun, or was broken off, starts with the oldest record; if
-  -- the last one came to its end, there is nothing to do: `ring`.
+  -- From the oldest record on, if the sweep has just begun or was broken off. If it came to its end, there is
+  -- nothing to do: `ring`. `left`: how many bytes this event may still send.
   local record, left = is_swept and ring or ring.next, EVENT_BYTES
   while record ~= ring and left > 0 do
-    local following = record.next
+    local newer = record.next
     if not handles[record.span] then
       left = left - record.size
       report.count("aborted")
       finish(handle, record, now, "aborted")
     end
-    record = following
+    record = newer
   end
   is_swept = record == ring
 end
