@@ -81,8 +81,8 @@ local function walk(search, at)
       end
     end
     -- If a phrase may start with this name, it owns the names in its value: {"card": {"number": 1}}. Inside
-    -- of an owner, each object is one: in {"card": {"info": {"number": 1}}}, `info` owns `number`. But a secret
-    -- name owns none: each name joined with it would be secret.
+    -- of an owner, each object is one: in {"card": {"info": {"number": 1}}}, `info` owns `number`. But
+    -- a secret name owns none: each name joined with it would be secret.
     local is_head = (owner or (facts and facts.is_head)) and not (facts and facts.is_secret)
     local is_owner = is_head and depth < MAX_DEPTH and #name < MAX_OWNER
     local owned_to = is_owner and not stop and form.contents_end and form.contents_end(text, at, name)
