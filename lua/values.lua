@@ -55,8 +55,7 @@ local PREFIXES = {
 }
 -- Bytes of a card number: the least; the most, with a separator between all digits. The most digits.
 local CARD_STEP, MAX_CARD, MAX_DIGITS = 13, 37, 19
--- A card number in groups of any size, with a space around it; and whether all its separators are the same.
-local LONE_CARD, SPACED, JOINED, DASHED = "^[ +]?()([2-6].*%d)[ +]?$", "^[%d ]+$", "^[%d+]+$", "^[%d-]+$"
+local LONE_CARD = "^[ +]?()([2-6].*%d)[ +]?$" -- in groups of any size, with a space around it
 
 -- Keys are found by a sign: the first "_", "-" or "." of the prefix, or all of a prefix that has none.
 -- KEYS has each prefix, the position in it where its sign stops, and the least length of the key. It is
@@ -218,14 +217,15 @@ local function lone_card(text, from, run_end)
     return nil
   end
   local start, number = match(sub(text, from, run_end - 1), LONE_CARD)
-  if not number or not (find(number, SPACED) or find(number, JOINED) or find(number, DASHED)) then
+  if not number then
     return nil
   end
-  local digits = number:gsub("[ +-]%f[%d]", "")
+  local separators, groups = number:gsub("%d+", "")
+  local count = #number - #separators
   start = from + start - 1
   local stop = start + #number
-  local is_card = #digits >= 16 and not find(digits, "%D") and may_be_card(text, start, stop, #digits)
-  if is_card and may_start(text, start) then
+  local has_form = count >= 16 and separators == sub(separators, 1, 1):rep(groups - 1)
+  if has_form and may_start(text, start) and may_be_card(text, start, stop, count) then
     return start, stop - 1
   end
 end
