@@ -14,6 +14,7 @@ from .target import Target
 
 BAR_MB = 40.0  # more than without the filter, by the design
 _AT_ONCE = 16
+_MOST_SECONDS = 60
 _HEAD = 55_000
 _BODY = 65_536
 _NAMES = ("user-agent", "referer", "accept", "via", "cookie", "origin", "if-match", "warning")
@@ -63,10 +64,10 @@ async def held(flood: Flood) -> Held:
     for captured in (False, True):
         async with target.running(captured=captured) as found:
             with growth(found.lab.envoy.pid) as measured:
-                with suppress(
-                    ConnectionError
-                ):  # Envoy may end a flood's connection; what it holds is measured
-                    await KINDS[flood.kind][0](found, flood)
+                # Envoy may end connections of a flood, or refuse its requests. What it holds is measured.
+                with suppress(ConnectionError, TimeoutError):
+                    async with asyncio.timeout(_MOST_SECONDS):
+                        await KINDS[flood.kind][0](found, flood)
                 await asyncio.sleep(2)
             peaks.append(measured.peak / 1e6)
             ends.append(measured.end / 1e6)
@@ -93,10 +94,13 @@ def _head(headers: list[tuple[str, str]], length: int) -> bytes:
 
 
 async def _arrived(found: Target, count: int) -> None:
-    """Wait until so many requests are open."""
+    """Wait until so many requests are open, or Envoy has reset or refused them, or closed all connections."""
+    prefix = "http.inbound.downstream_"
     while True:
-        stats = await found.lab.envoy.stats(r"^http\.inbound\.downstream_rq_active$")
-        if sum(stats.values()) >= count:
+        stats = await found.lab.envoy.stats(rf"^{prefix}(rq_active|rq_rx_reset|rq_4xx|cx_active|cx_destroy)$")
+        seen = sum(stats[prefix + name] for name in ("rq_active", "rq_rx_reset", "rq_4xx"))
+        are_closed = stats[f"{prefix}cx_destroy"] > 0 and stats[f"{prefix}cx_active"] == 0
+        if seen >= count or are_closed:
             return
         await asyncio.sleep(0.02)
 

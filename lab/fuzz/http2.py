@@ -50,8 +50,8 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    """An HPACK string without Huffman coding (RFC 7541, 5.1 and 5.2)."""
-    content = text.encode()
+    """An HPACK string without Huffman coding (RFC 7541, 5.1 and 5.2): a byte for each character."""
+    content = text.encode("latin-1")
     size, most = len(content), 127
     if size < most:
         return bytes([size]) + content
