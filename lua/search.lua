@@ -82,9 +82,10 @@ local function walk(search, at)
     end
     -- If a phrase may start with this name, it owns the names in its value: {"card": {"number": 1}}. Inside
     -- of an owner, each object is one: in {"card": {"info": {"number": 1}}}, `info` owns `number`. But
-    -- a secret name owns none: each name joined with it would be secret.
+    -- a secret name owns none: each name joined with it would be secret. Nor does an empty name: of many ":"
+    -- in a row, each would look for its value behind all others.
     local is_head = (owner or (facts and facts.is_head)) and not (facts and facts.is_secret)
-    local is_owner = is_head and depth < MAX_DEPTH and #name < MAX_OWNER
+    local is_owner = is_head and depth < MAX_DEPTH and name ~= "" and #name < MAX_OWNER
     local owned_to = is_owner and not stop and form.contents_end and form.contents_end(text, at, name)
     if owned_to then
       depth = depth + 1

@@ -226,6 +226,8 @@ LONG = [
     Text("", "pin=1&", half="x", middle="[card]["),
     Text("", "</value>", half="<value>"),
     Text("", '"a":1,', half='{"card":', middle="{"),
+    Text('{"card":{', ":"),
+    Text("", '&a=pin:b&a="%22":'),
     Text('{"name":"password",', '"value":1,', half='"value":[', middle='"'),
     Text("--", "\n--xx", half="x", middle='\nContent-Disposition: form-data; name="a"\n'),
     Text("", ".eyJ", half="e"),
