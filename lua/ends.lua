@@ -30,7 +30,7 @@ local UNQUOTED = set('[^]%s{}[,"]')
 local OPENING = "^\\*[\"']" -- the quote that opens a value or ends a name, with the backslashes before it
 -- A value that an earlier search has masked, and what may follow it. If anything else follows, the mask may
 -- be only the start of the value.
-local MASKED = "^(\\*[\"']?)%*%*%*%1()[ \t]*%f[];,)}<>&\r\n%z]"
+local MASKED = "^(\\*[\"']?)%*%*%*%1()[ \t]*%f[];,)}<>\r\n%z]"
 -- What may follow a comma between members: the start of an item, or the quote of a name; or a bracket that
 -- closes, as the last comma may have nothing behind it.
 local ITEM_STARTS = set("[]\"'{}[\\]")
@@ -46,9 +46,6 @@ local MAX_NEAR = 128
 -- How many bytes of unknown names a text may have `members` read. Joined names are too long to be remembered,
 -- so each of them takes time: 13 ms for so many.
 local MAX_JOINED = 8192
--- What stands before a name in the value of a parameter, read from behind: scope=openid%20session:write&a=x.
--- And what the next parameter begins with.
-local IN_PARAMETER, NEXT_PARAMETER = "^[^&?#=%s\"'(){}[]*=%w", "&[%w_.-]+="
 -- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. No tag that starts
 -- with "i" opens a cell, as it may be an input.
 local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
@@ -192,26 +189,26 @@ local function closed_end(text, start, quote, limit, next_name)
   return is_over and close or limit
 end
 
---- Whether a break may end a value without quotes: a next name follows it, or what its kind asks for.
+--- Whether a break may end a value without quotes: what its kind asks for follows it, or a next name.
 -- @param from, to the break, and the last byte of the white space behind it
 -- @param next_name a pattern
 local function may_end(text, from, to, next_name)
-  local code, following = byte(text, from), byte(text, to + 1)
-  if SURE_BREAKS[code] or find(text, next_name, to + 1) then
-    return true
-  elseif code == COMMA then
+  local code = byte(text, from)
+  if code == COMMA then
     return starts_member(text, to + 1)
-  elseif CLOSERS[code] then
-    return to > from or not following or AFTER_CLOSERS[following]
   end
-  return QUOTES[code] and find(text, "^/?[<>]", to + 1) -- the quote of an attribute
+  return SURE_BREAKS[code]
+    -- The end of the text counts as a comma.
+    or (CLOSERS[code] and (to > from or AFTER_CLOSERS[byte(text, to + 1) or COMMA]))
+    or find(text, next_name, to + 1)
+    or (QUOTES[code] and find(text, "^/?[<>]", to + 1)) -- the quote of an attribute
 end
 
 --- Whether a value goes on behind a break, as in YAML: if the next line is indented deeper than that of the
 -- name. Of an item of a list, the dash belongs to the indent.
 -- @param from, to as above
 local function goes_on(text, from, to, name_stop)
-  local indent = byte(text, from) ~= COMMA and match(sub(text, from, to), "^.*\n(.*)")
+  local indent = to > from and byte(text, from) ~= COMMA and match(sub(text, from, to), "^.*\n(.*)")
   local line = "\n" .. sub(text, math.max(name_stop - MAX_NEAR, 1), name_stop)
   return indent and #indent > #match(line, "^.*\n([ \t-]*)")
 end
@@ -241,13 +238,10 @@ end
 local function value_end(document, at, start, quote, name_stop)
   local text, is_markup = document.text, document.is_markup
   local is_member = byte(text, at) ~= EQUALS
-  -- Where the value ends at the latest: with its string, before the next end tag or parameter, with the text.
+  -- Where the value ends at the latest: with its string, before the next end tag, or with the text.
   local limit = structure.string_end(document, at)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
-  if is_member and find(sub(text, math.max(name_stop - MAX_NEAR, 1), name_stop):reverse(), IN_PARAMETER) then
-    limit = math.min(limit, structure.next_sign(document, NEXT_PARAMETER, at, true) - 1)
-  end
   local _, masked = match(text, MASKED, start)
   -- In markup, tags may stand before the value. 256 bytes are read to find the value behind them.
   local tags = is_markup and sub(text, start, start + 256) or ""

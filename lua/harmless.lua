@@ -10,35 +10,33 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 
 local QUOTE, COLON, DOLLAR, DOT, CLOSE_BRACKET = byte('":$.]', 1, 5)
 local CONSTANTS = structure.words("true false null")
-local MAX_NEAR = 128 -- bytes that are read of the line before a name
--- How objects of OpenAPI begin that have the name of a secret and only describe it: schemas, and the schemes
--- and flows of OAuth.
-local DESCRIPTIONS = {
-  '^{%s*"type"%s*:%s*"object"',
-  '^{%s*"required"%s*:%s*%[[^][{}]*%]%s*,%s*"type"%s*:%s*"object"',
-  '^{%s*"properties"%s*:%s*{%s*"[^"]*"%s*:%s*{',
-  '^{%s*"type"%s*:%s*"oauth2"',
-  '^{%s*"scopes"%s*:%s*{[^{}]*}%s*,%s*"%l+Url"',
-  '^{%s*"authorizationUrl"',
-  '^{%s*"tokenUrl"',
-}
--- In OpenAPI, "security": [{"auth": ["read:pets"]}] has scopes under the name of a scheme: what stands before
--- that name, and the scopes.
+local MAX_NEAR = 128 -- bytes that are read of the line before the end of a name
+-- An object of OpenAPI may have the name of a secret and only describe it: a schema, a scheme of OAuth, or a
+-- flow of it. Its first members tell that. A secret may begin with a type or URL, too, so the second name
+-- counts.
+local OPENAPI = structure.words([[$ref allOf anyOf authorizationUrl description flow flows properties
+  refreshUrl required scopes title tokenUrl type]])
+local TWO_MEMBERS = '^{%s*"(%a+)"%s*:%s*"([^"]*)"%s*,%s*"(%a+)"'
+local PROPERTIES = '^{%s*"properties"%s*:%s*{%s*"[^"]*"%s*:%s*{%s*"([$%a]+)"'
+local REQUIRED = '^{%s*"required"%s*:%s*%[[^][{}]*%]%s*,%s*"type"'
+local FLOW = '^{%s*"scopes"%s*:%s*{[^{}]*}%s*,%s*"%l+Url"'
+-- In "security": [{"auth": ["read:pets"]}], what stands before the name of a scheme, and its scopes.
 local SECURITY, SCOPES = '"security"%s*:%s*%[%s*{%s*"$', '^%[[%a:._/",%s-]*%]'
 
 local M = {}
 
---- Whether the value at `start`, of a name in JSON, only describes a secret. The names in it are searched
--- like any others.
--- @param name_from the first byte of the name
-local function is_description(text, name_from, start)
-  for _, beginning in ipairs(DESCRIPTIONS) do
-    if find(text, beginning, start) then
-      return true
-    end
+--- Whether the value at `start`, of a name in JSON, only describes a secret, in OpenAPI. The names in it are
+-- searched like any others.
+-- @param stop the last byte of the name
+local function is_description(text, name, stop, start)
+  local first, value, second = match(text, TWO_MEMBERS, start)
+  local is_type = first == "type" and (value == "object" or value == "oauth2")
+  if is_type or first == "authorizationUrl" or first == "tokenUrl" then
+    return OPENAPI[second]
+  elseif find(name, "[aA]uth") and find(text, SCOPES, start) then
+    return find(sub(text, math.max(stop - MAX_NEAR, 1), stop - #name), SECURITY)
   end
-  local before = sub(text, math.max(name_from - MAX_NEAR, 1), name_from - 1)
-  return find(text, SCOPES, start) and find(before, SECURITY)
+  return OPENAPI[match(text, PROPERTIES, start)] or find(text, REQUIRED, start) or find(text, FLOW, start)
 end
 
 --- Whether a name before a ":" is that of a host or a file: it starts behind "://", or ends as a domain or a
@@ -66,7 +64,7 @@ function M.is_start(text, at, name, stop, facts)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
   local is_json = byte(text, stop + 1) == QUOTE
   if
-    (is_json and is_description(text, stop - #name + 1, start))
+    (is_json and is_description(text, name, stop, start))
     or (says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
     or ((says_more or is_json) and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)])
     or (facts.is_count and find(text, "^%d[%d.]*%f[^%w._+-]", start))
@@ -88,7 +86,7 @@ end
 --   masked already, but for some digits (`"**** 4242"`);
 --   an id of Twilio or Windows, under a name with `sid`: these have 34 bytes or more;
 --   a version (`1.2.3`);
---   a variable of a template, of which "}" may have ended the value (`${DB_PASSWORD}`);
+--   a variable of a template (`${DB_PASSWORD}`); without quotes, the value may end before its "}";
 --   in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
 function M.is_value(value, name)
   local is_flat_list = find(value, "^%[[^][{}]*%]$")
@@ -103,10 +101,10 @@ function M.is_value(value, name)
     or (#value > 33 and find(name, "[sS][iI][dD]") and find(value, '^"?%u[%u-][a-f%d-]+"?$'))
 end
 
---- Whether the value of a member is harmless in the object of a secret. If its name is secret after the
--- object's, as `token.id`, only a value is that is empty, a constant or a count. If it only tells about the
--- secret, as `token.type`, all are but a value with a ":", as that may stand between another name and
--- its value. The ":" of a time or URL does not count.
+--- Whether the value of a member is harmless in the object of a secret. If the member's name is secret after
+-- the object's, as `token.id`, only an empty value, a constant and a count are harmless. If it only tells
+-- about the secret, as `token.type`, a value is harmless if it has no ":", as that may stand between another
+-- name and its value. The ":" of a time or URL does not count.
 -- @param name the object's
 -- @param key the member's name, with its quotes; "" for an item of a list
 -- @param value with its quotes; "" where a bracket or comma stands

@@ -90,8 +90,8 @@ UNITS: list[str] = [
     "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----END ", "-----", "AKIA", "AKIAIOSFODNN7EXAMPLE ",
     "ghp_", "sk_live_", "/AKIA", "=AKIA", '"AKIA', "xoxb-", "glpat-", "AIza", "ya29.", "sk-",
     "eyAi.", "Bearer ", "Bearer+", "bearer a/", "-u a:", '"kty","d":"', '"pin":["a is b" ', 'pin:["is ',
-    '"pin":{"type":"object",', '"pin":{"required":[', '"pin":{"scopes":{', '"pin":{"properties":{"',
-    '{"security":[{"pin":[', "a=pin:b&",
+    '"pin":{"type":"object","required":[', '"pin":{"required":[', '"pin":{"scopes":{',
+    '"pin":{"properties":{"', '"pin":{"tokenUrl":"a","scopes":', '{"security":[{"auth":[', "a=pin:b&",
     # Bodies of parts.
     "--b\n", "--b\r\n", "\r\n--b\r\n", "--b--", "--b\r\n\r\n", "\n--", '; name="', "; name=", "filename=",
     "\n\n", "name*=", "name*=UTF-8''", "name*0=", '; name="password"\r\n\r\nx\r\n--b\r\n',
