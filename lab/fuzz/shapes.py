@@ -65,6 +65,8 @@ FORMS: dict[str, tuple[str, str]] = {
     "graphql": ('{"query":"mutation{login(user:', "application/json"),
     "graphql text": ('mutation{login(password:"', "application/graphql"),
     "lines": ("password: ", "application/yaml"),
+    "object of names": ('{"card":{', "application/json"),
+    "element of names": ("<card>", "application/xml"),
 }
 """By form: how its texts start, and the content type that they are declared as."""
 

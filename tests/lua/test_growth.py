@@ -207,7 +207,7 @@ def test_time_grows_with_the_size_of_values_made_for_one_header(value: Text) -> 
     assert {name: found for name, found in slow.items() if found} == {}
 
 
-THOROUGH_FORMS = {"text", "json string", "xml", "form", "part"}
+THOROUGH_FORMS = {"text", "json string", "xml", "form", "part", "object of names"}
 
 
 @pytest.mark.parametrize("form", FORMS)
