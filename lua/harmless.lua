@@ -8,7 +8,7 @@ local structure = require("structure")
 
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local QUOTE, COLON, DOLLAR, DOT, CLOSE_BRACKET = byte('":$.]', 1, 5)
+local QUOTE, COLON, DOLLAR, DOT, LIST, LIST_END, OBJECT = byte('":$.[]{', 1, 7)
 local CONSTANTS = structure.words("true false null")
 local MAX_NEAR = 128 -- bytes that are read of the line before the end of a name
 -- An object of OpenAPI may have the name of a secret and only describe it: a schema, a scheme of OAuth, or a
@@ -29,12 +29,17 @@ local M = {}
 -- searched like any others.
 -- @param stop the last byte of the name
 local function is_description(text, name, stop, start)
+  local sign = byte(text, start)
+  if sign == LIST then
+    local before = sub(text, math.max(stop - MAX_NEAR, 1), stop - #name)
+    return find(name, "[aA]uth") and find(text, SCOPES, start) and find(before, SECURITY)
+  elseif sign ~= OBJECT then
+    return false
+  end
   local first, value, second = match(text, TWO_MEMBERS, start)
   local is_type = first == "type" and (value == "object" or value == "oauth2")
   if is_type or first == "authorizationUrl" or first == "tokenUrl" then
     return OPENAPI[second]
-  elseif find(name, "[aA]uth") and find(text, SCOPES, start) then
-    return find(sub(text, math.max(stop - MAX_NEAR, 1), stop - #name), SECURITY)
   end
   return OPENAPI[match(text, PROPERTIES, start)] or find(text, REQUIRED, start) or find(text, FLOW, start)
 end
@@ -73,7 +78,7 @@ function M.is_start(text, at, name, stop, facts)
   elseif byte(text, stop - #name) == COLON then
     local before = match(sub(text, math.max(stop - MAX_NEAR, 1), stop):reverse(), "^[%w:-]*")
     return find(before, "swa:nra") -- arn:aws, read from behind
-  elseif byte(name) == DOT or byte(text, at - 1) == CLOSE_BRACKET then
+  elseif byte(name) == DOT or byte(text, at - 1) == LIST_END then
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end
   return is_place(text, name, stop) and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1)
