@@ -151,7 +151,7 @@ local function members(document, value, name)
     local is_key = byte(value, after) == COLON
     local is_secret = #token > MAX_KEY and find(token, "%d")
     if not is_key then
-      is_secret = names.bytes_read > document.read_to or not harmless.is_member(name, key, token)
+      is_secret = names.bytes_read > document.read_to or not harmless.as_member(name, key, token)
     end
     if is_secret then
       list = spans.add(list, at, stop, '"***"')
@@ -274,7 +274,7 @@ function M.mask(document, at, name_stop, name)
   local to = value_end(document, at, start, quote, name_stop)
   local value = sub(text, start, to) -- with its quotes
   name = name or ""
-  if harmless.is_value(value, name) then
+  if harmless.by_value(value, name) then
     return
   end
   local is_object = byte(text, name_stop + 1) == QUOTE and find(value, "^%[?%s*{.*[]}]$")

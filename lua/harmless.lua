@@ -64,7 +64,7 @@ end
 -- @param at the position of the ":" or "="
 -- @param stop the last byte of the name
 -- @param facts those that make the name secret
-function M.is_start(text, at, name, stop, facts)
+function M.by_start(text, at, name, stop, facts)
   local start = structure.value_start(text, at)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
   local is_json = byte(text, stop + 1) == QUOTE
@@ -93,7 +93,7 @@ end
 --   a version (`1.2.3`);
 --   a variable of a template (`${DB_PASSWORD}`); without quotes, the value may end before its "}";
 --   in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
-function M.is_value(value, name)
+function M.by_value(value, name)
   local is_flat_list = find(value, "^%[[^][{}]*%]$")
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
@@ -113,7 +113,7 @@ end
 -- @param name the object's
 -- @param key the member's name, with its quotes; "" for an item of a list
 -- @param value with its quotes; "" where a bracket or comma stands
-function M.is_member(name, key, value)
+function M.as_member(name, key, value)
   if names.is_secret(name .. "." .. key) then
     return find(value, '^"?"?$')
       or CONSTANTS[value]

@@ -40,7 +40,7 @@ local function is_secret(text, at, name, name_stop, facts, owner)
       or (facts and facts.is_tail and ends.with_words_before(text, name, name_stop))
     secret = longer and names.facts(longer)
   end
-  return secret and secret.is_secret and not harmless.is_start(text, at, name, name_stop, secret)
+  return secret and secret.is_secret and not harmless.by_start(text, at, name, name_stop, secret)
 end
 
 --- The document of a search: made when it is needed, as most texts have no secret.
