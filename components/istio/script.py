@@ -24,7 +24,7 @@ from .compact import compact
 from .endpoint import Collector
 from .literals import literal
 
-MAX_SCRIPT_BYTES = 97 * 1024
+MAX_SCRIPT_BYTES = 100 * 1024
 """What the script may grow to, with the default settings. A filter chain has four copies of it, and each of
 its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. A TrafficExtension has it compacted."""
 
