@@ -9,14 +9,18 @@ local config = require("config")
 local buffer = require("string.buffer")
 local ffi = require("ffi")
 
-local char = string.char
+-- Each byte as a text, made once: a span has about a hundred of them.
+local BYTES = {}
+for number = 0, 255 do
+  BYTES[number] = string.char(number)
+end
 
 --- A whole number from 0: 7 bits a byte, the lowest first, and 128 more where another byte follows.
 local function varint(number)
   if number < 128 then
-    return char(number)
+    return BYTES[number]
   end
-  return char(number % 128 + 128) .. varint(math.floor(number / 128))
+  return BYTES[number % 128 + 128] .. varint(math.floor(number / 128))
 end
 
 --- A field with its key, its length and its content.
@@ -24,13 +28,22 @@ local function field(key, content)
   return key .. varint(#content) .. content
 end
 
+-- What stands before the value in a KeyValue, by the attribute's name: made once for each, as they are few.
+local KEYS = {}
+
+local function key_of(name)
+  KEYS[name] = KEYS[name] or field("\10", name) .. "\18"
+  return KEYS[name]
+end
+
 --- Puts one of Span.attributes, a KeyValue: its key and its value.
--- @param name shorter than 128 bytes
--- @param before what stands before the content in AnyValue: a key and, for texts and bytes, a length
-local function put_attribute(out, name, before, content)
-  local value_length = varint(#before + #content)
-  local size = 3 + #name + #value_length + #before + #content
-  out:put("\74", varint(size), "\10", char(#name), name, "\18", value_length, before, content)
+-- @param value_key the key of the field in AnyValue
+-- @param length the content's length where the field has one: of texts and bytes; else ""
+local function put_attribute(out, name, value_key, length, content)
+  local key = key_of(name)
+  local value_length = varint(#value_key + #length + #content)
+  local size = #key + #value_length + #value_key + #length + #content
+  out:put("\74", varint(size), key, value_length, value_key, length, content)
 end
 
 local M = {}
@@ -42,28 +55,36 @@ M.content_type = "application/x-protobuf"
 -- @param value valid UTF-8, a whole number from 0, or true
 function M.put(out, name, value)
   if value == true then
-    put_attribute(out, name, "\16", "\1")
+    put_attribute(out, name, "\16", "", "\1")
   elseif type(value) == "number" then
-    put_attribute(out, name, "\24", varint(value))
+    put_attribute(out, name, "\24", "", varint(value))
   else
-    put_attribute(out, name, "\10" .. varint(#value), value)
+    put_attribute(out, name, "\10", varint(#value), value)
   end
 end
 
 --- Puts an attribute of any bytes.
 function M.put_bytes(out, name, bytes)
-  put_attribute(out, name, "\58" .. varint(#bytes), bytes)
+  put_attribute(out, name, "\58", varint(#bytes), bytes)
 end
 
-local word = ffi.new("int32_t[1]")
+-- The value of a hexadecimal digit, by its byte.
+local DIGITS = {}
+for value = 0, 15 do
+  local digit = ("%x"):format(value)
+  DIGITS[digit:byte()] = value
+end
 
---- Puts an id of 16 or 32 hexadecimal digits: 8 at a time, as a number whose highest byte is put first.
+local id = ffi.new("uint8_t[16]")
+
+--- Puts an id of 16 or 32 hexadecimal digits, in lower case: two are a byte.
 local function put_id(out, before, digits)
-  out:put(before)
-  for at = 1, #digits, 8 do
-    word[0] = bit.bswap("0x" .. digits:sub(at, at + 7))
-    out:putcdata(word, 4)
+  local size = #digits / 2
+  for index = 0, size - 1 do
+    local high, low = digits:byte(2 * index + 1, 2 * index + 2)
+    id[index] = 16 * DIGITS[high] + DIGITS[low]
   end
+  out:put(before):putcdata(id, size)
 end
 
 local nanoseconds = ffi.new("uint64_t[1]")
@@ -86,7 +107,7 @@ function M.put_span(batch, span, attributes)
   if span.parent then
     put_id(attributes, "\34\8", span.parent)
   end
-  attributes:put(field("\42", span.name), "\48", char(span.kind))
+  attributes:put(field("\42", span.name), "\48", BYTES[span.kind])
   put_time(attributes, "\57", span.started)
   put_time(attributes, "\65", span.ended)
   if span.error then
