@@ -57,7 +57,8 @@ end
 
 --- Masks Authorization, and keeps its scheme: Bearer ***.
 local function mask_credentials(value)
-  local scheme = value:match("^%s*(%S+)%s") or ""
+  local space = value:find(" ", 1, true)
+  local scheme = space and value:sub(1, space - 1) or ""
   return SCHEMES[scheme:lower()] and scheme .. " " .. MASK or MASK
 end
 
@@ -83,7 +84,8 @@ end
 
 --- Masks what stands before the host in user:password@host, and what shows by itself that it is secret.
 local function mask_host(value)
-  return (spans.apply(value, values.find(value)):gsub("^.*@", MASK .. "@"))
+  local masked = spans.apply(value, values.find(value))
+  return masked:find("@", 1, true) and masked:gsub("^.*@", MASK .. "@") or masked
 end
 
 -- How the value of a secret header is masked. For those that are not here, all of it is.
@@ -114,26 +116,28 @@ local function guarded(mask)
   end
 end
 
--- Texts that masking left as they are, so no secret is remembered; and how many bytes they take. They are not
--- searched again when they come again, as paths do, and the bodies of health checks and of clients that poll.
-local unchanged, remembered = {}, 0
 local MAX_REMEMBERED = 2 ^ 18 -- bytes
 local ENTRY_BYTES = 64 -- that an entry of a table takes, besides its text
 
---- Masks a body or URL, unless it is known to be harmless.
-local function mask_text(text)
-  if unchanged[text] then
-    return text
-  end
-  local masked = fields.mask_document(text)
-  if masked == text then
-    if remembered > MAX_REMEMBERED then
-      clear(unchanged)
-      remembered = 0
+--- Makes a function that masks texts, and remembers those that it leaves as they are: so no secret is
+-- remembered. They are not searched when they come again, as hosts and paths do, and the bodies of health
+-- checks and of clients that poll.
+local function remembering(mask)
+  local unchanged, bytes = {}, 0 -- the texts, and what they take
+  return function(text)
+    if unchanged[text] then
+      return text
     end
-    unchanged[text], remembered = true, remembered + #text + ENTRY_BYTES
+    local masked = mask(text)
+    if masked == text then
+      if bytes > MAX_REMEMBERED then
+        clear(unchanged)
+        bytes = 0
+      end
+      unchanged[text], bytes = true, bytes + #text + ENTRY_BYTES
+    end
+    return masked
   end
-  return masked
 end
 
 local M = {}
@@ -142,10 +146,10 @@ local M = {}
 M.begin_message = fields.begin_message
 
 --- Masks the secrets of a body or URL, whatever its form.
-M.text = guarded(mask_text)
+M.text = guarded(remembering(fields.mask_document))
 
 --- Masks user information in a host.
-M.host = guarded(mask_host)
+M.host = guarded(remembering(mask_host))
 
 local mask_value = guarded(fields.mask)
 
