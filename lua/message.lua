@@ -9,6 +9,12 @@ local MAX_SIZE = 2 ^ 53 -- bytes; what a number counts exactly
 
 local M = {}
 
+--- The whole number from 0 that a header says, or 0. For Lua, "nan" and "0x1p-3" are numbers, too.
+local function whole_number(text)
+  local number = tonumber(text) or 0
+  return number >= 0 and number % 1 == 0 and number or 0
+end
+
 --- A message of whose body nothing has passed yet. The pieces of the body will be its items, in order.
 -- It has 8 fields, as a ninth doubles the memory of its table. Only a message whose body is left out before
 -- it is read, as that of a stream without end, gets one: `omitted`, which says why.
@@ -17,13 +23,14 @@ local M = {}
 -- @param are_headers_cut whether these are not all
 function M.new(values, shown, are_headers_cut)
   return {
+    nil, -- room for the first piece: a table that grows is laid out anew
     status = tonumber(values[":status"]) or 0, -- of a response
     headers = shown,
     are_headers_cut = are_headers_cut,
     content_type = (values["content-type"] or ""):lower(),
     content_encoding = (values["content-encoding"] or ""):lower(),
     -- The size of the body as declared, or 0. Becomes nil once the body has ended.
-    expected = math.min(tonumber((values["content-length"] or ""):match("^%d+$")) or 0, MAX_SIZE),
+    expected = math.min(whole_number(values["content-length"]), MAX_SIZE),
     kept = 0, -- bytes of the body that are copied
     total = 0, -- bytes of the body that have passed
   }

@@ -101,8 +101,10 @@ return function(text, form)
   if not at then
     return text
   end
-  local search = { form = form, text = text, noted = { count = 0 } }
+  -- With room for what may come: a table that grows is laid out anew.
+  local noted = { nil, nil, nil, count = 0, holds_value = false }
+  local search = { form = form, text = text, noted = noted, list = nil, document = nil }
   walk(search, at)
-  local named = search.noted.holds_value and named_values(text, form, search.noted)
+  local named = noted.holds_value and named_values(text, form, noted)
   return spans.apply(text, spans.merged(search.list, named))
 end

@@ -46,7 +46,8 @@ end
 -- which is what the first proxy saw. Then comes the setting, then the request's own. A request that Envoy
 -- itself refuses has none: then the connection tells.
 local function scheme(values, stream)
-  if (values["x-forwarded-proto"] or ""):lower():find("^[%s,]*https%f[%A]") then
+  local forwarded = values["x-forwarded-proto"] or "http" -- As a rule, it is this, and needs no search.
+  if forwarded ~= "http" and forwarded:lower():find("^[%s,]*https%f[%A]") then
     return "https"
   elseif config.scheme ~= "auto" then
     return config.scheme
@@ -80,17 +81,16 @@ function M.hop(address, values)
 end
 
 --- Begins the record of an exchange. As a rule it has 16 fields at most, with those that others add to it:
--- otherwise its table takes twice the memory.
+-- otherwise its table takes twice the memory. A field that is nil would count, too, so there is none.
 -- @param header_map the request's; nil if the request never came to this filter and Envoy does not tell
 -- @param now microseconds
 function M.begin(header_map, stream, now)
   local values, shown, are_headers_cut, is_target_cut = headers.read(header_map or {})
   local address = stream:downstreamDirectRemoteAddress()
   local trace_id, parent_id = ids.trace(values)
-  return {
+  local record = {
     span = ids.span_id(),
     trace = trace_id,
-    parent = not GUIDE and parent_id or nil,
     name = GUIDE and "example-span" or utf8.repair(values[":method"] or "HTTP"),
     kind = KIND,
     method = values[":method"],
@@ -98,9 +98,15 @@ function M.begin(header_map, stream, now)
     started = now,
     head = head(values, header_map, stream, address),
     target = redaction.text(values[":path"] or ""),
-    is_target_cut = is_target_cut or nil,
     request = message.new(values, shown, are_headers_cut),
   }
+  if parent_id and not GUIDE then
+    record.parent = parent_id
+  end
+  if is_target_cut then
+    record.is_target_cut = true
+  end
+  return record
 end
 
 --- Puts what a span says of a body.
@@ -150,7 +156,9 @@ function M.complete(handle, record, failure)
   if failure and not GUIDE then
     put("error.type", failure)
   end
-  record.error = not GUIDE and (failure or (response.status >= 500 and "")) or nil
+  if (failure or response.status >= 500) and not GUIDE then
+    record.error = failure or ""
+  end
   return out
 end
 
