@@ -28,18 +28,22 @@ local function is_binary_type(content_type)
   end
 end
 
+--- Whether JSON or markup begins at a position.
+local function is_marked(text, at)
+  return text:find('^[{[]%s*["{%[%]}%d-]', at) or text:find("^<[%a!?]", at)
+end
+
 --- The text of a body, or of a part of one, as valid UTF-8; nil if it is not text.
 -- @param is_encoded whether `bytes` may still be compressed: then a textual type says nothing about them
 -- @param is_cut whether the limit cut off its end
 local function text_of(bytes, content_type, is_encoded, is_cut)
   local text, replaced = utf8.repair(bytes, is_cut)
-  local start = text:match("^[\239\187\191%s]*()")
-  -- Whether it begins as JSON or markup does.
-  local is_marked = text:find('^[{[]%s*["{%[%]}%d-]', start) or text:find("^<[%a!?]", start)
-  if not (is_marked and start == 1) and is_binary_type(content_type) then
+  if is_marked(text, 1) then
+    return text
+  elseif is_binary_type(content_type) then
     return nil -- A binary message may begin with bytes of white space: then what follows them says nothing.
   elseif
-    is_marked
+    is_marked(text, text:match("^[\239\187\191%s]*()"))
     or (replaced == 0 and not text:find(CONTROLS))
     or (not is_encoded and is_textual(content_type))
   then

@@ -30,7 +30,10 @@ end
 --- Trace id and parent span id of B3, in one header (without a ",", as above) or in several; a trace id may
 -- have 16 digits.
 local function from_b3(values)
-  local trace, parent = (values.b3 or ""):match("^(%x+)%-(%x+)%f[%X][^,]*$")
+  local trace, parent
+  if values.b3 then
+    trace, parent = values.b3:match("^(%x+)%-(%x+)%f[%X][^,]*$")
+  end
   trace, parent = trace or values["x-b3-traceid"], parent or values["x-b3-spanid"]
   trace = id(trace, 16) and ("0"):rep(16) .. trace or trace
   return id(trace, 32), id(parent, 16)
@@ -51,7 +54,11 @@ function M.trace(values)
   if trace then
     return trace, parent
   end
-  local request_id = (values["x-request-id"] or ""):gsub("-", "")
+  local request_id = values["x-request-id"] or ""
+  if #request_id == 36 then -- a UUID: without the signs between its five parts
+    local first, second, third = request_id:sub(1, 8), request_id:sub(10, 13), request_id:sub(15, 18)
+    request_id = first .. second .. third .. request_id:sub(20, 23) .. request_id:sub(25)
+  end
   return id(request_id, 32) or M.span_id() .. M.span_id()
 end
 

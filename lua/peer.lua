@@ -56,7 +56,7 @@ end
 
 --- The IP address in what Envoy says of a connection; nil if it has none, as with a Unix domain socket.
 function M.of_connection(text)
-  return text:match("^%[?([%x:.]+)%]?:%d+$")
+  return text:match("^([%d.]+):%d+$") or text:match("^%[([%x:.]+)%]:%d+$")
 end
 
 --- The client's address, or the name of its pod, from the first source that has one. If `trustedHops` is set,
@@ -67,9 +67,9 @@ function M.claimed(values, header_map, stream)
   if HOPS then
     return trusted(header_map) or M.of_connection(stream:downstreamDirectRemoteAddress())
   end
-  local node = values["x-envoy-peer-metadata-id"] or ""
-  return node:match("^sidecar~[^~]+~([^~]+)%.")
-    or address((values["x-forwarded-for"] or ""):match("[^%s,][^,]*"))
+  local node, forwarded = values["x-envoy-peer-metadata-id"], values["x-forwarded-for"]
+  return (node and node:match("^sidecar~[^~]+~([^~]+)%."))
+    or (forwarded and address(forwarded:match("[^%s,][^,]*")))
     or address(values["x-envoy-external-address"])
     or address(values["x-real-ip"])
     or M.of_connection(stream:downstreamRemoteAddress())

@@ -50,7 +50,8 @@ function M.within_limits(headers, now)
 end
 
 local function is_skipped(target)
-  local path = target:match("^[^?#]*")
+  local query = target:find("?", 1, true)
+  local path = query and target:sub(1, query - 1) or target
   -- What a server might resolve to another path is never skipped: /static/../login, /static%2f..;/login.
   return is_skipped_path(path) and not path:find("[^%w/._~-]") and not path:find("[./][./]")
 end

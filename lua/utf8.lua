@@ -63,6 +63,9 @@ function M.repair(text, is_cut)
     end
     at = at + (length or 1)
   end
+  if kept_from == 1 and size == #text then
+    return text, 0 -- Most texts are valid, and to copy one takes time.
+  end
   text = text:sub(kept_from, size)
   return replaced > 0 and scratch:put(text):get() or text, replaced
 end
