@@ -8,9 +8,9 @@
 local MAX_RECENT = 512
 local MAX_NAME = 512 -- bytes
 local MINUTE = 60e6 -- microseconds
--- A segment with letters and digits is an id if it has at least so many characters: LONG_HEX if its letters
--- are hexadecimal digits, else LONG_MIX.
-local LONG_HEX, LONG_MIX = 8, 16
+-- A segment with letters and digits is an id if it has at least so many characters: LONG if its letters are
+-- hexadecimal digits, else LONG_MIX, and then one piece between its signs is LONG, too.
+local LONG, LONG_MIX = 8, 16
 
 -- Endpoints by name, and how many `recent` has. If it is full, it takes the place of `older`, which is
 -- forgotten. What is found in `older` is recent again.
@@ -19,13 +19,22 @@ local minute = 0
 
 local M = {}
 
---- "/*" for a segment of a path that looks like an id: 42, 2024-11-28, 5f0a3c1e. Else false, with which
--- `gsub` leaves the segment as it is: v1, page2.
--- So is a segment with a sign that is in no id: what a client adds to an id is seen.
+--- "/" and a segment of a path, with "*" for what looks like an id. That is all of 42, 2024-11-28 and
+-- 5f0a3c1e, and only the digits of 42:cancel, 42.json, Orders(42) and ORD-1234. In v1 and page-2,
+-- nothing does. No id has other signs: what a client adds to one is seen.
 -- @param segment has a digit
 local function generic(segment)
-  local is_long = #segment >= LONG_MIX or (#segment >= LONG_HEX and not segment:find("[g-zG-Z._]"))
-  return (is_long or not segment:find("%a")) and not segment:find("[^%w._-]") and "/*"
+  local is_id = not segment:find("%a") or (#segment >= LONG and not segment:find("[g-zG-Z._]"))
+  -- A name with a version has no digit before a letter, but in the version itself: acme.v1alpha1.Orders.
+  for piece in segment:gmatch("%w+") do
+    local is_long = #segment >= LONG_MIX and #piece >= LONG
+    is_id = is_id or (is_long and piece:find("%d%a") and not piece:find("^v%d"))
+  end
+  if is_id and not segment:find("[^%w._-]") then
+    return "/*"
+  end
+  local named = segment:gsub("^%d+([:.]%a%w*)$", "*%1"):gsub("^(%a+%()%d+%)$", "%1*)")
+  return "/" .. named:gsub("^(.*%D)%d%d%d%d+$", "%1*")
 end
 
 --- The endpoint with a name, which is recent then.
