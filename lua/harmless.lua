@@ -2,6 +2,8 @@
 -- Not each value of such a name is a secret: {"token": null}, {"tokens": 12}. A value that nothing here calls
 -- harmless counts as secret. Some values are told by their start, others only by all of the value, whose end
 -- has to be found first (ends).
+-- Under a phrase of the user ("extra"), which may stand for data about a person, fewer values are harmless:
+-- true, a small number, a date like a version, or a sentence may be that data.
 
 local names = require("names")
 local structure = require("structure")
@@ -10,6 +12,7 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 
 local QUOTE, COLON, DOLLAR, DOT, LIST, LIST_END, OBJECT = byte('":$.[]{', 1, 7)
 local CONSTANTS = structure.words("true false null")
+local CONSTANT = "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]"
 local MAX_NEAR = 128 -- bytes that are read of the line before the end of a name
 -- An object of OpenAPI may have the name of a secret and only describe it: a schema, a scheme of OAuth, or a
 -- flow of it. Its first members tell that. A secret may begin with a type or URL, too, so the second name
@@ -55,8 +58,8 @@ end
 
 --- Whether a value is harmless, as its start and what stands before it show:
 --   in OpenAPI, a schema or an OAuth scheme (`"Token": {"type": "object", "properties": ...`);
---   true, false or null, in JSON, or under a name with more words than one (`has_password: true`);
---   in JSON, a number below 10 under such a name;
+--   true, false or null, in JSON, or under a name with more words than one (`has_password: true`), and
+--   in JSON, a number below 10 under such a name, unless the name is secret by a phrase of the user;
 --   a count (`tokens: 12`);
 --   the name of a secret of AWS (arn:aws:secretsmanager:eu-west-1:1234:secret:db);
 --   a pseudo-class of CSS (`.token:hover {`, `[name=pin]:focus {`);
@@ -67,11 +70,11 @@ end
 function M.by_start(text, at, name, stop, facts)
   local start = structure.value_start(text, at)
   local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
-  local is_json = byte(text, stop + 1) == QUOTE
+  local is_json, is_default = byte(text, stop + 1) == QUOTE, facts.is_secret == "default"
   if
     (is_json and is_description(text, name, stop, start))
-    or (says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
-    or ((says_more or is_json) and CONSTANTS[match(text, "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]", start)])
+    or (is_default and says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
+    or (is_default and (says_more or is_json) and CONSTANTS[match(text, CONSTANT, start)])
     or (facts.is_count and find(text, "^%d[%d.]*%f[^%w._+-]", start))
   then
     return true
@@ -90,35 +93,36 @@ end
 --     only letters; no brackets are in the list, and no item of one word;
 --   masked already, but for some digits (`"**** 4242"`);
 --   an id of Twilio or Windows, under a name with `sid`: these have 34 bytes or more;
---   a version (`1.2.3`);
+--   a version (`1.2.3`). For a phrase of the user, it may be a date, and the sentences may be data;
 --   a variable of a template (`${DB_PASSWORD}`); without quotes, the value may end before its "}";
 --   in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
 function M.by_value(value, name)
-  local is_flat_list = find(value, "^%[[^][{}]*%]$")
+  local is_extra = names.is_secret(name) == "extra"
+  local is_flat_list = not is_extra and find(value, "^%[[^][{}]*%]$")
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
     or (is_flat_list and find(value, "^%[%s*\"[%a ']*%f[%l][bi][es] ") and not find(value, '"[^%s,"]+"'))
     or value == "$" .. name
     or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
     or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
-    or find(value, '^["^~v]*%d+%.%d+%.%d+"?$')
+    or (not is_extra and find(value, '^["^~v]*%d+%.%d+%.%d+"?$'))
     or find(value, '^"?%${[%a_][%w_]*}?"?$')
     or (#value > 33 and find(name, "[sS][iI][dD]") and find(value, '^"?%u[%u-][a-f%d-]+"?$'))
 end
 
 --- Whether the value of a member is harmless in the object of a secret. If the member's name is secret after
--- the object's, as `token.id`, only an empty value, a constant and a count are harmless. If it only tells
--- about the secret, as `token.type`, a value is harmless if it has no ":", as that may stand between another
--- name and its value. The ":" of a time or URL does not count.
+-- the object's, as `token.id`, only an empty value, a constant and a count are harmless, and by a phrase of
+-- the user only an empty one. If it only tells about the secret, as `token.type`, a value is harmless if it
+-- has no ":", as that may stand between another name and its value. The ":" of a time or URL does not count.
 -- @param name the object's
 -- @param key the member's name, with its quotes; "" for an item of a list
 -- @param value with its quotes; "" where a bracket or comma stands
 function M.as_member(name, key, value)
-  if names.is_secret(name .. "." .. key) then
-    return find(value, '^"?"?$')
-      or CONSTANTS[value]
-      -- Asked of the key alone: in {"tokens": {"a": 12}}, the object's name is that of a count.
-      or (find(value, "^%d+$") and (names.facts(key) or {}).is_count)
+  local secret = names.is_secret(name .. "." .. key)
+  if secret then
+    -- Asked of the key alone: in {"tokens": {"a": 12}}, the object's name is that of a count.
+    local is_count = find(value, "^%d+$") and (names.facts(key) or {}).is_count
+    return find(value, '^"?"?$') or (secret == "default" and (is_count or CONSTANTS[value]))
   end
   return not value:gsub("%d%d:%f[%d]", ""):gsub("%a://", ""):find(":", 1, true)
 end

@@ -9,7 +9,9 @@
 --   anywhere in the name's letters: `password` in pAsSwOrD. Such a phrase needs eight bytes, or a letter
 --   beyond ASCII.
 -- Words that `keep_fields` names together do not count: `page token` in nextPageToken. Nor is a name
--- secret if its last word says that it only tells about a secret: `at` in password_changed_at.
+-- secret if its last word says that it only tells about a secret: `at` in password_changed_at. That is so of
+-- the default phrases. A phrase of `extra_fields`, the user's own, may stand for data about a person, as
+-- `patient` does: patientName and patientAge are secret, too.
 -- Names repeat, so what is known of them is remembered, within bounds. Of a long name, only the start and the
 -- end are read.
 -- Terms: a name tells a name if its value is one, as `name` does in {"name": "password"}; it holds a value if
@@ -56,12 +58,13 @@ local ABOUT = words_of([[at in enabled required type status mode endpoint policy
 local OWNERS = words_of("my user admin root bind client login account card sms db app mail email new old")
 
 -- Sets of phrases, without spaces, and of their plurals:
---   phrases: all of the setting `fields`; kept: those of `keep_fields`;
+--   phrases: all of the setting `fields`; extra: those of them that are in `extra_fields`;
+--   kept: those of `keep_fields`;
 --   ends: those that are also found at the end of a word;
 --   heads: the first words of phrases, as `socialsecurity`;
 --   tails: their last words. `is` counts as one, so that the words before it are read: "My password is: ...".
 -- anywhere: lists of those that are found anywhere, by their first two bytes.
-local phrases, ends, heads, tails, kept, anywhere = {}, {}, {}, { is = true }, {}, {}
+local phrases, extra, ends, heads, tails, kept, anywhere = {}, {}, {}, {}, { is = true }, {}, {}
 local NONE = {}
 
 --- Adds the letters of a phrase to a set, and those of its plural.
@@ -88,6 +91,9 @@ for phrase in config.redaction.fields:gmatch("[^\n]+") do
     add(heads, sub(phrase, 1, space))
     add(tails, sub(phrase, space))
   end
+end
+for phrase in config.redaction.extra_fields:gmatch("[^\n]+") do
+  add(extra, phrase)
 end
 for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
   add(kept, phrase)
@@ -187,9 +193,10 @@ local function without_kept(words)
   return rest
 end
 
-local function has_measure(words)
-  for _, word in ipairs(words) do
-    if MEASURES[word] then
+--- Whether one of the phrases of a set is in a name.
+local function has_one(words, set)
+  for at in ipairs(words) do
+    if phrase_at(words, at, set) then
       return true
     end
   end
@@ -217,16 +224,18 @@ local function facts_of(name)
   local role = role_of(name, last)
   local tells_name = TELLS_NAME[role] and role
   local holds_value = HOLDS_VALUE[role] or last == "value" or last == "string"
-  -- Secret by its words, unless they are secret without the last one, which only tells about the secret; and
-  -- still secret without the words that are kept.
+  -- Secret by its words, and still secret without those that are kept.
   local secret = are_secret(words)
-    and not (ABOUT[last] and are_secret({ unpack(words, 1, #words - 1) }))
     and are_secret(without_kept(words))
-  local is_count = has_measure(words)
+    and (has_one(words_left, extra) and "extra" or "default")
+  if secret == "default" and ABOUT[last] and are_secret({ unpack(words, 1, #words - 1) }) then
+    secret = nil -- The last word only tells about the secret.
+  end
+  local is_count = secret ~= "extra" and has_one(words, MEASURES)
   local is_head, is_tail = heads[last] or heads[before_last .. last], tails[lower(name)]
   local said = (tells_name or "")
     .. (holds_value and "=" or "")
-    .. (secret and ":" or "")
+    .. (secret or "")
     .. (is_count and "#" or "")
     .. (is_head and "<" or "")
     .. (is_tail and ">" or "")
@@ -256,7 +265,9 @@ local M = { bytes_read = 0 }
 
 --- What a name says. Counts in `bytes_read` the bytes of names that it did not remember.
 -- @return false if it says nothing, else a table:
---   is_secret: its value is masked; is_count: a number there is a count, and is not masked;
+--   is_secret: its value is masked; here stands by which phrases: "extra" if one is the user's own, so that
+--     few values are harmless, else "default";
+--   is_count: a number there is a count, and is not masked;
 --   is_head: names inside of its value may complete a phrase with it (card.number);
 --   is_tail: words before it may complete a phrase with it (Card Number);
 --   tells_name: its value is a name; here stands by which word it says so, such as "key";
@@ -286,7 +297,7 @@ function M.facts(name)
   return facts
 end
 
---- Whether the value of a name is secret.
+--- Whether the value of a name is secret, as `M.facts` says it.
 function M.is_secret(name)
   local facts = M.facts(name)
   return facts and facts.is_secret

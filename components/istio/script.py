@@ -18,6 +18,7 @@ from functools import cache, lru_cache
 from itertools import takewhile
 from pathlib import Path
 
+from ..settings.defaults import SECRET_FIELDS
 from ..settings.models import Capture, Direction
 from ..version import VERSION
 from .compact import compact
@@ -116,6 +117,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
     Returns:
         The script, the same bytes for the same arguments.
     """
+    fields = _added(capture.redaction.fields, capture.redaction.extra_fields)
     settings = {
         "direction": direction.value,
         "sensor_id": sensor_id,
@@ -150,7 +152,9 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
             "mode": capture.redaction.mode.value,
             "values": [kind.value for kind in capture.redaction.values],
             "headers": _added(capture.redaction.headers, capture.redaction.extra_headers),
-            "fields": _cased(_added(capture.redaction.fields, capture.redaction.extra_fields)),
+            "fields": _cased(fields),
+            # The user's own words: what is no secret under the word token, as a count, may be one under age.
+            "extra_fields": _cased([phrase for phrase in fields if phrase not in SECRET_FIELDS]),
             "keep_fields": capture.redaction.keep_fields,
         },
         "hosts": capture.hosts,

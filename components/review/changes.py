@@ -197,7 +197,7 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         path = f"{prefix}{to_camel(key)}"
         if isinstance(value, dict):
             yield from _flat(value, f"{path}.")
-        else:
+        elif not key.startswith("extra_"):  # The list that it adds to has its items, too.
             yield path, value
 
 

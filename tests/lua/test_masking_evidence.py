@@ -748,6 +748,70 @@ def test_a_word_about_secrets_may_belong_to_a_name_that_is_added(start):
     assert shown(proxy, '{"fullName":"x","secretName":"x"}') == '{"fullName":"***","secretName":"x"}'
 
 
+@pytest.mark.parametrize(
+    ("field", "body", "masked"),
+    [
+        ("age", '{"age":42,"user_age":42,"x":1}', '{"age":"***","user_age":"***","x":1}'),
+        ("age", "age: 42, x: 1", "age:***, x: 1"),
+        ("customer", '{"customerName":"Jane","x":1}', '{"customerName":"***","x":1}'),
+        ("customer", "customer[name]=Jane&x=1", "customer[name]=***&x=1"),
+        ("customer", '{"customers":{"name":"Jane"}}', '{"customers":{"name":"***"}}'),
+        (
+            "customer",
+            '{"customer":{"name":"Jane","at":7,"vip":true,"note":"","address":{"type":"home"}}}',
+            '{"customer":{"name":"***","at":"***","vip":"***","note":"","address":{"type":"***"}}}',
+        ),
+        ("customer", "<customerName>Jane</customerName>", "<customerName>***</customerName>"),
+        ("customer", "<customer><name>Jane</name></customer>", "<customer>***</customer>"),
+        ("customer", '{"token_customer_type":"Jane"}', '{"token_customer_type":"***"}'),
+        ("birth", '{"birthDate":"1990-01-01"}', '{"birthDate":"***"}'),
+        ("birth", '{"birth":"01.02.1990"}', '{"birth":"***"}'),
+        ("diagnosis", '{"diagnosisDescription":"flu"}', '{"diagnosisDescription":"***"}'),
+        (
+            "diagnosis",
+            '{"diagnosis":{"title":"flu","codes":["J10"]}}',
+            '{"diagnosis":{"title":"***","codes":["***"]}}',
+        ),
+        ("salary", '{"salaryLimit":9000,"salary_total":7}', '{"salaryLimit":"***","salary_total":"***"}'),
+        ("credit score", '{"credit_score":9}', '{"credit_score":"***"}'),
+        ("smoker", '{"is_smoker":true,"smoker":false}', '{"is_smoker":"***","smoker":"***"}'),
+        ("religion", '{"religion":["is catholic"]}', '{"religion":"***"}'),
+        # As docs/capture.md has it.
+        ("patient", '{"thepatientName":"Jane"}', '{"thepatientName":"Jane"}'),
+        ("patient", "Patient name: Jane", "Patient name: Jane"),
+        ("birth date", '{"birth":{"date":"1.2.1990"}}', '{"birth":{"date":"1.2.1990"}}'),
+        ("birth date", '{"birth":{"date":7}}', '{"birth":{"date":"***"}}'),
+        # Empty values, hosts, descriptions and the default words are as ever.
+        ("customer", '{"customer":null,"customers":[]}', '{"customer":null,"customers":[]}'),
+        ("customer", "at https://customer.example.com:8443/x", "at https://customer.example.com:8443/x"),
+        (
+            "customer",
+            '{"Customer":{"type":"object","properties":{"a":{"type":"string"}}}}',
+            '{"Customer":{"type":"object","properties":{"a":{"type":"string"}}}}',
+        ),
+        ("age", '{"tokens":12,"token_age":"x"}', '{"tokens":12,"token_age":"***"}'),
+        ("age", '{"token_usage":{"total":5},"tokenType":"x"}', '{"token_usage":{"total":5},"tokenType":"x"}'),
+    ],
+)
+def test_what_makes_a_default_word_harmless_does_not_make_an_added_one(start, field, body, masked):
+    assert shown(start(redaction={"extra_fields": [field]}), body) == masked
+    assert shown(start(redaction={"fields": ["token", field]}), body) == masked
+
+
+def test_a_default_word_that_is_added_again_is_as_ever(start):
+    proxy = start(redaction={"fields": ["pin"], "extra_fields": ["token"]})
+    assert (
+        shown(proxy, '{"tokenType":"x","tokens":12,"token":"x"}')
+        == '{"tokenType":"x","tokens":12,"token":"***"}'
+    )
+
+
+def test_kept_words_are_stronger_than_added_ones(start):
+    proxy = start(redaction={"extra_fields": ["customer"], "keep_fields": ["customer id"]})
+    body = '{"customerId":7,"customer":{"id":7,"name":"Jane"}}'
+    assert shown(proxy, body) == '{"customerId":7,"customer":{"id":7,"name":"***"}}'
+
+
 def test_headers_that_are_added_are_recorded_and_masked(start):
     proxy = start(extra_headers=["x-tenant", "x-order"], redaction={"extra_headers": ["x-tenant"]})
     proxy.exchange([*GET, ("x-tenant", "acme"), ("x-order", "7")], OK)

@@ -131,6 +131,15 @@ def test_one_setting_of_all_workloads_is_one_line(project: Path, capsys: pytest.
     assert told[1][3] == "+x-tenant"
 
 
+def test_words_that_are_added_are_told_as_words_of_their_list(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(project, f"{STACK}  capture: {{redaction: {{extraFields: [iban]}}}}\n")
+    assert section(reviewed(project, capsys), "Settings") == [
+        ["masks more", "redaction.fields", "", "+iban", "shop/checkout, shop/orders"]
+    ]
+
+
 def test_a_changed_default_is_a_changed_setting(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = project / "components" / "settings" / "models.py"
     settings.write_text(settings.read_text("utf-8").replace("default=65536,", "default=4096,"), "utf-8")

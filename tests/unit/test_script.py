@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lupa.luajit21 import LuaRuntime
 
-from components.istio import script
+from components.istio import read, script
 from components.istio.endpoint import collector
 from components.istio.literals import literal
 from components.settings.models import Capture, Direction, Egress
@@ -87,6 +87,16 @@ def test_a_changed_setting_is_one_changed_line(setting: dict[str, Any], removed:
     before, after = render(), render(**setting)
     assert [line[1:].strip() for line in changed_lines(before, after)] == [removed, added]
     assert before.code_sha256 == after.code_sha256
+
+
+def test_the_words_that_are_no_defaults_are_the_users_own() -> None:
+    for redaction, own in (
+        ({}, []),
+        ({"extra_fields": ["Iban", "token"]}, ["iban"]),
+        ({"fields": ["pin", "iban"]}, ["iban"]),
+    ):
+        settings = read.settings_of(render(redaction=redaction).text) or {}
+        assert settings["redaction"]["extra_fields"] == own
 
 
 def test_another_direction_is_one_changed_line() -> None:
