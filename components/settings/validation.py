@@ -342,14 +342,15 @@ def nearest(key: str, known: list[str]) -> str:
         known: the keys that its place may have, and paths of keys further inside.
     """
     keys = [path for path in known if "." not in path]
-    by_lower_case = {path.lower(): path for path in keys}
-    near = difflib.get_close_matches(key.lower(), by_lower_case, n=1)
-    if near:
-        return f"did you mean {by_lower_case[near[0]]}?"
+    # A key that another place has is meant exactly, though one here may look like it.
     for path in known:
         outer, _, name = path.rpartition(".")
         if outer and key in {path, name}:
             return f"expected {name} inside of {outer}"
+    by_lower_case = {path.lower(): path for path in keys}
+    near = difflib.get_close_matches(key.lower(), by_lower_case, n=1)
+    if near:
+        return f"did you mean {by_lower_case[near[0]]}?"
     return f"expected one of {', '.join(keys)}"
 
 

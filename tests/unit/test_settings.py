@@ -124,6 +124,10 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
         workload(capture={"export": {"timeout": 1}}),
         ["workloads.w.capture.export.timeout: unknown key, did you mean timeoutMs?"],
     ),
+    "unknown key that belongs further inside, and is nearly one here": (
+        capture(extraFields=["iban"]),
+        ["capture.extraFields: unknown key, expected extraFields inside of redaction"],
+    ),
     "unknown key that belongs further inside": (
         workload(samplingRatio=0.5, timeoutMs=1),
         [
