@@ -94,12 +94,16 @@ class RedactionArgs(TypedDict):
     'api key' stands for these two words in a row, as in apiKey or x-api-key. A list here replaces the default
     list."""
     extra_headers: NotRequired[list[str]]
-    """Names of more headers whose values are masked, besides redaction.headers. Default: none."""
+    """Names of more headers whose values are masked, besides redaction.headers. The same value is shown where
+    another attribute has it: the host in http.host, and the client's address in net.sock.peer.addr. Default:
+    none."""
     extra_fields: NotRequired[list[str]]
-    """More secret words, besides redaction.fields. Default: none."""
+    """More secret words, besides redaction.fields. Most of what is kept under a default word, as counts, is
+    masked under these. Default: none."""
     keep_fields: NotRequired[list[str]]
     """Words that make no name secret where they stand together, although one of them is a secret word: 'page
-    token' keeps nextPageToken. A list here replaces the default list."""
+    token' keeps nextPageToken. A list here replaces the default list: to add a word, repeat the default
+    ones."""
     values: NotRequired[list[SecretValue]]
     """Secrets that are masked under any name, as their value shows them. jwt: JSON Web Tokens. pem: private
     keys. card: payment card numbers. key: keys with a well-known prefix, such as AKIA or ghp_. Default:
@@ -162,8 +166,9 @@ class CaptureArgs(TypedDict):
     redaction: NotRequired[RedactionArgs]
     """What is masked before it leaves the proxy."""
     hosts: NotRequired[list[str]]
-    """Hosts whose requests are captured, by the Host header without its port: a name, or '*.' and a domain
-    for all names below it. A client can write this header. Default: '*', which is all."""
+    """Hosts whose requests are captured, by the Host header without its port and without a dot at its end: a
+    name, or '*.' and a domain for all names below it. An IPv6 address cannot be named. A client can write
+    this header. Default: '*', which is all."""
     skip_methods: NotRequired[list[str]]
     """Methods whose requests are not captured, such as OPTIONS. Default: none."""
     skip_paths: NotRequired[list[str]]

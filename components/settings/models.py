@@ -281,17 +281,22 @@ class Redaction(_Model):
     )
     extra_headers: HeaderNames = Field(
         default=[],
-        description="Names of more headers whose values are masked, besides redaction.headers. "
-        "Default: none.",
+        description="Names of more headers whose values are masked, besides redaction.headers. The same "
+        "value is shown where another attribute has it: the host in http.host, and the client's address in "
+        "net.sock.peer.addr. Default: none.",
     )
     extra_fields: list[FieldWords] = Field(
-        default=[], max_length=256, description="More secret words, besides redaction.fields. Default: none."
+        default=[],
+        max_length=256,
+        description="More secret words, besides redaction.fields. Most of what is kept under a default word, "
+        "as counts, is masked under these. Default: none.",
     )
     keep_fields: list[FieldWords] = Field(
         default=KEPT_FIELDS,
         max_length=256,
         description="Words that make no name secret where they stand together, although one of them is a "
-        "secret word: 'page token' keeps nextPageToken. A list here replaces the default list.",
+        "secret word: 'page token' keeps nextPageToken. A list here replaces the default list: to add a "
+        "word, repeat the default ones.",
     )
     values: list[Annotated[SecretValue, Field(strict=False)]] = Field(
         default=list(SecretValue),
@@ -421,8 +426,9 @@ class Capture(_Model):
         default=["*"],
         min_length=1,
         max_length=256,
-        description="Hosts whose requests are captured, by the Host header without its port: a name, or '*.' "
-        "and a domain for all names below it. A client can write this header. Default: '*', which is all.",
+        description="Hosts whose requests are captured, by the Host header without its port and without a "
+        "dot at its end: a name, or '*.' and a domain for all names below it. An IPv6 address cannot be "
+        "named. A client can write this header. Default: '*', which is all.",
     )
     skip_methods: list[Method] = Field(
         default=[],

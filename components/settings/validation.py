@@ -146,7 +146,7 @@ def placeholder(value: str) -> str:
 def _meant(setting: "_Type", value: object, spelling: Spelling) -> str:
     """The end of a message about a value: what is in its way, or what may have been meant by it."""
     if isinstance(value, str):
-        return placeholder(value) or _meant_by_text(setting, value, spelling)
+        return placeholder(value) or setting.meant(value) or _meant_by_text(setting, value, spelling)
     if isinstance(value, list) and setting.base is dict:
         return _such_as(_merged(value, setting), spelling)
     if isinstance(value, dict) and setting.base is list:
@@ -231,6 +231,12 @@ class _Type:
             return _Type(self.arguments[1])
         field = next(info for name, info in self.base.model_fields.items() if key in {name, info.alias})
         return _Type(Annotated[field.annotation, None, *field.metadata])
+
+    def meant(self, text: str) -> str:
+        """What the type's rule says of a text that it does not accept, unless that may show a secret."""
+        if without_secrets(text) != text:
+            return ""
+        return "".join(item.meant(text) for item in self.metadata if isinstance(item, Rule))
 
     @property
     def key(self) -> "_Type":

@@ -24,10 +24,12 @@ class Rule:
     Attributes:
         expected: the rule in words; completes "expected ...".
         accepts: the rule in code; called with a value of the right type.
+        meant: the end of the message about a text that it does not accept: why, or what may be meant.
     """
 
     expected: str
     accepts: Callable[[Any], object]
+    meant: Callable[[str], str] = lambda _: ""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_after_validator_function(self._check, handler(source))
@@ -75,13 +77,20 @@ MAX_NAME = 253
 MAX_WORKLOAD_NAME = MAX_NAME - len(FILTER_NAME_PREFIX)
 
 
+# Where a word ends in customerId and in APIKey.
+_CASE_CHANGE = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+
 def _matches(pattern: str, limit: int | None = None) -> Callable[[str], bool]:
     compiled = re.compile(pattern)
     return lambda text: (limit is None or len(text) <= limit) and compiled.fullmatch(text) is not None
 
 
-MAX_WORDS = 128
+MAX_PHRASE = 128
 """Characters of a phrase that makes a name secret."""
+
+MAX_WORDS = 3
+"""Words of such a phrase: the filter looks at no more words of a name at once (lua/names.lua)."""
 
 is_dns_name = _matches(_SUBDOMAIN, MAX_NAME)
 is_namespace = _matches(_DNS_LABEL)
@@ -97,11 +106,34 @@ def _is_label_key(key: str) -> bool:
 def _is_words(text: str) -> bool:
     words = text.split(" ")
     return (
-        len(text) <= MAX_WORDS
+        len(text) <= MAX_PHRASE
         and sum(map(str.isalpha, text)) > 1
         and all(words)
         and all(map(_is_word, words))
+        and not _CASE_CHANGE.search(text)
+        and not _has_too_many_words(text)
     )
+
+
+def _has_too_many_words(text: str) -> bool:
+    # The filter ends a word at a digit, too.
+    return len(re.findall(r"[^ 0-9]+", text)) > MAX_WORDS
+
+
+def _meant_by_words(text: str) -> str:
+    # Of a name as programs write it: its words.
+    words = re.sub(r"[\s._-]+", " ", _CASE_CHANGE.sub(" ", text)).strip().lower()
+    if _has_too_many_words(words):
+        return ", as no more words of a name are compared at once: write the words that tell it from others"
+    return f", did you mean {words!r}?" if _is_words(words) else ""
+
+
+def _meant_by_host(text: str) -> str:
+    name = re.sub(r":\d*$", "", text).rstrip(".")
+    if is_dns_name(name.removeprefix("*.")):
+        return f", did you mean {name!r}? Neither a port nor a dot at the end counts"
+    is_address = re.fullmatch(r"\[?[0-9a-f:.]*:[0-9a-f:.]*\]?(:\d+)?", text)
+    return ": an IPv6 address cannot be selected, only '*' has its requests captured" if is_address else ""
 
 
 def _is_word(text: str) -> bool:
@@ -193,6 +225,7 @@ HostPattern = Annotated[
     Rule(
         "'*', a host name without a port, or '*.' and a domain",
         lambda text: text == "*" or is_dns_name(text.removeprefix("*.")),
+        _meant_by_host,
     ),
     BeforeValidator(_lower),
 ]
@@ -208,11 +241,12 @@ ContentType = Annotated[
 FieldWords = Annotated[
     str,
     Rule(
-        "words of any script with single spaces, such as 'api key': two letters or more, at most 128 "
-        "characters",
+        "one to three words of any script with single spaces, such as 'api key': two letters or more, at "
+        "most 128 characters",
         _is_words,
+        _meant_by_words,
     ),
-    BeforeValidator(_lower),
+    AfterValidator(_lower),
 ]
 PathPattern = Annotated[
     str,

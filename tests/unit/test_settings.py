@@ -52,7 +52,8 @@ A_HEADER_NAME = (
     "proxy, or to be masked, is named)"
 )
 WORDS = (
-    "words of any script with single spaces, such as 'api key': two letters or more, at most 128 characters"
+    "one to three words of any script with single spaces, such as 'api key': two letters or more, at most "
+    "128 characters"
 )
 
 
@@ -428,10 +429,33 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
             redaction={"fields": ["api_key"], "extraFields": ["x"], "keepFields": ["a  b"], "values": ["pin"]}
         ),
         [
-            f"capture.redaction.fields[0]: got 'api_key', expected {WORDS}",
+            f"capture.redaction.fields[0]: got 'api_key', expected {WORDS}, did you mean 'api key'?",
             f"capture.redaction.extraFields[0]: got 'x', expected {WORDS}",
-            f"capture.redaction.keepFields[0]: got 'a  b', expected {WORDS}",
+            f"capture.redaction.keepFields[0]: got 'a  b', expected {WORDS}, did you mean 'a b'?",
             "capture.redaction.values[0]: got 'pin', expected one of jwt, pem, card, key",
+        ],
+    ),
+    "names as programs write them": (
+        capture(redaction={"fields": ["customerId", "APIKey", "Customer-ID", "user.name", "sk_live_a1b2"]}),
+        [
+            f"capture.redaction.fields[0]: got 'customerId', expected {WORDS}, did you mean 'customer id'?",
+            f"capture.redaction.fields[1]: got 'APIKey', expected {WORDS}, did you mean 'api key'?",
+            f"capture.redaction.fields[2]: got 'Customer-ID', expected {WORDS}, did you mean 'customer id'?",
+            f"capture.redaction.fields[3]: got 'user.name', expected {WORDS}, did you mean 'user name'?",
+            f"capture.redaction.fields[4]: got 'sk_live_***', expected {WORDS}",
+        ],
+    ),
+    "a phrase of four words": (
+        capture(
+            redaction={"keepFields": ["number of failed tokens"], "extraFields": ["numberOfFailedTokens"]}
+        ),
+        [
+            f"capture.redaction.{field}[0]: got {value!r}, expected {WORDS}, as no more words of a name are "
+            "compared at once: write the words that tell it from others"
+            for field, value in (
+                ("extraFields", "numberOfFailedTokens"),
+                ("keepFields", "number of failed tokens"),
+            )
         ],
     ),
     "path to skip": (
@@ -460,11 +484,25 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "no host": (capture(hosts=[]), ["capture.hosts: got [], expected a list of 1 to 256 entries"]),
     "host": (
-        capture(hosts=["*.*", "shop.example.com:80", "a.*.example.com"]),
+        capture(hosts=["*.*", "a.*.example.com", "shop.example.com:80", "*.example.com.", "[::1]:80"]),
         [
             f"capture.hosts[{index}]: got {host!r}, expected '*', a host name without a port, or '*.' and a "
-            "domain"
-            for index, host in enumerate(["*.*", "shop.example.com:80", "a.*.example.com"])
+            f"domain{meant}"
+            for index, (host, meant) in enumerate(
+                [
+                    ("*.*", ""),
+                    ("a.*.example.com", ""),
+                    (
+                        "shop.example.com:80",
+                        ", did you mean 'shop.example.com'? Neither a port nor a dot at the end counts",
+                    ),
+                    (
+                        "*.example.com.",
+                        ", did you mean '*.example.com'? Neither a port nor a dot at the end counts",
+                    ),
+                    ("[::1]:80", ": an IPv6 address cannot be selected, only '*' has its requests captured"),
+                ]
+            )
         ],
     ),
     "method to skip": (
