@@ -22,6 +22,7 @@ MIB = 1024 * 1024
 BAR = 40 * MIB
 IDLE_CHAINS_MAX = 105 * MIB  # what a script of 100 KiB takes; the bar of 60 MB asks for one of 48 KiB
 CONNECTIONS = 16
+OTLP_TYPES = {"protobuf": "application/x-protobuf", "json": "application/json"}
 
 
 async def exchanges(lab: Lab, request: bytes, *, count: int, connections: int = CONNECTIONS) -> None:
@@ -143,14 +144,21 @@ async def test_100_idle_filter_chains_cost_bounded_memory() -> None:
     assert captured - without < IDLE_CHAINS_MAX, f"+{(captured - without) / MIB:.1f} MiB"
 
 
-async def test_20_000_requests_and_silence_are_exactly_20_000_spans() -> None:
+@pytest.mark.parametrize("encoding", ["protobuf", "json"])
+async def test_20_000_requests_and_silence_are_exactly_20_000_spans(encoding: str) -> None:
     async with (
         upstreams.listening(answer) as port,
-        mesh.running(stack.manifests(), configure=endpoint_at(port), workers=2) as lab,
+        mesh.running(
+            stack.manifests(capture={"export": {"encoding": encoding}}),
+            configure=endpoint_at(port),
+            workers=2,
+        ) as lab,
     ):
         await exchanges(lab, post(b'{"item":"tea"}'), count=20_000)
         spans = await lab.collector.spans(20_000, timeout=30)
         assert lab.collector.refused == []
         stats = await lab.envoy.stats(r"^cluster\.outbound.*upstream_rq_(total|pending_overflow)$")
+    assert {*lab.collector.content_types} == {OTLP_TYPES[encoding]}
     assert len(spans) == len({span.span_id for span in spans}) == 20_000
+    assert len({span.trace_id for span in spans}) == 20_000
     assert [value for name, value in stats.items() if name.endswith("overflow")] == [0]
