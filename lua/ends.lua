@@ -34,6 +34,8 @@ local MASKED = "^(\\*[\"']?)%*%*%*%1()[ \t]*%f[];,)}<>\r\n%z]"
 -- What may follow a comma between members: the start of an item, or the quote of a name; or a bracket that
 -- closes, as the last comma may have nothing behind it.
 local ITEM_STARTS = set("[]\"'{}[\\]")
+-- The next item of a list, if it is a number or constant: a comma or bracket follows, or white space first.
+local PLAIN_ITEM = "^[%w.+-]+%f[^%w.+-][%s\\nrt]*[],]"
 -- A name and its sign: of a member, and of a parameter.
 local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- Of a value that may be a name ({"name": "password"}): its quotes; its bytes with quotes, and without.
@@ -168,9 +170,9 @@ end
 
 --- The last byte of the value that starts at `start` with a quote or bracket. It is the closing one, if what
 -- follows shows that the value is over; else the limit.
+-- @param sign the byte of the sign before it
 -- @param quote with its backslashes; "" if the value starts with a bracket
--- @param next_name a pattern: what may follow after white space
-local function closed_end(text, start, quote, limit, next_name)
+local function closed_end(text, sign, start, quote, limit)
   local close = quote == "" and structure.closing_bracket(text, start, limit)
   if quote ~= "" then
     close = structure.closing_quote(text, start + #quote - 1)
@@ -182,9 +184,9 @@ local function closed_end(text, start, quote, limit, next_name)
   local is_over = at > limit or AFTER_VALUE[byte(text, at)]
   if byte(text, at) == COMMA then
     at = after_blank(text, at + 1)
-    is_over = at > limit or starts_member(text, at)
+    is_over = at > limit or starts_member(text, at) or (sign == COMMA and find(text, PLAIN_ITEM, at))
   elseif at > close + 1 then
-    is_over = is_over or find(text, next_name, at)
+    is_over = is_over or find(text, sign == EQUALS and "^[%w_:]" or NAME_SIGN, at)
   end
   return is_over and close or limit
 end
@@ -236,8 +238,8 @@ end
 --- The last byte of the value that starts at `start`.
 -- @param quote the one that opens it, with its backslashes; "" if it has none
 local function value_end(document, at, start, quote, name_stop)
-  local text, is_markup = document.text, document.is_markup
-  local is_member = byte(text, at) ~= EQUALS
+  local text, is_markup, sign = document.text, document.is_markup, byte(document.text, at)
+  local is_member = sign ~= EQUALS
   -- Where the value ends at the latest: with its string, before the next end tag, or with the text.
   local limit = structure.string_end(document, at)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
@@ -251,7 +253,7 @@ local function value_end(document, at, start, quote, name_stop)
   elseif masked then
     return masked - 1 -- An earlier search has masked it.
   elseif quote ~= "" or OPENERS[byte(text, start)] then
-    return closed_end(text, start, quote, limit, is_member and NAME_SIGN or "^[%w_:]")
+    return closed_end(text, sign, start, quote, limit)
   elseif find(tags, "^<%a") or (is_member and byte(text, start) == SLASH) then
     return limit -- The value is in an element (PIN=<b>1234</b>), or behind what may be a comment.
   elseif not is_member then -- a parameter

@@ -238,6 +238,8 @@ LONG = [
     Text("", "444 "),
     Text("", "4 4-", half="4-"),
     Text("", "42424242 42424242-"),
+    Text('[["pin","x",', "t"),
+    Text("", '[["pin","x",t'),
     Text("Bearer", "\t"),
     Text("", "Bearer+a", half="Bearer+a1"),
     Text("", "name=pas&value=x ", half="name=", middle="%26"),

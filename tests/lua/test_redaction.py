@@ -107,6 +107,13 @@ def test_names_that_only_contain_the_letters_of_a_secret_word_are_not(proxy, nam
         ),
         ('{"Key":"apiKey","note":"a=b","Value":["S"]}', '{"Key":"apiKey","note":"a=b","Value":"***"}'),
         ('{"name":"jane","value":"kept"}', '{"name":"jane","value":"kept"}'),
+        ('[["pin","S",5],["a",1]]', '[["pin","***",5],["a",1]]'),
+        ('[["pin","S",-1.5e+3, true],1]', '[["pin","***",-1.5e+3, true],1]'),
+        ('[ ["pin", ["S"], null ], 1]', '[ ["pin","***", null ], 1]'),
+        ('[["pin",{"a":"S"},false,"b"]]', '[["pin","***",false,"b"]]'),
+        ('[["pin",[],12],"a"]', '[["pin",[],12],"a"]'),
+        ('[["pin",null],"a"]', '[["pin",null],"a"]'),
+        ('{"a":"[[\\"pin\\",\\"S\\",\\n 5\\n ]]"}', '{"a":"[[\\"pin\\",\\"***\\",\\n 5\\n ]]"}'),
     ],
 )
 def test_json_fields_are_masked(proxy, body, masked):
@@ -309,15 +316,26 @@ def test_too_deep_nesting_is_masked(proxy):
     assert SECRET not in shown(proxy, text)
 
 
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=8),
+    PLAIN | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
     max_leaves=8,
 )
+
+
+def texts_in(value):
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_in(item)
+
+
+def say_secrets(proxy, texts):
+    """Whether some texts are names of secrets, or secrets: Hypothesis also draws words of our sources."""
+    pairs = json.dumps([[text, "x"] for text in texts])
+    return shown(proxy, pairs) != pairs
 
 
 @given(value=JSON, ascii_only=st.booleans(), indent=st.sampled_from([None, 1]))
@@ -330,8 +348,24 @@ def test_a_planted_field_is_masked_in_any_json_and_the_rest_is_kept(proxy, value
     text = shown(proxy, dump({"deep": [SECRET]}))
     assert SECRET not in text
     is_card = "***card***" in text  # a number of the generated ones may be one
-    if not is_card and not any(sign in json.dumps(value) for sign in "=:<{"):
+    if is_card or any(sign in json.dumps(value) for sign in "=:<{"):
+        return
+    if not say_secrets(proxy, texts_in(value)):
         assert json.loads(text) == json.loads(dump({"deep": ["***"]}))
+
+
+ITEMS = st.lists(PLAIN | st.sampled_from(["x", "", "a ] b"]) | st.lists(PLAIN), max_size=4)
+
+
+@given(name=st.sampled_from(["pin", "SMSCODE"]), items=ITEMS, indent=st.sampled_from([None, 1]))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_follows_a_list_with_the_name_of_a_secret_is_kept(proxy, name, items, indent):
+    document = [[name, *items], {"x": [name, *items]}, "end"]
+    text = shown(proxy, json.dumps(document, indent=indent))
+    [first, *rest] = json.loads(text)
+    assert first[0] == name
+    if "***card***" not in text:
+        assert rest == document[1:]
 
 
 @pytest.mark.parametrize(
@@ -411,6 +445,9 @@ def test_hostile_bodies_are_read_in_linear_time(start, unit):
         '{"password":"a"+"S"}',
         '{"password":ab,S}',
         '{"secret":[1,2}S]}',
+        '{"password":"ab",5,S"}',
+        '[["password","ab",5S"]]',
+        '[["password","ab",nullS"]]',
         "user=x&password=Str0ng#S?1",
         "password=ab;S&x=1",
         # Names and signs that show once they are decoded.
