@@ -12,7 +12,7 @@ local structure = require("structure")
 local after_blank, set, skip = structure.after_blank, structure.set, structure.skip
 local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
-local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, SLASH, SPACE, OPEN_BRACKET = byte('"\\:=,/ [', 1, 8)
+local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, SLASH, SPACE, OPEN_BRACKET, LESS = byte('"\\:=,/ [<', 1, 9)
 local WORD = structure.WORD
 -- What may stand between a name and its sign, as in `"pin" :`, `**pin**:` and `[pin]=`; what ends a name that
 -- has no quotes.
@@ -27,7 +27,6 @@ local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
 local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
 -- The bytes of what has no quotes in JSON: numbers, constants.
 local UNQUOTED = set('[^]%s{}[,"]')
-local OPENING = "^\\*[\"']" -- the quote that opens a value or ends a name, with the backslashes before it
 -- A value that an earlier search has masked, and what may follow it. If anything else follows, the mask may
 -- be only the start of the value.
 local MASKED = "^(\\*[\"']?)%*%*%*%1()[ \t]*%f[];,)}<>\r\n%z]"
@@ -211,8 +210,8 @@ end
 -- @param from, to as above
 local function goes_on(text, from, to, name_stop)
   local indent = to > from and byte(text, from) ~= COMMA and match(sub(text, from, to), "^.*\n(.*)")
-  local line = "\n" .. sub(text, math.max(name_stop - MAX_NEAR, 1), name_stop)
-  return indent and #indent > #match(line, "^.*\n([ \t-]*)")
+  local line = indent and indent ~= "" and "\n" .. sub(text, math.max(name_stop - MAX_NEAR, 1), name_stop)
+  return line and #indent > #match(line, "^.*\n([ \t-]*)")
 end
 
 --- The last byte of the value without quotes and brackets that starts at `at`. The document remembers the
@@ -246,15 +245,15 @@ local function value_end(document, at, start, quote, name_stop)
     or #text
   local _, masked = match(text, MASKED, start)
   -- In markup, tags may stand before the value. 256 bytes are read to find the value behind them.
-  local tags = is_markup and sub(text, start, start + 256) or ""
-  local cell = match(tags, NEXT_CELL) or match(tags, END_TAG)
+  local tags = is_markup and byte(text, start) == LESS and sub(text, start, start + 256)
+  local cell = tags and (match(tags, NEXT_CELL) or match(tags, END_TAG))
   if cell then
     return structure.next_sign(document, "<", start + cell - 1) - 1
   elseif masked then
     return masked - 1 -- An earlier search has masked it.
   elseif quote ~= "" or OPENERS[byte(text, start)] then
     return closed_end(text, sign, start, quote, limit)
-  elseif find(tags, "^<%a") or (is_member and byte(text, start) == SLASH) then
+  elseif (tags and find(tags, "^<%a")) or (is_member and byte(text, start) == SLASH) then
     return limit -- The value is in an element (PIN=<b>1234</b>), or behind what may be a comment.
   elseif not is_member then -- a parameter
     local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
@@ -262,6 +261,11 @@ local function value_end(document, at, start, quote, name_stop)
   end
   local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
   return bare_end(document, start, limit, breaks, NAME_SIGN, name_stop)
+end
+
+--- The quote that opens a value or ends a name at `at`, with the backslashes before it; or "".
+local function opening_at(text, at)
+  return QUOTING[byte(text, at)] and match(text, "^\\*[\"']", at) or ""
 end
 
 --- Masks the value of the sign at `at`, with its quotes. If the value has none, the mask gets those of the
@@ -272,7 +276,7 @@ end
 function M.mask(document, at, name_stop, name)
   local text = document.text
   local start = structure.value_start(text, at)
-  local quote = match(text, OPENING, start) or ""
+  local quote = opening_at(text, start)
   local to = value_end(document, at, start, quote, name_stop)
   local value = sub(text, start, to) -- with its quotes
   name = name or ""
@@ -283,7 +287,7 @@ function M.mask(document, at, name_stop, name)
   if is_object and #name < MAX_NEAR and names.is_secret(name) then
     return start, to, spans.apply(value, members(document, value, name))
   end
-  quote = quote ~= "" and quote or match(text, OPENING, name_stop + 1) or "" -- the value's, or the name's
+  quote = quote ~= "" and quote or opening_at(text, name_stop + 1) -- the value's, or the name's
   return at + 1, to, quote .. M.MASK .. quote -- With the value, the space before it goes.
 end
 

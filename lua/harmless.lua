@@ -2,7 +2,7 @@
 -- Not each value of such a name is a secret: {"token": null}, {"tokens": 12}. A value that nothing here calls
 -- harmless counts as secret. Some values are told by their start, others only by all of the value, whose end
 -- has to be found first (ends).
--- Under a phrase of the user ("extra"), which may stand for data about a person, fewer values are harmless:
+-- Under a phrase of the user, which may stand for data about a person, fewer values are harmless:
 -- true, a small number, a date like a version, or a sentence may be that data.
 
 local names = require("names")
@@ -13,6 +13,7 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 local QUOTE, COLON, DOLLAR, DOT, LIST, LIST_END, OBJECT = byte('":$.[]{', 1, 7)
 local CONSTANTS = structure.words("true false null")
 local CONSTANT = "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]"
+local NUMBER_STARTS = structure.set("[%d *^~v]") -- of a version, and of a value that is masked already
 local MAX_NEAR = 128 -- bytes that are read of the line before the end of a name
 -- An object of OpenAPI may have the name of a secret and only describe it: a schema, a scheme of OAuth, or a
 -- flow of it. Its first members tell that. A secret may begin with a type or URL, too, so the second name
@@ -69,8 +70,10 @@ end
 -- @param facts those that make the name secret
 function M.by_start(text, at, name, stop, facts)
   local start = structure.value_start(text, at)
-  local says_more = find(name, "%l[^%l]") or sub(text, at, at + 1) == "==" -- `==` compares, and sets nothing.
-  local is_json, is_default = byte(text, stop + 1) == QUOTE, facts.is_secret == "default"
+  local is_bare, is_default = byte(text, start) ~= QUOTE, not facts.is_extra
+  -- `==` compares, and sets nothing.
+  local says_more = is_bare and (find(name, "%l[^%l]") or sub(text, at, at + 1) == "==")
+  local is_json = is_bare and byte(text, stop + 1) == QUOTE
   if
     (is_json and is_description(text, name, stop, start))
     or (is_default and says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
@@ -84,7 +87,7 @@ function M.by_start(text, at, name, stop, facts)
   elseif byte(name) == DOT or byte(text, at - 1) == LIST_END then
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end
-  return is_place(text, name, stop) and find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1)
+  return find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1) and is_place(text, name, stop)
 end
 
 --- Whether a value is harmless, as all of it shows. It is, if it is
@@ -97,16 +100,17 @@ end
 --   a variable of a template (`${DB_PASSWORD}`); without quotes, the value may end before its "}";
 --   in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
 function M.by_value(value, name)
-  local is_extra = names.is_secret(name) == "extra"
-  local is_flat_list = not is_extra and find(value, "^%[[^][{}]*%]$")
+  local first = byte(value, byte(value) == QUOTE and 2 or 1) -- decides what is asked
+  local is_number = NUMBER_STARTS[first]
+  local is_default = not (names.facts(name) or {}).is_extra
+  local is_flat_list = is_default and first == LIST and find(value, "^%[[^][{}]*%]$")
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
     or (is_flat_list and find(value, "^%[%s*\"[%a ']*%f[%l][bi][es] ") and not find(value, '"[^%s,"]+"'))
-    or value == "$" .. name
+    or (first == DOLLAR and (value == "$" .. name or find(value, '^"?%${[%a_][%w_]*}?"?$')))
     or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
-    or find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$')
-    or (not is_extra and find(value, '^["^~v]*%d+%.%d+%.%d+"?$'))
-    or find(value, '^"?%${[%a_][%w_]*}?"?$')
+    or (is_number and find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$'))
+    or (is_default and is_number and find(value, '^["^~v]*%d+%.%d+%.%d+"?$'))
     or (#value > 33 and find(name, "[sS][iI][dD]") and find(value, '^"?%u[%u-][a-f%d-]+"?$'))
 end
 
@@ -118,11 +122,11 @@ end
 -- @param key the member's name, with its quotes; "" for an item of a list
 -- @param value with its quotes; "" where a bracket or comma stands
 function M.as_member(name, key, value)
-  local secret = names.is_secret(name .. "." .. key)
-  if secret then
+  local facts = names.facts(name .. "." .. key)
+  if facts and facts.is_secret then
     -- Asked of the key alone: in {"tokens": {"a": 12}}, the object's name is that of a count.
     local is_count = find(value, "^%d+$") and (names.facts(key) or {}).is_count
-    return find(value, '^"?"?$') or (secret == "default" and (is_count or CONSTANTS[value]))
+    return find(value, '^"?"?$') or (not facts.is_extra and (is_count or CONSTANTS[value]))
   end
   return not value:gsub("%d%d:%f[%d]", ""):gsub("%a://", ""):find(":", 1, true)
 end

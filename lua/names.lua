@@ -124,7 +124,7 @@ end
 -- tables would take as long as all the rest.
 local words_read, words_left = {}, {}
 
---- The words of a name, in lower case. The next call overwrites them.
+--- The words of a name, in lower case, and all of it in lower case. The next call overwrites the words.
 local function split(name)
   local words, plain, at = words_read, lower(name), 1
   clear(words)
@@ -135,7 +135,7 @@ local function split(name)
     end
     at = at + 1
   end
-  return words
+  return words, plain
 end
 
 --- How many words the longest phrase of a set has that starts with the word at `at`; nil if there is none.
@@ -180,17 +180,18 @@ local function are_secret(words)
   return has_phrase(table.concat(words))
 end
 
---- The words, with a space in place of those that `keep_fields` names together. No phrase has a space, so
--- none goes across it.
-local function without_kept(words)
-  local rest, at = words_left, 1
+--- Whether a name with these words is secret only by those that `keep_fields` names together. A space stands
+-- in their place: no phrase has a space, so none goes across it.
+local function is_kept(words)
+  local rest, at, has_kept = words_left, 1, false
   clear(rest)
   while words[at] do
     local count = phrase_at(words, at, kept)
+    has_kept = has_kept or count
     rest[#rest + 1] = count and " " or words[at]
     at = at + (count or 1)
   end
-  return rest
+  return has_kept and not are_secret(rest)
 end
 
 --- Whether one of the phrases of a set is in a name.
@@ -205,10 +206,11 @@ end
 --- The letters that TELLS_NAME or HOLDS_VALUE may have: those after the last ":", "[" or "." of a name. They
 -- are `key` of <a:key>, `name` of items[0][name] and of name[0]. Those of userName are `username`, which is
 -- in neither set, so userName is like any other name.
--- @param last the last word of the name; if it is in neither set, the answer is nil, which is quick
-local function role_of(name, last)
+-- @param plain the name in lower case
+-- @param last its last word; if it is in neither set, the answer is nil, which is quick
+local function role_of(plain, last)
   return (TELLS_NAME[last] or HOLDS_VALUE[last])
-    and match(lower(name), "^.*%a"):gsub("^.*[:%[.]", ""):gsub("%A+", "")
+    and match(plain, "^.*%a"):gsub("^.*[:%[.]", ""):gsub("%A+", "")
 end
 
 -- What `facts_of` returns, by a text that says the same: names that say the same share a table.
@@ -219,29 +221,31 @@ local function facts_of(name)
   if byte(name) == 239 then -- It may start with a byte order mark.
     name = name:gsub("^\239\187\191", "")
   end
-  local words = split(name)
+  local words, plain = split(name)
   local last, before_last = words[#words] or "", words[#words - 1] or ""
-  local role = role_of(name, last)
+  local role = role_of(plain, last)
   local tells_name = TELLS_NAME[role] and role
   local holds_value = HOLDS_VALUE[role] or last == "value" or last == "string"
-  -- Secret by its words, and still secret without those that are kept.
-  local secret = are_secret(words)
-    and are_secret(without_kept(words))
-    and (has_one(words_left, extra) and "extra" or "default")
-  if secret == "default" and ABOUT[last] and are_secret({ unpack(words, 1, #words - 1) }) then
-    secret = nil -- The last word only tells about the secret.
+  -- Secret by its words, and still secret without those that are kept; and unless they are the user's, without
+  -- the last one, if that only tells about the secret.
+  local is_secret = are_secret(words) and not is_kept(words)
+  local is_extra = is_secret and has_one(words_left, extra)
+  if is_secret and not is_extra and ABOUT[last] then
+    is_secret = not are_secret({ unpack(words, 1, #words - 1) })
   end
-  local is_count = secret ~= "extra" and has_one(words, MEASURES)
-  local is_head, is_tail = heads[last] or heads[before_last .. last], tails[lower(name)]
+  local is_count = not is_extra and has_one(words, MEASURES)
+  local is_head, is_tail = heads[last] or heads[before_last .. last], tails[plain]
   local said = (tells_name or "")
     .. (holds_value and "=" or "")
-    .. (secret or "")
+    .. (is_secret and ":" or "")
+    .. (is_extra and "!" or "")
     .. (is_count and "#" or "")
     .. (is_head and "<" or "")
     .. (is_tail and ">" or "")
   if shared[said] == nil then
     shared[said] = {
-      is_secret = secret,
+      is_secret = is_secret,
+      is_extra = is_extra,
       is_count = is_count,
       is_head = is_head,
       is_tail = is_tail,
@@ -265,8 +269,7 @@ local M = { bytes_read = 0 }
 
 --- What a name says. Counts in `bytes_read` the bytes of names that it did not remember.
 -- @return false if it says nothing, else a table:
---   is_secret: its value is masked; here stands by which phrases: "extra" if one is the user's own, so that
---     few values are harmless, else "default";
+--   is_secret: its value is masked; is_extra: by a phrase of the user's own, so that few values are harmless;
 --   is_count: a number there is a count, and is not masked;
 --   is_head: names inside of its value may complete a phrase with it (card.number);
 --   is_tail: words before it may complete a phrase with it (Card Number);
@@ -285,7 +288,7 @@ function M.facts(name)
   else
     -- Asked by its decoded form: the search of the decoded text asks for that, too, and finds it remembered.
     -- Of what is escaped twice (\\u0070), a backslash is left.
-    facts = M.facts((plain:gsub("\\", "")))
+    facts = M.facts(find(plain, "\\", 1, true) and plain:gsub("\\", "") or plain)
   end
   if #name <= MAX_NAME then
     if count >= MAX_KNOWN then
@@ -297,7 +300,7 @@ function M.facts(name)
   return facts
 end
 
---- Whether the value of a name is secret, as `M.facts` says it.
+--- Whether the value of a name is secret.
 function M.is_secret(name)
   local facts = M.facts(name)
   return facts and facts.is_secret

@@ -12,7 +12,7 @@ local config = require("config")
 local spans = require("spans")
 local structure = require("structure")
 
-local set, skip = structure.set, structure.skip
+local set, skip, WORD = structure.set, structure.skip, structure.WORD
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
@@ -24,8 +24,8 @@ local BEARER_TOKEN, FORM_TOKEN = "^[ \t]+()[%a_./+-]*%d[%w._~+/=-]*()", "^()[%a_
 local LOGIN = '^()\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
 -- The "//" of a URL, which JSON may escape: user:password, up to the "@" before the host.
 local USER_INFORMATION = '^()[^/?#<>"%s]+()@'
--- The members of a JSON Web Key that are private (RFC 7518, section 6), and what follows such a name.
-local JWK_MEMBERS, JWK_VALUE = structure.words("d p q dp dq qi k"), '^\\*"%s*:%s*\\*"()[^"\\]+()'
+-- What follows the name of a member of a JSON Web Key.
+local JWK_VALUE = '^\\*"%s*:%s*\\*"()[^"\\]+()'
 -- Plain find stops at each byte that is the first one of the sign. So two signs that start with a rare byte
 -- take less time than one, "earer", and "-u " takes less than " -u ".
 local PLACES = {
@@ -70,13 +70,11 @@ for least, prefixes in pairs(PREFIXES) do
   end
 end
 
-local KEY_BYTES = structure.WORD
 local LETTERS = set("%w")
 local SEPARATORS, NUMBER, LOGIN_ENDS = set("[ +-]"), set("[%d +-]"), set("[%s\"']")
--- The value of a digit by its byte, false for other bytes; by value, what a doubled digit adds to Luhn's sum.
-local DIGITS, DOUBLED = set("%d"), {}
+local DIGITS = set("%d") -- By the byte of a digit, its value; false for other bytes.
 for digit = 0, 9 do
-  DIGITS[48 + digit], DOUBLED[digit] = digit, digit < 5 and 2 * digit or 2 * digit - 9
+  DIGITS[48 + digit] = digit
 end
 
 --- The first and the last byte of the key whose sign stops at `at`, or nil. A key starts a word, but the
@@ -84,9 +82,9 @@ end
 local function key_around(text, at)
   local key = KEYS[sub(text, at - 2, at)]
   local start = key and at - key.sign_stop + 1
-  local starts_word = key and (not KEY_BYTES[byte(text, start - 1)] or byte(text, start - 2) == BACKSLASH)
+  local starts_word = key and (not WORD[byte(text, start - 1)] or byte(text, start - 2) == BACKSLASH)
   if starts_word and sub(text, start, start + #key.prefix - 1) == key.prefix then
-    local stop = skip(text, start, KEY_BYTES)
+    local stop = skip(text, start, WORD)
     if stop - start >= key.least then
       return start, stop - 1
     end
@@ -165,7 +163,8 @@ local function may_be_card(text, from, stop, count)
   for at = stop - 1, from, -1 do
     local digit = DIGITS[byte(text, at)]
     if digit then
-      sum, is_doubled = sum + (is_doubled and DOUBLED[digit] or digit), not is_doubled
+      -- Of a doubled digit, Luhn adds the digits: 9 less, if they are two.
+      sum, is_doubled = sum + digit + (is_doubled and digit - (digit > 4 and 9 or 0) or 0), not is_doubled
     end
   end
   return sum % 10 == 0
@@ -280,17 +279,18 @@ local function cards(text)
   return list
 end
 
---- Secrets that only the sign before them shows. The user "git" is none: ssh://git@github.com.
+--- Adds to a list the spans of secrets that only the sign before them shows. The user "git" is none:
+-- ssh://git@github.com.
 -- @param secret a pattern: it returns the position of the secret, and the one after it
-local function behind(text, sign, secret)
-  local list
+local function add_behind(list, text, sign, secret)
+  local found
   local at = find(text, sign, 1, true)
   while at do
     local from, stop = match(text, secret, at + #sign)
-    list = from and sub(text, from, stop) ~= "git@" and spans.add(list, from, stop - 1, "***") or list
+    found = from and sub(text, from, stop) ~= "git@" and spans.add(found, from, stop - 1, "***") or found
     at = find(text, sign, at + #sign, true)
   end
-  return list
+  return spans.merged(list, found)
 end
 
 --- What stands before the "@" of a database's address: user:password@tcp(host:3306)/name. Read back from
@@ -323,16 +323,17 @@ function M.find(text)
     list = spans.merged(list, find_values(text))
   end
   if find(text, "@", 1, true) then
-    list = spans.merged(list, behind(text, "//", USER_INFORMATION))
-    list = spans.merged(list, behind(text, "/\\/", USER_INFORMATION)) -- as JSON may escape it
+    list = add_behind(list, text, "//", USER_INFORMATION)
+    list = add_behind(list, text, "/\\/", USER_INFORMATION) -- as JSON may escape it
     list = spans.merged(list, database_logins(text))
   end
   for sign, secret in pairs(PLACES) do
-    list = spans.merged(list, behind(text, sign, secret))
+    list = add_behind(list, text, sign, secret)
   end
   if find(text, "kty", 1, true) then
-    for member in pairs(JWK_MEMBERS) do
-      list = spans.merged(list, behind(text, '"' .. member, JWK_VALUE))
+    -- The private members (RFC 7518, section 6).
+    for member in ("d p q dp dq qi k"):gmatch("%l+") do
+      list = add_behind(list, text, '"' .. member, JWK_VALUE)
     end
   end
   return list
@@ -343,7 +344,7 @@ end
 function M.last_whole(text)
   -- The last byte before the word, and before the digits and separators, that the text ends with.
   local word, number = #text, #text
-  while KEY_BYTES[byte(text, word)] do
+  while WORD[byte(text, word)] do
     word = word - 1
   end
   while NUMBER[byte(text, number)] and number > #text - MAX_CARD do

@@ -244,6 +244,10 @@ LONG = [
     Text("", "Bearer+a", half="Bearer+a1"),
     Text("", "name=pas&value=x ", half="name=", middle="%26"),
     Text("", "#%2525aBaaa.eyJpas\N{NUMERO SIGN}:event: a\ndata: "),
+    # Thousands of secrets, each under a name of its own.
+    Text("", "pin\N{NUMERO SIGN}=b&"),
+    Text("", '"pin\N{NUMERO SIGN}":"b",'),
+    Text("%3Cpin%3E", 'key=%42 pin&\N{NUMERO SIGN}>{":b}\n\n--'),
     # What is searched again and again to find what escapes hide: in the last run, and in the middle.
     Text("--b", "a=1;id=" * 35 + "%41&", 'pin%3D"x"'),
     Text("", "a\N{NUMERO SIGN}=b;", '%41pin%3D"x"'),
