@@ -26,7 +26,7 @@ function M.mask(document, at, name_stop)
   local comma = text:match('^\\*"%s*(),', name_stop + 1)
   -- Before an item of a list, a "[" or a "," stands; between them, white space or escapes of it.
   local before = text:sub(math.max(at - MAX_INDENT, 1), at - 1)
-  if comma and before:reverse():find("^[%s\\nrt]*[,[]") then
+  if comma and before:find("[,[][%s\\nrt]*$") then
     return ends.mask(document, comma, name_stop)
   end
 end

@@ -8,9 +8,8 @@ local multipart = require("multipart")
 local names = require("names")
 local spans = require("spans")
 
-local byte, find = string.byte, string.find
+local find = string.find
 
-local SLASH = byte("/")
 local MAX_INPUT = 512 -- bytes of a tag that is searched for a value
 
 local M = { sign = "=", name_at = ends.name_before, mask = ends.mask, told_name = ends.told_name }
@@ -40,7 +39,7 @@ local function mask_tag(search, less, greater)
   if is_small and not text:sub(less, greater):lower():find("value", 1, true) then
     return nil
   end
-  local last = greater - (byte(text, greater - 1) == SLASH and 2 or 1)
+  local last = greater - (text:sub(greater - 1, greater - 1) == "/" and 2 or 1)
   local from, to, instead = markup.mask_content(text, element, greater)
   search.list = spans.add(spans.add(search.list, stop + 1, last, " " .. ends.MASK), from, to, instead)
   return to or greater

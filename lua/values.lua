@@ -17,9 +17,10 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 
 local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
 -- What may stand behind some signs: where the secret starts and stops.
--- "Bearer": a token with a digit, as otherwise it may be a word of a sentence. In forms, "+" is a space: it
+-- "Bearer": a token with a digit, as otherwise it may be a word of a sentence. JSON may escape the tab before
+-- it: the mask takes that with it, as its letter looks like one of the token. In forms, "+" is a space: it
 -- ends the token, so that no byte is read twice in Bearer+a+Bearer+a.
-local BEARER_TOKEN, FORM_TOKEN = "^[ \t]+()[%a_./+-]*%d[%w._~+/=-]*()", "^()[%a_./-]*%d[%w._~/=%%-]*()"
+local BEARER_TOKEN = "^%f[ \t\\][ \t]*()\\?[%a_./+-]*%d[%w._~+/=-]*()"
 -- The "-u " or "--user " of curl: user:password, maybe in quotes or from a variable ($USER:...).
 local LOGIN = '^()\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
 -- The "//" of a URL, which JSON may escape: user:password, up to the "@" before the host.
@@ -32,8 +33,10 @@ local PLACES = {
   Bearer = BEARER_TOKEN,
   bearer = BEARER_TOKEN,
   BEARER = BEARER_TOKEN,
-  ["Bearer+"] = FORM_TOKEN,
+  ["Bearer+"] = "^()[%a_./-]*%d[%w._~/=%%-]*()",
   ["--user "] = LOGIN,
+  -- The host of Slack's webhooks ends with this sign. JSON may escape slashes.
+  ["k.com"] = "^\\?/services\\?/T%w+\\?/B%w+\\?/()%w+()",
   ["-u "] = LOGIN,
 }
 local KEY = "***key***"
@@ -48,24 +51,27 @@ local PREFIXES = {
   [28] = "GOCSPX- NRAK- dckr_pat_ hf_ hvs. whsec_",
   -- Google, Figma, GitHub, GitLab, Grafana, npm, PlanetScale, Replicate, Shopify
   [36] = "AIza figd_ gho_ ghp_ ghr_ ghs_ ghu_ glptt- glsa_ npm_ pscale_ r8_ shpat_ shpca_ shppa_ shpss_",
-  -- Linear, Notion, Pulumi, Supabase, OpenAI, Anthropic, Square
-  [43] = "lin_api_ ntn_ pul- sbp_ sk- sq0csp-",
-  -- SendGrid, DigitalOcean, GitHub, GitLab, Vault, Perplexity, PyPI, RubyGems, Sentry, xAI, Brevo
-  [50] = "SG. doo_v1_ dop_v1_ dor_v1_ github_pat_ gloas- hvb. pplx- pypi- rubygems_ sntrys_ xai- xkeysib-",
+  -- Linear, Notion, HubSpot, Pulumi, Supabase, OpenAI, Anthropic, Square
+  [43] = "lin_api_ ntn_ pat-na1- pul- sbp_ sk- sq0csp-",
+  -- Atlassian, Postman, SendGrid, DigitalOcean, GitHub, GitLab, Groq, Vault, NVIDIA, Perplexity, PyPI,
+  -- RubyGems, Sentry, xAI, Brevo
+  [50] = [[ATATT PMAK- SG. doo_v1_ dop_v1_ dor_v1_ github_pat_ gloas- gsk_ hvb. nvapi- pplx- pypi- rubygems_
+    sntrys_ xai- xkeysib-]],
 }
 -- Bytes of a card number: the least; the most, with a separator between all digits. The most digits.
 local CARD_STEP, MAX_CARD, MAX_DIGITS = 13, 37, 19
-local LONE_CARD = "^[ +]?()([2-6].*%d)[ +]?$" -- in groups of any size, with a space around it
 
 -- Keys are found by a sign: the first "_", "-" or "." of the prefix, or all of a prefix that has none.
 -- KEYS has each prefix, the position in it where its sign stops, and the least length of the key. It is
--- indexed by the three bytes that end with the sign, which no two prefixes share: "ub_" of github_pat_.
+-- indexed by the three bytes that end with the sign: "ub_" of github_pat_. `other` is another prefix with the
+-- same ones: "sk_" of sk_live_ and gsk_.
 -- KEY_STARTS has the first three bytes of the prefixes.
-local KEY_SIGNS, KEYS, KEY_STARTS = { "_", "-", ".", "AKIA", "ASIA", "AIza", "xox" }, {}, {}
+local KEY_SIGNS, KEYS, KEY_STARTS = { "_", "-", ".", "AKIA", "ASIA", "ATATT", "AIza", "xox" }, {}, {}
 for least, prefixes in pairs(PREFIXES) do
   for prefix in prefixes:gmatch("%S+") do
     local sign_stop = match(prefix, "^%w*[_.-]?()") - 1
-    KEYS[sub(prefix, sign_stop - 2, sign_stop)] = { prefix = prefix, sign_stop = sign_stop, least = least }
+    local sign = sub(prefix, sign_stop - 2, sign_stop)
+    KEYS[sign] = { prefix = prefix, sign_stop = sign_stop, least = least, other = KEYS[sign] }
     KEY_STARTS[sub(prefix, 1, 3)] = true
   end
 end
@@ -81,13 +87,16 @@ end
 -- letter of an escape (`\n`) may stand before it.
 local function key_around(text, at)
   local key = KEYS[sub(text, at - 2, at)]
-  local start = key and at - key.sign_stop + 1
-  local starts_word = key and (not WORD[byte(text, start - 1)] or byte(text, start - 2) == BACKSLASH)
-  if starts_word and sub(text, start, start + #key.prefix - 1) == key.prefix then
-    local stop = skip(text, start, WORD)
-    if stop - start >= key.least then
-      return start, stop - 1
+  while key do
+    local start = at - key.sign_stop + 1
+    local starts_word = not WORD[byte(text, start - 1)] or byte(text, start - 2) == BACKSLASH
+    if starts_word and sub(text, start, start + #key.prefix - 1) == key.prefix then
+      local stop = skip(text, start, WORD)
+      if stop - start >= key.least then
+        return start, stop - 1
+      end
     end
+    key = key.other
   end
 end
 
@@ -215,7 +224,7 @@ local function lone_card(text, from, run_end)
   if size <= 16 or size > MAX_CARD + 2 then
     return nil
   end
-  local start, number = match(sub(text, from, run_end - 1), LONE_CARD)
+  local start, number = match(sub(text, from, run_end - 1), "^[ +]?()([2-6].*%d)[ +]?$")
   if not number then
     return nil
   end
@@ -287,7 +296,9 @@ local function add_behind(list, text, sign, secret)
   local at = find(text, sign, 1, true)
   while at do
     local from, stop = match(text, secret, at + #sign)
-    found = from and sub(text, from, stop) ~= "git@" and spans.add(found, from, stop - 1, "***") or found
+    -- Of the escapes, only that of a tab may stand before a token: Bearer\n2nd.
+    local is_one = from and sub(text, from, stop) ~= "git@" and not find(text, "^[rR ]\\[a-su-z]", from - 1)
+    found = is_one and spans.add(found, from, stop - 1, "***") or found
     at = find(text, sign, at + #sign, true)
   end
   return spans.merged(list, found)

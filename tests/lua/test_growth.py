@@ -242,6 +242,9 @@ LONG = [
     Text("", '[["pin","x",t'),
     Text("Bearer", "\t"),
     Text("", "Bearer+a", half="Bearer+a1"),
+    Text("", "Bearer\\t"),
+    Text("k.com/services/T1/B", "1"),
+    Text("", "k.com/services/T1/B1/", half="k.com/services/T"),
     Text("", "name=pas&value=x ", half="name=", middle="%26"),
     Text("", "#%2525aBaaa.eyJpas\N{NUMERO SIGN}:event: a\ndata: "),
     # Thousands of secrets, each under a name of its own.

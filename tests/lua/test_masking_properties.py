@@ -197,6 +197,9 @@ KEYS = [
     ("sk-", ALPHANUMERIC, 48),
     ("sk-proj-", BASE64URL, 64),
     ("npm_", ALPHANUMERIC, 36),
+    ("gsk_", ALPHANUMERIC, 52),
+    ("nvapi-", BASE64URL, 64),
+    ("ATATT3xFfGF0", BASE64URL, 180),
     ("pypi-AgEIcHlwaS5vcmc", BASE64URL, 70),
 ]
 
