@@ -89,7 +89,11 @@ function M.name_before(text, at)
     stop = stop - 1
     code = byte(text, stop)
   end
-  return sub(text, name_start(text, stop, quote), stop), stop
+  local start = name_start(text, stop, quote)
+  if byte(text, start - 2) == SPACE and find(text, "^%(%l+[en][da]l?%)", start - 1) then
+    return M.name_before(text, start - 1) -- a remark behind the name: Password (required), PIN (optional)
+  end
+  return sub(text, start, stop), stop
 end
 
 --- A name with up to two words before it, if single spaces stand between them: `Card Number`. Of these words,
