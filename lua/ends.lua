@@ -134,7 +134,8 @@ function M.told_name(text, at)
 end
 
 --- The last byte of the object or array that is the value of the sign at `at`; nil if the value is neither.
-function M.contents_end(text, at)
+function M.contents_end(search, at)
+  local text = search.text
   local start = structure.value_start(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text)
 end

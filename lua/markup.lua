@@ -7,6 +7,8 @@ local structure = require("structure")
 local SPACES, NAME = structure.set("%s"), structure.set("[^ \t\r\n/<>=\"']")
 local VOID = structure.words("input meta param") -- of HTML: as a rule, they have no end tag
 
+local MAX_MISSES = 16 -- elements whose end tag was looked for in vain
+
 local M = { sign = "<" }
 
 --- The name of the element whose tag starts at `at`, and its last byte; "" for an end tag.
@@ -54,9 +56,19 @@ function M.told_name(text, at)
 end
 
 --- Where the content of the element whose tag starts at `at` ends, as it may hold elements: the start of its
--- end tag, or the end of the text.
-function M.contents_end(text, at, name)
-  return text:find("</" .. name .. ">", at, true) or #text
+-- end tag. Without one, only an element whose name begins a phrase holds others, up to the end of the text:
+-- what else has none, as <br>, a comment and </brand >, ends before they start.
+-- @return nil if it holds none
+function M.contents_end(search, at, name, is_head)
+  local text, misses = search.text, search.misses or 0
+  -- Each miss reads all that follows. Behind the last one, the names that begin a phrase still own others, so
+  -- more is masked, not less.
+  if text:find("^[^<>]*/>", at + 1) or (misses == MAX_MISSES and not is_head) then
+    return nil
+  end
+  local close = text:find("</" .. name .. ">", at, true)
+  search.misses = misses + ((close or is_head) and 0 or 1)
+  return close or (is_head and #text)
 end
 
 --- Masks the last tag of markup if it does not end there, all but the name of its element: nobody knows which

@@ -6,7 +6,8 @@
 --   name_at(text, at): the name, and its last byte;
 --   mask(document, at, name_stop, name): the span that masks its value, as from, to, instead; or nothing;
 --   told_name(text, at): its value, which may be a name: {"name": "password"};
---   contents_end(text, at, name): up to where its value may hold names; nil if it holds none. Optional;
+--   contents_end(search, at, name, is_head): up to where its value may hold names; nil if it holds none.
+--     Optional;
 --   mask_role(search, document, at, name_stop, facts): masks for a name that tells a name or holds a value,
 --     if that means more in this form than elsewhere. Returns up to where the text is dealt with; nil if the
 --     name is like any other. Optional.
@@ -36,7 +37,8 @@ local owners, owner_ends = {}, {}
 local function is_secret(text, at, name, name_stop, facts, owner)
   local secret = facts -- those that decide
   if not (facts and facts.is_secret) then
-    local longer = owner and owner .. "." .. name
+    -- Of a name with a namespace, the part behind it counts: <ns:card><ns:number>.
+    local longer = owner and owner .. "." .. name:gsub("^.*:", "")
       or (facts and facts.is_tail and ends.with_words_before(text, name, name_stop))
     secret = longer and names.facts(longer)
   end
@@ -84,9 +86,13 @@ local function walk(search, at)
     -- of an owner, each object is one: in {"card": {"info": {"number": 1}}}, `info` owns `number`. But
     -- a secret name owns none: each name joined with it would be secret. Nor does an empty name: of many ":"
     -- in a row, each would look for its value behind all others.
-    local is_head = (owner or (facts and facts.is_head)) and not (facts and facts.is_secret)
-    local is_owner = is_head and depth < MAX_DEPTH and name ~= "" and #name < MAX_OWNER
-    local owned_to = is_owner and not stop and form.contents_end and form.contents_end(text, at, name)
+    local is_head = facts and facts.is_head
+    local may_own = (owner or is_head) and not (facts and facts.is_secret)
+    local is_owner = may_own and depth < MAX_DEPTH and name ~= "" and #name < MAX_OWNER
+    local owned_to = is_owner
+      and not stop
+      and form.contents_end
+      and form.contents_end(search, at, name, is_head)
     if owned_to then
       depth = depth + 1
       owner, owners[depth], owner_ends[depth] = name, name, owned_to

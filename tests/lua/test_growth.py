@@ -220,6 +220,8 @@ def test_time_grows_with_the_size_of_bodies(form: str) -> None:
 # What is found once and looked at again for each that follows: a long name around, a long run before.
 LONG = [
     Text("<", "<a>", half="x", middle="_card>"),
+    Text("<card>", "<a>"),
+    Text("<card><a ", "<a/ "),
     Text('{"', '"a":1,', half="x", middle='_card":{'),
     Text("", "pin_a_", "x:1"),
     Text("", "aB", ":1"),

@@ -193,6 +193,45 @@ def test_in_yaml_all_lines_go_that_are_indented_deeper_than_a_secret_name(proxy,
     assert shown(proxy, body.format(value.replace("S", SECRET))) == body.format(masked)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("<card><type/><number>{}</number></card>", '<card><x a="b" /><number>{}</number></card>'),
+        *("<card><!-- a --><number>{}</number></card>", "<card><?a b?><number>{}</number></card>"),
+        *("<card><![CDATA[a]]><number>{}</number></card>", "<card><br><number>{}</number></card>"),
+        *("<card><a >1</a ><number>{}</number></card>", "<card><A>1</a><number>{}</number></card>"),
+        *(
+            "<CARD><A>1</a><NUMBER>{}</NUMBER></card>",
+            "<social><x/><security_number>{}</security_number></social>",
+        ),
+        *("<ns:card><ns:number>{}</ns:number></ns:card>", "<a:api><b:key>{}</b:key></a:api>"),
+        *(
+            "<card><a:number>{}</a:number></card>",
+            "<a:social-security><a:number>{}</a:number></a:social-security>",
+        ),
+        "<card>" + "<br>" * 40 + "<number>{}</number></card>",
+        "<a>" + "<br>" * 40 + "<card><number>{}</number></card></a>",
+        "<card>" + "".join(f"<x{at}>" for at in range(40)) + "<y><api><key>{}</key></api></y></card>",
+    ],
+)
+def test_an_element_owns_the_names_behind_what_has_no_end_tag(proxy, body):
+    assert shown(proxy, body.format(SECRET)) == body.format("***")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<card/><number>7</number>",
+        "<card><holder><number>7</number></holder></card>",
+        "<card><br><holder><number>7</number></holder></card>",
+        "<ns:card><ns:holder><ns:number>7</ns:number></ns:holder></ns:card><ns:number>7</ns:number>",
+        '<svg><path d="M1 2"/><g key="a"/></svg><access/><key>a</key>',
+    ],
+)
+def test_an_element_owns_no_names_of_others(proxy, body):
+    assert shown(proxy, body) == body
+
+
 @pytest.mark.parametrize("path", ["/a?appsecret=S", "/a?auth=S", "/a?ticket=S"])
 def test_parameters_with_such_names_are_masked(proxy, path):
     assert target(proxy, path.replace("S", SECRET)) == path.replace("S", "***")
