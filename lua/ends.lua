@@ -47,9 +47,10 @@ local MAX_NEAR = 128
 -- How many bytes of unknown names a text may have `members` read. Joined names are too long to be remembered,
 -- so each of them takes time: 13 ms for so many.
 local MAX_JOINED = 8192
--- Tags between a name and its value: <b>PIN:</b> 1234, and <td>PIN:</td><td>1234</td>. No tag that starts
--- with "i" opens a cell, as it may be an input.
-local END_TAG, NEXT_CELL = "^</[^>]*>%s*()[^<%s]", "^</[^>]*>%s*<[^/>i][^>]*>%s*()[^<%s]"
+-- Tags between a name and its value. No tag that starts with "i" opens a cell, as it may be an input.
+-- So many bytes of them are read.
+local MAX_TAGS = 1024
+local END_TAG, START_TAG = "^</[^<>]*>%s*()", "^<[^/>i!][^<>]*>%s*()"
 
 local M = { MASK = "***" }
 
@@ -239,6 +240,19 @@ local function bare_end(document, at, limit, breaks, next_name, name_stop)
   end
 end
 
+--- The first byte behind tags of one kind that stand in a row.
+local function after_tags(tags, at, kind)
+  local stop = match(tags, kind, at)
+  return stop and after_tags(tags, stop, kind) or at
+end
+
+--- Where the text starts behind the tags between a name and its value, or nil. The tags are end tags, and
+-- then start tags if it is in a next cell: <td><b>PIN:</b></td><td>1234</td>.
+local function next_cell(tags)
+  local stop = after_tags(tags, 1, END_TAG)
+  return stop > 1 and find(tags, "^[^<]", after_tags(tags, stop, START_TAG))
+end
+
 --- The last byte of the value that starts at `start`.
 -- @param quote the one that opens it, with its backslashes; "" if it has none
 local function value_end(document, at, start, quote, name_stop)
@@ -249,9 +263,9 @@ local function value_end(document, at, start, quote, name_stop)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
   local _, masked = match(text, MASKED, start)
-  -- In markup, tags may stand before the value. 256 bytes are read to find the value behind them.
-  local tags = is_markup and byte(text, start) == LESS and sub(text, start, start + 256)
-  local cell = tags and (match(tags, NEXT_CELL) or match(tags, END_TAG))
+  -- In markup, tags may stand before the value.
+  local tags = is_markup and byte(text, start) == LESS and sub(text, start, start + MAX_TAGS)
+  local cell = tags and next_cell(tags)
   if cell then
     return structure.next_sign(document, "<", start + cell - 1) - 1
   elseif masked then

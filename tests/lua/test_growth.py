@@ -261,6 +261,10 @@ LONG = [
     # Lists that may tell names, and are not closed; values of text that stop nowhere.
     Text("", '"k":["a",', '"v":1'),
     Text("<a>", "pin:</b><i "),
+    Text("<a>", "pin:</b>"),
+    Text("<a>", "pin:</b><b>"),
+    Text("<a>", "</b>pin:</b><b><b>"),
+    Text("<a>", "pin:</b <<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<<"),
     # Names that no cache knows, read as members, as parameters and as parts.
     Text("", "--id=\N{NUMERO SIGN}\n%41&", 'pin%3D"x"'),
     Text("%3Cpin%3E", 'key=%42 pin&\N{NUMERO SIGN}>{":b}\n\n--'),
