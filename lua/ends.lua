@@ -21,8 +21,9 @@ local GAP, NAME_ENDS = set("[] \t\r\n\\\"')*/]"), set("[ \t\r\n\\\"'`,;&?#{}()<>
 -- `\t`.
 local QUOTES, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[{[]"), set("[nrt]")
 -- A value in quotes or brackets is over if one of AFTER_VALUE follows. A value without quotes ends before one
--- of CLOSERS if one of AFTER_CLOSERS follows that: then it closes what is around the value.
-local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
+-- of CLOSERS if one of AFTER_CLOSERS follows that: then it closes what is around the value. A "{" follows the
+-- arguments of GraphQL.
+local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\){}]")
 -- SURE_BREAKS end a value without quotes, whatever follows. UNICODE follows the backslash of \u0070, \\u0070.
 local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
 -- The bytes of what has no quotes in JSON: numbers, constants.

@@ -140,6 +140,9 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ('<dt>Token:</dt><dd><p class="a"><code>S</code></p></dd>', "<dt>Token:***</code></p></dd>"),
         ("<div><b>Token:</b></div><div><div><p>S</p></div></div>", "<div><b>Token:***</p></div></div>"),
         (f"<p>PIN:</p><p><a style='{'a:b;' * 200}'>S</a></p>", "<p>PIN:***</a></p>"),
+        ("query($p:Int){a(b:1,pin:$p){id}} query c{d}", "query($p:Int){a(b:1,pin:***){id}} query c{d}"),
+        ('mutation{a(pin:1234){id}b(pin:"S"){x}}', 'mutation{a(pin:***){id}b(pin:"***"){x}}'),
+        ('{"query":"{a(token:x1){id}}","a":1}', '{"query":"{a(token:***){id}}","a":1}'),
         ("value=S&name=password", "value=***&name=password"),
         ("<value>S</value><name>password</name>", "<value>***</value><name>password</name>"),
         (
