@@ -48,9 +48,8 @@ local MAX_NEAR = 128
 -- How many bytes of unknown names a text may have `members` read. Joined names are too long to be remembered,
 -- so each of them takes time: 13 ms for so many.
 local MAX_JOINED = 8192
--- Tags between a name and its value. No tag that starts with "i" opens a cell, as it may be an input.
--- So many bytes of them are read.
-local MAX_TAGS = 1024
+-- Tags between a name and its value: <b>PIN:</b> 1234, <td><b>PIN:</b></td><td>1234</td>. No tag that starts
+-- with "i" opens a cell, as it may be an input.
 local END_TAG, START_TAG = "^</[^<>]*>%s*()", "^<[^/>i!][^<>]*>%s*()"
 
 local M = { MASK = "***" }
@@ -136,8 +135,7 @@ function M.told_name(text, at)
 end
 
 --- The last byte of the object or array that is the value of the sign at `at`; nil if the value is neither.
-function M.contents_end(search, at)
-  local text = search.text
+function M.contents_end(text, at)
   local start = structure.value_start(text, at)
   return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text)
 end
@@ -247,13 +245,6 @@ local function after_tags(tags, at, kind)
   return stop and after_tags(tags, stop, kind) or at
 end
 
---- Where the text starts behind the tags between a name and its value, or nil. The tags are end tags, and
--- then start tags if it is in a next cell: <td><b>PIN:</b></td><td>1234</td>.
-local function next_cell(tags)
-  local stop = after_tags(tags, 1, END_TAG)
-  return stop > 1 and find(tags, "^[^<]", after_tags(tags, stop, START_TAG))
-end
-
 --- The last byte of the value that starts at `start`.
 -- @param quote the one that opens it, with its backslashes; "" if it has none
 local function value_end(document, at, start, quote, name_stop)
@@ -264,10 +255,12 @@ local function value_end(document, at, start, quote, name_stop)
     or (is_markup and structure.next_sign(document, "</", at) - 1)
     or #text
   local _, masked = match(text, MASKED, start)
-  -- In markup, tags may stand before the value.
-  local tags = is_markup and byte(text, start) == LESS and sub(text, start, start + MAX_TAGS)
-  local cell = tags and next_cell(tags)
-  if cell then
+  -- In markup, tags may stand before the value: end tags, and then the start tags of a next cell. 1024 bytes
+  -- of them are read.
+  local tags = is_markup and byte(text, start) == LESS and sub(text, start, start + 1024) or ""
+  local stop = after_tags(tags, 1, END_TAG)
+  local cell = after_tags(tags, stop, START_TAG)
+  if stop > 1 and find(tags, "^[^<]", cell) then
     return structure.next_sign(document, "<", start + cell - 1) - 1
   elseif masked then
     return masked - 1 -- An earlier search has masked it.

@@ -6,7 +6,6 @@ local structure = require("structure")
 
 local SPACES, NAME = structure.set("%s"), structure.set("[^ \t\r\n/<>=\"']")
 local VOID = structure.words("input meta param") -- of HTML: as a rule, they have no end tag
-
 local MAX_MISSES = 16 -- elements whose end tag was looked for in vain
 
 local M = { sign = "<" }
@@ -59,16 +58,15 @@ end
 -- end tag. Without one, only an element whose name begins a phrase holds others, up to the end of the text:
 -- what else has none, as <br>, a comment and </brand >, ends before they start.
 -- @return nil if it holds none
-function M.contents_end(search, at, name, is_head)
-  local text, misses = search.text, search.misses or 0
+function M.contents_end(text, at, name, is_head, search)
   -- Each miss reads all that follows. Behind the last one, the names that begin a phrase still own others, so
   -- more is masked, not less.
-  if text:find("^[^<>]*/>", at + 1) or (misses == MAX_MISSES and not is_head) then
+  if text:find("^[^<>]*/>", at + 1) or (search.misses == MAX_MISSES and not is_head) then
     return nil
   end
-  local close = text:find("</" .. name .. ">", at, true)
-  search.misses = misses + ((close or is_head) and 0 or 1)
-  return close or (is_head and #text)
+  local close = text:find("</" .. name .. ">", at, true) or (is_head and #text)
+  search.misses = search.misses + (close and 0 or 1)
+  return close
 end
 
 --- Masks the last tag of markup if it does not end there, all but the name of its element: nobody knows which

@@ -6,8 +6,8 @@
 --   name_at(text, at): the name, and its last byte;
 --   mask(document, at, name_stop, name): the span that masks its value, as from, to, instead; or nothing;
 --   told_name(text, at): its value, which may be a name: {"name": "password"};
---   contents_end(search, at, name, is_head): up to where its value may hold names; nil if it holds none.
---     Optional;
+--   contents_end(text, at, name, is_head, search): up to where its value may hold names; nil if it holds
+--     none. `is_head`: whether a phrase may start with the name. Optional;
 --   mask_role(search, document, at, name_stop, facts): masks for a name that tells a name or holds a value,
 --     if that means more in this form than elsewhere. Returns up to where the text is dealt with; nil if the
 --     name is like any other. Optional.
@@ -60,7 +60,8 @@ end
 
 --- Goes from sign to sign. Adds spans to the search, and notes names that tell a name or hold a value.
 -- @param search a table: form; text; document, once it was needed; list, the spans so far; noted, the signs
---   of the names that were noted, with their `count`, and whether one of them `holds_value`
+--   of the names that were noted, with their `count`, and whether one of them `holds_value`; misses, which
+--   markup counts
 -- @param at the first sign
 local function walk(search, at)
   local form, text, depth = search.form, search.text, 0
@@ -87,12 +88,9 @@ local function walk(search, at)
     -- a secret name owns none: each name joined with it would be secret. Nor does an empty name: of many ":"
     -- in a row, each would look for its value behind all others.
     local is_head = facts and facts.is_head
-    local may_own = (owner or is_head) and not (facts and facts.is_secret)
+    local may_own = (owner or is_head) and not (facts and facts.is_secret) and form.contents_end
     local is_owner = may_own and depth < MAX_DEPTH and name ~= "" and #name < MAX_OWNER
-    local owned_to = is_owner
-      and not stop
-      and form.contents_end
-      and form.contents_end(search, at, name, is_head)
+    local owned_to = is_owner and not stop and form.contents_end(text, at, name, is_head, search)
     if owned_to then
       depth = depth + 1
       owner, owners[depth], owner_ends[depth] = name, name, owned_to
@@ -109,7 +107,7 @@ return function(text, form)
   end
   -- With room for what may come: a table that grows is laid out anew.
   local noted = { nil, nil, nil, count = 0, holds_value = false }
-  local search = { form = form, text = text, noted = noted, list = nil, document = nil }
+  local search = { form = form, text = text, noted = noted, misses = 0, list = nil, document = nil }
   walk(search, at)
   local named = noted.holds_value and named_values(text, form, noted)
   return spans.apply(text, spans.merged(search.list, named))
