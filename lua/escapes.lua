@@ -8,8 +8,7 @@ local buffer = require("string.buffer")
 local byte, char, find, sub = string.byte, string.char, string.find, string.sub
 
 local COLON = "\239\188\154" -- U+FF1A, the wide one
-local ENTITIES =
-  { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'", LT = "<", GT = ">", AMP = "&", QUOT = '"' }
+local ENTITIES = { lt = "<", gt = ">", amp = "&", quot = '"', apos = "'" } -- HTML also has &LT; and others
 
 -- Bytes by two hexadecimal digits.
 local BYTES, DIGITS = {}, "0123456789abcdefABCDEF"
@@ -51,7 +50,7 @@ end
 local function reference_at(text, at)
   local hash, name, stop = text:match("^&(#?)(%w+)();", at)
   if hash == "" then
-    return ENTITIES[name], stop
+    return ENTITIES[name:lower()], stop
   end
   local code = hash and tonumber("0" .. name) -- 0112, 0x70
   return code and code < 2 ^ 16 and utf8_of(code), stop
