@@ -20,8 +20,11 @@ local structure = require("structure")
 local function notes_of(text, form, signs)
   local words, secrets = {}, {}
   for index, at in ipairs(signs) do
-    words[index] = names.facts((form.name_at(text, at))).tells_name
-    secrets[index] = words[index] and names.is_secret(form.told_name(text, at)) or nil
+    local word = names.facts((form.name_at(text, at))).tells_name
+    local told = word and form.told_name(text, at) or ""
+    -- A type with a dot is no name, but an event's: {"type": "session.expired", "data": ...}
+    local is_event = word == "type" and told:find("%a%.%a")
+    words[index], secrets[index] = word, not is_event and names.is_secret(told) or nil
   end
   if not next(secrets) then
     return
