@@ -14,9 +14,9 @@ local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, 
 
 local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, SLASH, SPACE, OPEN_BRACKET, LESS = byte('"\\:=,/ [<', 1, 9)
 local WORD = structure.WORD
--- What may stand between a name and its sign, as in `"pin" :`, `**pin**:` and `[pin]=`; what ends a name that
--- has no quotes.
-local GAP, NAME_ENDS = set("[] \t\r\n\\\"')*/]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
+-- What may stand between a name and its sign, as in `"pin" :`, `**pin**:`, `[pin]=` and `Card No. #:`; what
+-- ends a name that has no quotes.
+local GAP, NAME_ENDS = set("[] \t\r\n\\\"'`)*/._#]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
 -- OPENERS start a value that is an object or list. ESCAPED_WHITE has the letters of the escapes `\n`, `\r`,
 -- `\t`.
 local QUOTES, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[{[]"), set("[nrt]")
@@ -97,8 +97,8 @@ function M.name_before(text, at)
   return sub(text, start, stop), stop
 end
 
---- A name with up to two words before it, if single spaces stand between them: `Card Number`. Of these words,
--- 50 bytes are read.
+--- A name with up to two words before it, if single spaces or hyphens stand between them: `Card Number`,
+-- `one-time code`. Of these words, 50 bytes are read.
 function M.with_words_before(text, name, stop)
   local start = stop - #name + 1
   if byte(text, start - 1) ~= SPACE then
@@ -106,9 +106,8 @@ function M.with_words_before(text, name, stop)
   end
   local before = sub(text, math.max(start - 50, 1), stop):reverse()
   -- Before a name in ASCII, words are in ASCII: in “api key, the quote belongs to no word.
-  local words = find(name, "[\128-\255]") and "^[%w\128-\255]* ?[%w\128-\255]* ?[%w\128-\255]*"
-    or "^%w* ?%w* ?%w*"
-  return match(before, words):reverse()
+  local word = find(name, "[\128-\255]") and "[%w\128-\255]*" or "%w*"
+  return match(before, "^" .. word .. "[ -]?" .. word .. "[ -]?" .. word):reverse()
 end
 
 --- The value of the sign at `at`, as a name: without quotes, and of a long one the beginning. If it is a list
