@@ -36,11 +36,13 @@ local MAX_END = 8
 -- Names that tell a name, and names that hold a value. Any name that ends with the word `value` or `string`
 -- holds one, too: newValue. The loop below adds to the names that tell one: headername, configkey, itemid.
 local NAMERS = "parameter param attribute attr header field property prop setting variable option column"
-local TELLS_NAME =
-  words_of("name names key keys columns fields headers id path loc type kind label title k " .. NAMERS)
-local HOLDS_VALUE = words_of([[value values val v content contents string data text default example old new
+local TELLS_NAME = words_of(
+  "name names key keys columns fields headers id path loc type kind label title k var envvar " .. NAMERS
+)
+local HOLDS_VALUE =
+  words_of([[value values val vals v content contents string data text default example old new
   before after from to previous current input raw rows stringdata]])
-for namer in (NAMERS .. " config display item meta"):gmatch("%l+") do
+for namer in (NAMERS .. " config display item meta output friendly"):gmatch("%l+") do
   for word in ("name key id"):gmatch("%l+") do
     TELLS_NAME[namer .. word] = true
   end

@@ -111,6 +111,15 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ('{"column_name":"pin","previous":"S"}', '{"column_name":"pin","previous":"***"}'),
         ('{"displayName":"PIN","input":"S"}', '{"displayName":"PIN","input":"***"}'),
         ('{"name":"db.user.password","value":"S"}', '{"name":"db.user.password","value":"***"}'),
+        ('{"OutputKey":"DbToken","OutputValue":"S"}', '{"OutputKey":"DbToken","OutputValue":"***"}'),
+        (
+            "<OutputKey>Token</OutputKey><OutputValue>S</OutputValue>",
+            "<OutputKey>Token</OutputKey><OutputValue>***</OutputValue>",
+        ),
+        ('{"env_var":"TOKEN","value":"S"}', '{"env_var":"TOKEN","value":"***"}'),
+        ('{"var":"TOKEN","val":"S"}', '{"var":"TOKEN","val":"***"}'),
+        ('{"name":"token","vals":["S"]}', '{"name":"token","vals":"***"}'),
+        ('<A FriendlyName="password"><b>S</b></A><b>1</b>', "<A ***>***</A><b>1</b>"),
         ('{"type":"password","value":"S"}', '{"type":"password","value":"***"}'),
         ('{"type":"password.","data":"S"}', '{"type":"password.","data":"***"}'),
         (
@@ -449,6 +458,7 @@ def test_in_a_longer_list_of_numbers_and_in_an_id_only_usual_groups_are_a_card_n
         '{"specversion":"1.0","type":"com.acme.ticket.purchase","data":{"seat":"12a"}}',
         '[{"data":{"email":"a@b.c"},"type":"user.password.reset"},{"type":"auth.login","data":"x1"}]',
         "type=session.created&data=x1",
+        '[{"input":"a","output":"the token is new"},{"env":"session-prod","text":"a"},{"var":1,"vals":[1]}]',
         "see `tokens`, chapter no. 5: 1; total #: 5\n- code: 5\nzip-code: x1\nre-number: x1\n/a#b=x1",
         "<event><type>session.created</type><data>x1</data></event>",
         "<dl><dt>Password:</dt><dd></dd><dt>User:</dt><dd>jane</dd></dl>",
