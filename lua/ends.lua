@@ -50,7 +50,7 @@ local MAX_NEAR = 128
 local MAX_JOINED = 8192
 -- Tags between a name and its value: <b>PIN:</b> 1234, <td><b>PIN:</b></td><td>1234</td>. No tag that starts
 -- with "i" opens a cell, as it may be an input.
-local END_TAG, START_TAG = "^</[^<>]*>%s*()", "^<[^/>i!][^<>]*>%s*()"
+local END_TAG, START_TAG = "^</[^<>]*>%s*()", "^<[^/>i][^<>]*>%s*()"
 
 local M = { MASK = "***" }
 

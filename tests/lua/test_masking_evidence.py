@@ -153,6 +153,7 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ("<tr><th>PIN:</th>\n<td>S</td></tr><p>x</p>", "<tr><th>PIN:***</td></tr><p>x</p>"),
         ("<td><b>Password:</b></td>\n<td>S</td>", "<td><b>Password:***</td>"),
         ("<td>Password:</td><td><b>S</b></td>", "<td>Password:***</b></td>"),
+        ("<td><b>Password:</b></td><!-- --><td><!-- -->S</td>", "<td><b>Password:***</td>"),
         ('<dt>Token:</dt><dd><p class="a"><code>S</code></p></dd>', "<dt>Token:***</code></p></dd>"),
         ("<div><b>Token:</b></div><div><div><p>S</p></div></div>", "<div><b>Token:***</p></div></div>"),
         (f"<p>PIN:</p><p><a style='{'a:b;' * 200}'>S</a></p>", "<p>PIN:***</a></p>"),
