@@ -196,10 +196,11 @@ local function is_kept(words)
   return has_kept and not are_secret(rest)
 end
 
---- Whether one of the phrases of a set is in a name.
+--- Whether one of the phrases of a set is in a name. MEASURES are asked for each name, and are words, so that
+-- these are looked up alone: that is quick.
 local function has_one(words, set)
-  for at in ipairs(words) do
-    if phrase_at(words, at, set) then
+  for at, word in ipairs(words) do
+    if set[word] or (set ~= MEASURES and phrase_at(words, at, set)) then
       return true
     end
   end
