@@ -60,7 +60,7 @@ local ABOUT = words_of([[at in enabled required type status mode endpoint policy
 local OWNERS = words_of("my user admin root bind client login account card sms db app mail email new old")
 
 -- Sets of phrases, without spaces, and of their plurals:
---   phrases: all of the setting `fields`; extra: those of them that are in `extra_fields`;
+--   phrases: all of the settings `fields` and `extra_fields`; extra: those of `extra_fields`;
 --   kept: those of `keep_fields`;
 --   ends: those that are also found at the end of a word;
 --   heads: the first words of phrases, as `socialsecurity`;
@@ -77,7 +77,7 @@ local function add(set, phrase)
   return letters
 end
 
-for phrase in config.redaction.fields:gmatch("[^\n]+") do
+for phrase in (config.redaction.fields .. "\n" .. config.redaction.extra_fields):gmatch("[^\n]+") do
   local letters = add(phrases, phrase)
   if #letters >= 8 or find(letters, "[\128-\255]") then
     local start = sub(letters, 1, 2)

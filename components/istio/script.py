@@ -152,7 +152,7 @@ def render(capture: Capture, *, sensor_id: str, collector: Collector, direction:
             "mode": capture.redaction.mode.value,
             "values": [kind.value for kind in capture.redaction.values],
             "headers": _added(capture.redaction.headers, capture.redaction.extra_headers),
-            "fields": _cased(fields),
+            "fields": _cased([phrase for phrase in fields if phrase in SECRET_FIELDS]),
             # The user's own words: what is no secret under the word token, as a count, may be one under age.
             "extra_fields": _cased([phrase for phrase in fields if phrase not in SECRET_FIELDS]),
             "keep_fields": capture.redaction.keep_fields,

@@ -197,8 +197,9 @@ def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
         path = f"{prefix}{to_camel(key)}"
         if isinstance(value, dict):
             yield from _flat(value, f"{path}.")
-        elif not key.startswith("extra_"):  # The list that it adds to has its items, too.
-            yield path, value
+        elif not key.startswith("extra_"):  # Told with the list that it adds to.
+            added = settings.get(f"extra_{key}")
+            yield path, [*value, *added] if added else value
 
 
 def _compare_workloads(
