@@ -196,11 +196,18 @@ local function is_kept(words)
   return has_kept and not are_secret(rest)
 end
 
---- Whether one of the phrases of a set is in a name. MEASURES are asked for each name, and are words, so that
--- these are looked up alone: that is quick.
-local function has_one(words, set)
-  for at, word in ipairs(words) do
-    if set[word] or (set ~= MEASURES and phrase_at(words, at, set)) then
+local function has_measure(words)
+  for _, word in ipairs(words) do
+    if MEASURES[word] then
+      return true
+    end
+  end
+end
+
+--- Whether a phrase of the user is in a name.
+local function has_extra(words)
+  for at in ipairs(words) do
+    if phrase_at(words, at, extra) then
       return true
     end
   end
@@ -229,14 +236,14 @@ local function facts_of(name)
   local role = role_of(plain, last)
   local tells_name = TELLS_NAME[role] and role
   local holds_value = HOLDS_VALUE[role] or last == "value" or last == "string"
-  -- Secret by its words, and still secret without those that are kept; and unless they are the user's, without
-  -- the last one, if that only tells about the secret.
+  -- Secret by its words, and still secret without those that are kept; and without the last one, if that only
+  -- tells about the secret, but not if a phrase is the user's.
   local is_secret = are_secret(words) and not is_kept(words)
-  local is_extra = is_secret and has_one(words_left, extra)
+  local is_extra = is_secret and has_extra(words_left)
   if is_secret and not is_extra and ABOUT[last] then
     is_secret = not are_secret({ unpack(words, 1, #words - 1) })
   end
-  local is_count = not is_extra and has_one(words, MEASURES)
+  local is_count = not is_extra and has_measure(words)
   local is_head, is_tail = heads[last] or heads[before_last .. last], tails[plain]
   local said = (tells_name or "")
     .. (holds_value and "=" or "")
