@@ -51,7 +51,7 @@ end
 
 --- The text of the element whose tag starts at `at`, as a name: of tag and text, 300 bytes are read.
 function M.told_name(text, at)
-  return text:sub(at, at + 300):match("^[^>]*>([^<]*)") or ""
+  return text:sub(at, at + 300):match("^<[^<>]*>([^<]*)") or ""
 end
 
 --- Where the content of the element whose tag starts at `at` ends, as it may hold elements: the start of its

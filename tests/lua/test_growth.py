@@ -261,6 +261,7 @@ LONG = [
     # Lists that may tell names, and are not closed; values of text that stop nowhere.
     Text("", '"k":["a",', '"v":1'),
     Text("<a>", "pin:</b><i "),
+    Text("", "<k", "<v"),
     Text("<a>", "pin:</b>"),
     Text("<a>", "pin:</b><b>"),
     Text("<a>", "</b>pin:</b><b><b>"),
