@@ -1,6 +1,7 @@
 """Lua source as the capture script carries it: what a reader of a diff needs, and little more."""
 
 import re
+from collections.abc import Mapping
 
 # A string, a comment, a name, a number, dots, any other sign; each with the line breaks and spaces before it.
 _TOKEN = re.compile(
@@ -22,7 +23,22 @@ _KEYWORDS = {
 _KEPT_APART = re.compile(r"\w\w|--|\d\.")
 
 
-def compact(source: str) -> str:
+def short_modules(sources: Mapping[str, str]) -> dict[str, str]:
+    """A short name for each module: its start, but no word of any module.
+
+    Args:
+        sources: of all modules, by name.
+    """
+    taken = {*_KEYWORDS, *_NAME.findall("\n".join(sources.values()))}
+    short: dict[str, str] = {}
+    for name in sources:
+        starts = (name[:size] for size in range(2, len(name)))
+        short[name] = next((start for start in starts if start not in taken), name)
+        taken.add(short[name])
+    return short
+
+
+def compact(source: str, modules: Mapping[str, str]) -> str:
     """Lua without comments and the white space that no token needs, and with short names.
 
     Lines and fields stay: a reader finds the module's code again. A name that the module declares becomes
@@ -31,10 +47,11 @@ def compact(source: str) -> str:
 
     Args:
         source: Lua without long strings and long comments, indented by spaces: ``lua/``'s.
+        modules: short names of other modules, by name.
     """
     tokens = [(match[1], match[2]) for match in _TOKEN.finditer(source) if not match[2].startswith("--")]
     words = ["", *(word for _, word in tokens), "", ""]
-    short = _short_names(source, {*_KEYWORDS, *words})
+    short = {**modules, **_short_names(source, {*_KEYWORDS, *words, *modules.values()})}
     text = ""
     brackets: list[str] = []
     for at, (space, word) in enumerate(tokens, start=1):

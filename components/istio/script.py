@@ -21,7 +21,7 @@ from pathlib import Path
 from ..settings.defaults import SECRET_FIELDS
 from ..settings.models import Capture, Direction
 from ..version import VERSION
-from .compact import compact
+from .compact import compact, short_modules
 from .endpoint import Collector
 from .literals import literal
 
@@ -100,7 +100,8 @@ class Script:
     def inline_code(self) -> str:
         """The script as a TrafficExtension holds it, which takes no more than `MAX_INLINE_CODE_BYTES`.
 
-        Without headings and without spaces that no token needs, and with short names inside of functions.
+        Without headings and without spaces that no token needs, and with short names of modules and of what
+        they declare.
         """
         return _inline_code(self.settings)
 
@@ -207,11 +208,15 @@ def _chunk(config: str, code: str) -> str:
 @cache
 def _code(is_compact: bool) -> str:
     """Each module as a local of the chunk, under its heading, and `main`."""
-    heading = (lambda _: "") if is_compact else _heading
-    source = _compacted if is_compact else _statements
-    modules = (f"{heading(name)}local {name} = (function()\n{source(name)}end)()\n" for name in MODULES)
-    shared = ("" if is_compact else _LUA_HEADING) + _taken_from_lua()
-    return ("" if is_compact else "\n").join([shared, *modules, heading("main") + source("main")])
+    sources = {name: _statements(name) for name in (*MODULES, "main")}
+    if is_compact:
+        short = short_modules(sources)
+        modules = [
+            f"local {short[name]}=(function()\n{compact(sources[name], short)}end)()\n" for name in MODULES
+        ]
+        return "".join([_taken_from_lua(), *modules, compact(sources["main"], short)])
+    modules = [f"{_heading(name)}local {name} = (function()\n{sources[name]}end)()\n" for name in MODULES]
+    return "\n".join([_LUA_HEADING + _taken_from_lua(), *modules, _heading("main") + sources["main"]])
 
 
 def _taken_from_lua() -> str:
@@ -221,10 +226,6 @@ def _taken_from_lua() -> str:
     functions = sorted(set(re.findall(r"string\.(\w+)", "".join(_FUNCTIONS.findall(code)))))
     values = ", ".join(f"string.{name}" for name in functions)
     return f"{''.join(libraries)}local {', '.join(functions)} =\n  {values}\n"
-
-
-def _compacted(module: str) -> str:
-    return compact(_statements(module))
 
 
 @cache

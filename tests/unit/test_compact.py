@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from lupa.luajit21 import LuaRuntime
 
-from components.istio.compact import compact
+from components.istio.compact import compact, short_modules
 
 MODULES = sorted((Path(__file__).parents[2] / "lua").glob("*.lua"))
 TOKEN = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|--[^\n]*|(\w+|[^\w\s])""")
@@ -18,7 +18,7 @@ def tokens(source: str) -> list[str]:
 
 def renamed(source: str) -> set[tuple[str, str]]:
     """Which token became which."""
-    before, after = tokens(source), tokens(compact(source))
+    before, after = tokens(source), tokens(compact(source, {}))
     assert len(before) == len(after)
     return {(old, new) for old, new in zip(before, after, strict=True) if old != new}
 
@@ -31,7 +31,7 @@ local b = '-- neither "'  -- "nor" this
 
 local c = "\\"-- kept" .. a
 """
-    assert compact(source) == ("""local a="--not  this"\nlocal b='-- neither "'\nlocal c="\\"-- kept"..a\n""")
+    assert compact(source, {}) == ("""local a="--not  this"\nlocal b='-- neither "'\nlocal c="\\"-- kept"..a\n""")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ local c = "\\"-- kept" .. a
     ],
 )
 def test_a_space_stays_where_tokens_need_it(source: str, kept: str) -> None:
-    assert compact(source) == kept + "\n"
+    assert compact(source, {}) == kept + "\n"
 
 
 def test_names_that_a_module_declares_are_short_and_all_others_stay() -> None:
@@ -57,7 +57,7 @@ local function check(header_map, value)
 end
 """
     assert (
-        compact(source)
+        compact(source, {})
         == """local L=1
 local function c(hm,v)
 local n=hm.name
@@ -67,6 +67,13 @@ end
 end
 """
     )
+
+
+def test_modules_have_short_names_that_are_words_of_none() -> None:
+    sources = {"names": "local na = 1\nreturn na\n", "main": 'return names.facts(x.names, "names")\n'}
+    short = short_modules(sources)
+    assert short == {"names": "nam", "main": "ma"}
+    assert compact(sources["main"], short) == 'return nam.facts(x.names,"names")\n'
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
