@@ -1,7 +1,7 @@
 """Lua source as the capture script carries it: what a reader of a diff needs, and little more."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 # A string, a comment, a name, a number, dots, any other sign; each with the line breaks and spaces before it.
 _TOKEN = re.compile(
@@ -23,22 +23,23 @@ _KEYWORDS = {
 _KEPT_APART = re.compile(r"\w\w|--|\d\.")
 
 
-def short_modules(sources: Mapping[str, str]) -> dict[str, str]:
-    """A short name for each module: its start, but no word of any module.
+def short_names(names: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
+    """A short name for each name that modules share: its start, but no word of any module.
 
     Args:
-        sources: of all modules, by name.
+        names: of modules and functions.
+        sources: of all modules.
     """
-    taken = {*_KEYWORDS, *_NAME.findall("\n".join(sources.values()))}
+    taken = {*_KEYWORDS, *_NAME.findall("\n".join(sources))}
     short: dict[str, str] = {}
-    for name in sources:
+    for name in names:
         starts = (name[:size] for size in range(2, len(name)))
         short[name] = next((start for start in starts if start not in taken), name)
         taken.add(short[name])
     return short
 
 
-def compact(source: str, modules: Mapping[str, str]) -> str:
+def compact(source: str, shared: Mapping[str, str]) -> str:
     """Lua without comments and the white space that no token needs, and with short names.
 
     Lines and fields stay: a reader finds the module's code again. A name that the module declares becomes
@@ -47,11 +48,11 @@ def compact(source: str, modules: Mapping[str, str]) -> str:
 
     Args:
         source: Lua without long strings and long comments, indented by spaces: ``lua/``'s.
-        modules: short names of other modules, by name.
+        shared: short names of what the source takes from others, by name.
     """
     tokens = [(match[1], match[2]) for match in _TOKEN.finditer(source) if not match[2].startswith("--")]
     words = ["", *(word for _, word in tokens), "", ""]
-    short = {**modules, **_short_names(source, {*_KEYWORDS, *words, *modules.values()})}
+    short = {**shared, **_own_names(source, {*_KEYWORDS, *words, *shared.values()})}
     text = ""
     brackets: list[str] = []
     for at, (space, word) in enumerate(tokens, start=1):
@@ -69,8 +70,8 @@ def compact(source: str, modules: Mapping[str, str]) -> str:
     return text.strip() + "\n"
 
 
-def _short_names(source: str, taken: set[str]) -> dict[str, str]:
-    """A short name for each name that the source declares; none of those that are taken."""
+def _own_names(source: str, taken: set[str]) -> dict[str, str]:
+    """A short name for each name that the source declares, and none that is taken."""
     short: dict[str, str] = {}
     for name in [*_declared(_OUTER, source), *_declared(_INNER, source)]:
         if name not in short and name not in {"M", "_"}:

@@ -13,6 +13,7 @@ as one changed line, and changed code by its hash.
 import hashlib
 import re
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import takewhile
@@ -21,11 +22,11 @@ from pathlib import Path
 from ..settings.defaults import SECRET_FIELDS
 from ..settings.models import Capture, Direction
 from ..version import VERSION
-from .compact import compact, short_modules
+from .compact import compact, short_names
 from .endpoint import Collector
 from .literals import literal
 
-MAX_SCRIPT_BYTES = 100 * 1024
+MAX_SCRIPT_BYTES = 101 * 1024
 """What the script may grow to, with the default settings. A filter chain has four copies of it, and each of
 its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. A TrafficExtension has it compacted."""
 
@@ -100,8 +101,8 @@ class Script:
     def inline_code(self) -> str:
         """The script as a TrafficExtension holds it, which takes no more than `MAX_INLINE_CODE_BYTES`.
 
-        Without headings and without spaces that no token needs, and with short names of modules and of what
-        they declare.
+        Without headings and without spaces that no token needs, and with short names of modules, of what they
+        declare and of functions of Lua.
         """
         return _inline_code(self.settings)
 
@@ -210,22 +211,30 @@ def _code(is_compact: bool) -> str:
     """Each module as a local of the chunk, under its heading, and `main`."""
     sources = {name: _statements(name) for name in (*MODULES, "main")}
     if is_compact:
-        short = short_modules(sources)
+        short = short_names([*MODULES, *_functions()], sources.values())
         modules = [
             f"local {short[name]}=(function()\n{compact(sources[name], short)}end)()\n" for name in MODULES
         ]
-        return "".join([_taken_from_lua(), *modules, compact(sources["main"], short)])
+        return "".join([_taken_from_lua(short), *modules, compact(sources["main"], short)])
     modules = [f"{_heading(name)}local {name} = (function()\n{sources[name]}end)()\n" for name in MODULES]
-    return "\n".join([_LUA_HEADING + _taken_from_lua(), *modules, _heading("main") + sources["main"]])
+    return "\n".join([_LUA_HEADING + _taken_from_lua({}), *modules, _heading("main") + sources["main"]])
 
 
-def _taken_from_lua() -> str:
-    """What modules take from Lua, each thing once."""
-    code = "".join(uncommented(_source(module)) for module in (*MODULES, "main"))
-    libraries = sorted(set(_LIBRARY.findall(code)))
-    functions = sorted(set(re.findall(r"string\.(\w+)", "".join(_FUNCTIONS.findall(code)))))
+def _taken_from_lua(short: Mapping[str, str]) -> str:
+    """What modules take from Lua, each thing once; functions under their short names, if there are any."""
+    functions = _functions()
+    names = ", ".join(short.get(name, name) for name in functions)
     values = ", ".join(f"string.{name}" for name in functions)
-    return f"{''.join(libraries)}local {', '.join(functions)} =\n  {values}\n"
+    return f"{''.join(sorted(set(_LIBRARY.findall(_all_code()))))}local {names} =\n  {values}\n"
+
+
+def _functions() -> list[str]:
+    """The functions of `string` that modules take under their own names."""
+    return sorted(set(re.findall(r"string\.(\w+)", "".join(_FUNCTIONS.findall(_all_code())))))
+
+
+def _all_code() -> str:
+    return "".join(uncommented(_source(module)) for module in (*MODULES, "main"))
 
 
 @cache

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from lupa.luajit21 import LuaRuntime
 
-from components.istio.compact import compact, short_modules
+from components.istio.compact import compact, short_names
 
 MODULES = sorted((Path(__file__).parents[2] / "lua").glob("*.lua"))
 TOKEN = re.compile(r"""("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')|--[^\n]*|(\w+|[^\w\s])""")
@@ -31,7 +31,9 @@ local b = '-- neither "'  -- "nor" this
 
 local c = "\\"-- kept" .. a
 """
-    assert compact(source, {}) == ("""local a="--not  this"\nlocal b='-- neither "'\nlocal c="\\"-- kept"..a\n""")
+    assert compact(source, {}) == (
+        """local a="--not  this"\nlocal b='-- neither "'\nlocal c="\\"-- kept"..a\n"""
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,11 +71,11 @@ end
     )
 
 
-def test_modules_have_short_names_that_are_words_of_none() -> None:
-    sources = {"names": "local na = 1\nreturn na\n", "main": 'return names.facts(x.names, "names")\n'}
-    short = short_modules(sources)
-    assert short == {"names": "nam", "main": "ma"}
-    assert compact(sources["main"], short) == 'return nam.facts(x.names,"names")\n'
+def test_what_modules_share_has_short_names_that_are_words_of_none() -> None:
+    user = 'return names.facts(x.names, "names", find(x))\n'
+    short = short_names(["names", "find"], ["local na = 1\nreturn na\n", user])
+    assert short == {"names": "nam", "find": "fi"}
+    assert compact(user, short) == 'return nam.facts(x.names,"names",fi(x))\n'
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
