@@ -83,6 +83,14 @@ for digit = 0, 9 do
   DIGITS[48 + digit] = digit
 end
 
+--- Whether what follows a prefix is words: ASIA_PACIFIC_EXCLUDING_JAPAN, /sk-hynix-platinum-p41-2tb. Of a key
+-- with signs inside, a capital follows a small letter or digit, or digits and letters take turns; or it has a
+-- long number, as Slack's have.
+local function is_words(rest)
+  return find(rest, "[_.-]")
+    and not (find(rest, "[%l%d]%u") or find(rest, "%d%a+%d%a+%d") or find(rest, "%d%d%d%d%d%d"))
+end
+
 --- The first and the last byte of the key whose sign stops at `at`, or nil. A key starts a word, but the
 -- letter of an escape (`\n`) may stand before it.
 local function key_around(text, at)
@@ -92,7 +100,7 @@ local function key_around(text, at)
     local starts_word = not WORD[byte(text, start - 1)] or byte(text, start - 2) == BACKSLASH
     if starts_word and sub(text, start, start + #key.prefix - 1) == key.prefix then
       local stop = skip(text, start, WORD)
-      if stop - start >= key.least then
+      if stop - start >= key.least and not is_words(sub(text, start + #key.prefix, stop - 1)) then
         return start, stop - 1
       end
     end
@@ -180,7 +188,8 @@ local function may_be_card(text, from, stop, count)
 end
 
 --- The last byte of the longest card number that starts at `from`, or nil. Its digits stand together, or in
--- groups of 3 to 7 with the same separator between all of them. The last group may be shorter.
+-- groups of 3 to 7 with the same separator between all of them. The first group has 4 or more, as lists of
+-- coordinates often have 3, and the last one may be shorter.
 local function card_end(text, from)
   local start, count, separator, card = from, 0, nil, nil
   repeat
@@ -191,8 +200,9 @@ local function card_end(text, from)
     if may_be_last and may_be_card(text, from, stop, count) then
       card = stop - 1
     end
+    local least = start == from and 4 or 3
     separator, start = separator or following, stop + 1
-    local has_next = size >= 3 and size <= 7 and following == separator and SEPARATORS[separator]
+    local has_next = size >= least and size <= 7 and following == separator and SEPARATORS[separator]
   until count >= MAX_DIGITS or not has_next
   return card
 end

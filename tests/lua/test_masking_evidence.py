@@ -44,6 +44,9 @@ def target(proxy, path):
         *("密码", "用户密码", "пароль", "Пароль", "ПАРОЛЬ", "senha", "Passwort", "contraseña", "CONTRASEÑA"),
         *("mot de passe", "motDePasse", "パスワード", "mdp", "contrasena", "lösenord", "LÖSENORD", "Şifre"),
         *("bindpw", "rootpw"),
+        *("sessionkey", "tokenvalue", "tokenid", "otpcode", "totpcode", "hmackey", "pannumber", "csrfvalue"),
+        *("cookievalue", "authheader", "secretdata", "cvvcode", "clientkey", "client-key-data"),
+        *("application_key", "decryptionKey", "confirmation_code", "гасло", "slaptažodis", "kata_sandi"),
         *("parola", "κωδικός", "токен", "סיסמה", "كلمة المرور", "पासवर्ड", "รหัสผ่าน", "用户口令", "암호"),
         *(
             "smsCode",
@@ -71,6 +74,7 @@ def test_a_name_is_secret_in_any_form(proxy, name):
     [
         *("compass", "bypass", "timespan", "colspan", "japan", "spin", "possession", "obsession", "author"),
         *("authority", "passenger", "tokenizer", "monkey", "cardinal", "ticketing", "keyboard"),
+        *("ticketid", "ticketnumber", "pinstriped", "passive", "panorama", "signatures_count"),
     ],
 )
 def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
@@ -472,9 +476,14 @@ def test_in_a_longer_list_of_numbers_and_in_an_id_only_usual_groups_are_a_card_n
         '{"n":"4242424242424241","phone":"+4915112345678"}',
         '{"phone":"49 151 1234 56737","imei":"35-209900-176148-1"}',
         '{"sizes":"80 45 50 55 60 65 70 58","rows":"40  45  50  55  60  65  70  14"}',
+        '{"d":"M 400 300 500 300 500 400 400 400","x":"300 404 500 200 301 302 7"}',
         # Times and dates before a serial number, for which Luhn's sum holds.
         '{"a":20241128123458,"b":"2024112812345677","c":"20241128-000128","d":"20241128 000128"}',
         '{"path":"/a/npm_registry","x":"ghp_short","y":"sk-SK"}',
+        '{"region":"ASIA_PACIFIC_EXCLUDING_JAPAN","b":"ASIAN.GAMES.OPENING.CEREMONY"}',
+        "/shop/sk-hynix-platinum-p41-2tb-pcie-nvme-gen4-internal-ssd",
+        "whsec_rotation_reminder_email_v2, hf_hub_download_with_resume_enabled",
+        '{"accessTokenLifespan":300,"x-ratelimit-remaining-tokens":149984,"ssoSessionIdlePeriod":1800}',
         "a-AKIAIOSFODNN7EXAMPLE",
         "eyJvZmZzZXQiOjEwfQ. Next",
         "/45317554-2f30-4496-1827-300014d825b8",
@@ -498,7 +507,8 @@ def test_what_is_no_secret_is_kept(proxy, body):
         *("PasswordLastUsed", "SignatureVersion", "sessionTitle", "session_start", "ticket_subject"),
         *("token_uri", "authorizationUrl", "nextSyncToken", "PaginationToken", "$skiptoken"),
         *("sessionAffinity", "passwordPlaceholder", "cvcResult", "KeyPairMasterKeySpec", "session_arn"),
-        *("promptTokensDetails", "token_scopes", "passwordPattern"),
+        *("promptTokensDetails", "token_scopes", "passwordPattern", "passwordPolicies", "cookie-banner"),
+        *("password_form", "idTokenSigningAlgorithms", "sessionDialog"),
     ],
 )
 def test_a_name_that_only_tells_about_secrets_is_kept(proxy, name):
