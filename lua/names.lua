@@ -6,6 +6,7 @@
 --   the end of a word: `token` in usertoken. Such a phrase needs five letters, or three and no vowel (`pwd`),
 --   as shorter ones stand there by chance: `pin` in `spin`, `pass` in `compass`. But it needs neither after
 --   one of a few short words: `pin` in `mypin`;
+--   the beginning of a word, before a few others: `otp` in otpcode, `session` in sessionkey;
 --   anywhere in the name's letters: `password` in pAsSwOrD. Such a phrase needs eight bytes, or a letter
 --   beyond ASCII.
 -- Words that `keep_fields` names together do not count: `page token` in nextPageToken. Nor is a name
@@ -49,15 +50,18 @@ for namer in (NAMERS .. " config display item meta output friendly"):gmatch("%l+
 end
 -- If one of these words is in a name, a number is a count, and no secret: {"tokens": 12}.
 local MEASURES = words_of([[tokens sessions credentials passwords secrets count size total attempts retries
-  age timeout lifetime ttl validity days hours minutes seconds characters per]])
+  age timeout lifetime lifespan ttl validity period interval remaining days hours minutes seconds characters
+  per]])
 -- After a secret word, the last word of a name that says something about the secret: password_changed_at.
 local ABOUT = words_of([[at in enabled required type status mode endpoint policy expires expiry strength
   algorithm alg duration consent time name username label ref arn href kid issuer supported changed updated
   created completed used count length limit timeout version format title subject description date start end
   method methods provider scheme realm scope path response iframe placeholder error result behavior binding
-  spec usage scopes pattern maximum minimum]])
+  spec usage scopes pattern maximum minimum policies algorithms banner button dialog form icon modal panel]])
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin root bind client login account card sms db app mail email new old")
+-- Before one of these, the beginning of a word may be any phrase: sessionkey, otpcode.
+local KINDS = words_of("key value id code number data hash header")
 
 -- Sets of phrases, without spaces, and of their plurals:
 --   phrases: all of the settings `fields` and `extra_fields`; extra: those of `extra_fields`;
@@ -150,12 +154,16 @@ local function phrase_at(words, at, set)
   return count
 end
 
---- Whether a word ends in a phrase: one of `ends` after any letters, any other after one of OWNERS.
--- The end that is looked up has two bytes or more, and is not the whole word.
-local function ends_in_phrase(word)
+--- Whether a word ends in a phrase, one of `ends` after any letters, any other after one of OWNERS; or is a
+-- phrase before one of KINDS. The end that is looked up has two bytes or more, and is not the whole word.
+local function is_compound(word)
   for start = math.max(#word - MAX_END + 1, 2), #word - 1 do
-    local phrase = sub(word, start)
-    if ends[phrase] or (phrases[phrase] and OWNERS[sub(word, 1, start - 1)]) then
+    local last = sub(word, start)
+    if
+      ends[last]
+      or (phrases[last] and OWNERS[sub(word, 1, start - 1)])
+      or (KINDS[last] and phrases[sub(word, 1, start - 1)])
+    then
       return true
     end
   end
@@ -175,7 +183,7 @@ end
 --- Whether a name with these words is secret.
 local function are_secret(words)
   for at, word in ipairs(words) do
-    if phrase_at(words, at, phrases) or ends_in_phrase(word) then
+    if phrase_at(words, at, phrases) or is_compound(word) then
       return true
     end
   end

@@ -67,13 +67,14 @@ SECRET_FIELDS = [
     "hasło", "haslo", "heslo", "jelszó", "şifre", "sifre", "mật khẩu", "κωδικός",
     "пароль", "секрет", "токен", "סיסמה", "كلمة المرور", "पासवर्ड", "รหัสผ่าน",
     "密码", "密碼", "口令", "密钥", "令牌", "验证码", "パスワード", "暗証番号", "비밀번호", "암호",
-    "lozinka", "geslo", "jelszo",
+    "lozinka", "geslo", "jelszo", "гасло", "slaptažodis", "slaptazodis", "kata sandi", "mat khau",
     # Words that are often written together.
     "sessionid", "sessid", "secretkey", "passcode", "authcode",
     # Words that mean something else in an object's name and a name in it: {"login": {"code": 200}}.
     "smscode", "logincode", "verifycode", "activationcode", "unlockcode", "2facode", "tlskey", "sslkey",
     "enckey", "sharedkey", "licensekey", "functionskey", "stripekey", "sendgridkey", "mapskey", "openaikey",
-    "devicecode", "streamkey", "serverkey", "aeskey",
+    "devicecode", "streamkey", "serverkey", "aeskey", "clientkey", "applicationkey", "decryptionkey",
+    "confirmationcode",
 ]
 
 # Words that together are no secret, although one of them is a secret word: places in lists and of servers,
