@@ -62,10 +62,7 @@ class _Folder:
         self.is_of_provider = bool(provider)
         self.first_line = _first_line(stack, provider)
         # A namespace has no dot, and a kind has a namespace or has none, so no two objects share a file.
-        self.texts = {
-            path / f"{'.'.join(identity(manifest))}.yaml": self.first_line + to_yaml(manifest)
-            for manifest in manifests
-        }
+        self.manifests = {path / f"{'.'.join(identity(manifest))}.yaml": manifest for manifest in manifests}
         self.existing = sorted(path.glob("*.yaml"))
         self.rendered = {file for file in self.existing if _begins_with(file, MARK)}
 
@@ -75,7 +72,7 @@ class _Folder:
             yield f"{self.path}: is a link, expected a folder: remove it, or render to another folder"
             return
         for file in self.existing:
-            if file not in self.rendered and file in self.texts:
+            if file not in self.rendered and file in self.manifests:
                 yield f"{file}: not written by render and left alone: move it, or render to another folder"
         others = [file for file in sorted(self.rendered) if not _begins_with(file, self.first_line)]
         if others:
@@ -89,11 +86,11 @@ class _Folder:
     def write(self) -> list[Path]:
         """Write a file per manifest, and remove what an earlier call wrote and is no longer declared."""
         self.path.mkdir(parents=True, exist_ok=True)
-        for file, text in self.texts.items():
-            safe_file.replace(file, text)
-        for file in self.rendered - self.texts.keys():
+        for file, manifest in self.manifests.items():  # One text at a time: all of them take 200 MB.
+            safe_file.replace(file, self.first_line + to_yaml(manifest))
+        for file in self.rendered - self.manifests.keys():
             file.unlink()
-        return list(self.texts)
+        return list(self.manifests)
 
 
 def write(manifests: Sequence[Manifest], out: Path, *, stack: str) -> list[Path]:
