@@ -21,9 +21,8 @@ local GAP, NAME_ENDS = set("[] \t\r\n\\\"'`)*/._#]"), set("[ \t\r\n\\\"'`,;&?#{}
 -- `\t`.
 local QUOTES, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[{[]"), set("[nrt]")
 -- A value in quotes or brackets is over if one of AFTER_VALUE follows. A value without quotes ends before one
--- of CLOSERS if one of AFTER_CLOSERS follows that: then it closes what is around the value. A "{" follows the
--- arguments of GraphQL.
-local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\){}]")
+-- of CLOSERS if one of AFTER_CLOSERS follows that: then it closes what is around the value.
+local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
 -- SURE_BREAKS end a value without quotes, whatever follows. UNICODE follows the backslash of \u0070, \\u0070.
 local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
 -- The bytes of what has no quotes in JSON: numbers, constants.
@@ -91,8 +90,9 @@ function M.name_before(text, at)
     code = byte(text, stop)
   end
   local start = name_start(text, stop, quote)
-  if byte(text, start - 2) == SPACE and find(text, "^%(%l+[en][da]l?%)", start - 1) then
-    return M.name_before(text, start - 1) -- a remark behind the name: Password (required), PIN (optional)
+  -- A remark may stand behind the name. It ends with -ed or -nal: Password (required), PIN (optional).
+  if byte(text, start - 2) == SPACE and find(text, "^%(%l+[^e][en][da]l?%)", start - 1) then
+    return M.name_before(text, start - 1)
   end
   return sub(text, start, stop), stop
 end
@@ -205,6 +205,7 @@ local function may_end(text, from, to, next_name)
   return SURE_BREAKS[code]
     -- The end of the text counts as a comma.
     or (CLOSERS[code] and (to > from or AFTER_CLOSERS[byte(text, to + 1) or COMMA]))
+    or find(text, "^%){", from) -- the end of arguments in GraphQL
     or find(text, next_name, to + 1)
     or (QUOTES[code] and find(text, "^/?[<>]", to + 1)) -- the quote of an attribute
 end
@@ -257,15 +258,15 @@ local function value_end(document, at, start, quote, name_stop)
   -- In markup, tags may stand before the value: end tags, and then the start tags of a next cell. 1024 bytes
   -- of them are read.
   local tags = is_markup and byte(text, start) == LESS and sub(text, start, start + 1024) or ""
-  local stop = after_tags(tags, 1, END_TAG)
-  local cell = after_tags(tags, stop, START_TAG)
-  if stop > 1 and find(tags, "^[^<]", cell) then
+  local after_end = after_tags(tags, 1, END_TAG)
+  local cell = after_tags(tags, after_end, START_TAG)
+  if after_end > 1 and find(tags, "^[^<]", cell) then
     return structure.next_sign(document, "<", start + cell - 1) - 1
   elseif masked then
     return masked - 1 -- An earlier search has masked it.
   elseif quote ~= "" or OPENERS[byte(text, start)] then
     return closed_end(text, sign, start, quote, limit)
-  elseif (tags and find(tags, "^<%a")) or (is_member and byte(text, start) == SLASH) then
+  elseif find(tags, "^<%a") or (is_member and byte(text, start) == SLASH) then
     return limit -- The value is in an element (PIN=<b>1234</b>), or behind what may be a comment.
   elseif not is_member then -- a parameter
     local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
@@ -275,7 +276,7 @@ local function value_end(document, at, start, quote, name_stop)
   return bare_end(document, start, limit, breaks, NAME_SIGN, name_stop)
 end
 
---- The quote that opens a value or ends a name at `at`, with the backslashes before it; or "".
+--- The quote that opens a value at `at`, with the backslashes before it; or "".
 local function opening_at(text, at)
   return QUOTING[byte(text, at)] and match(text, "^\\*[\"']", at) or ""
 end
@@ -299,7 +300,9 @@ function M.mask(document, at, name_stop, name)
   if is_object and #name < MAX_NEAR and names.is_secret(name) then
     return start, to, spans.apply(value, members(document, value, name))
   end
-  quote = quote ~= "" and quote or opening_at(text, name_stop + 1) -- the value's, or the name's
+  if quote == "" then -- Then it is the name's.
+    quote = match(sub(text, name_stop + 1, at), "^[^\\\"']*(\\*[\"'])") or ""
+  end
   return at + 1, to, quote .. M.MASK .. quote -- With the value, the space before it goes.
 end
 

@@ -55,7 +55,7 @@ function M.trace(values)
     return trace, parent
   end
   local request_id = values["x-request-id"] or ""
-  if #request_id == 36 then -- a UUID: without the signs between its five parts
+  if #request_id == 36 then -- as a UUID has: without the signs between its five parts
     local first, second, third = request_id:sub(1, 8), request_id:sub(10, 13), request_id:sub(15, 18)
     request_id = first .. second .. third .. request_id:sub(20, 23) .. request_id:sub(25)
   end

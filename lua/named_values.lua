@@ -22,8 +22,9 @@ local function notes_of(text, form, signs)
   for index, at in ipairs(signs) do
     local word = names.facts((form.name_at(text, at))).tells_name
     local told = word and form.told_name(text, at) or ""
-    -- A type with a dot is no name, but an event's: {"type": "session.expired", "data": ...}
-    local is_event = word == "type" and told:find("%a%.%a")
+    -- A type with dots is an event's, {"type": "session.expired", "data": ...}, unless it ends with a secret.
+    local last = word == "type" and told:match("%a%.(%a[^.]*)$")
+    local is_event = last and not names.is_secret(last)
     words[index], secrets[index] = word, not is_event and names.is_secret(told) or nil
   end
   if not next(secrets) then

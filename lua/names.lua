@@ -57,7 +57,7 @@ local ABOUT = words_of([[at in enabled required type status mode endpoint policy
   algorithm alg duration consent time name username label ref arn href kid issuer supported changed updated
   created completed used count length limit timeout version format title subject description date start end
   method methods provider scheme realm scope path response iframe placeholder error result behavior binding
-  spec usage scopes pattern maximum minimum policies algorithms banner button dialog form icon modal panel]])
+  spec usage scopes pattern maximum minimum policies algorithms banner button dialog icon modal]])
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin root bind client login account card sms db app mail email new old")
 -- Before one of these, the beginning of a word may be any phrase: sessionkey, otpcode.
@@ -247,7 +247,7 @@ local function facts_of(name)
   -- Secret by its words, and still secret without those that are kept; and without the last one, if that only
   -- tells about the secret, but not if a phrase is the user's.
   local is_secret = are_secret(words) and not is_kept(words)
-  local is_extra = is_secret and has_extra(words_left)
+  local is_extra = is_secret and has_extra(words_left) -- which `is_kept` has filled
   if is_secret and not is_extra and ABOUT[last] then
     is_secret = not are_secret({ unpack(words, 1, #words - 1) })
   end

@@ -116,7 +116,7 @@ local function guarded(mask)
   end
 end
 
-local MAX_REMEMBERED = 2 ^ 18 -- bytes
+local MAX_REMEMBERED = 2 ^ 18 -- bytes of texts, and as many of hosts
 local ENTRY_BYTES = 64 -- that an entry of a table takes, besides its text
 
 --- Makes a function that masks texts, and remembers those that it leaves as they are: so no secret is

@@ -19,7 +19,7 @@ local names = require("names")
 local spans = require("spans")
 local structure = require("structure")
 
-local find = string.find
+local find, sub = string.find, string.sub
 
 -- A name may be joined with its owner: the name of the object or element around it (card.number). An owner
 -- has fewer bytes than MAX_OWNER. Up to MAX_DEPTH objects or elements are looked into, one in another.
@@ -37,8 +37,9 @@ local owners, owner_ends = {}, {}
 local function is_secret(text, at, name, name_stop, facts, owner)
   local secret = facts -- those that decide
   if not (facts and facts.is_secret) then
-    -- Of a name with a namespace, the part behind it counts: <ns:card><ns:number>.
-    local longer = owner and owner .. "." .. name:gsub("^.*:", "")
+    -- Of an element, the namespace does not count: <ns:card><ns:number>.
+    local own = sub(text, at, at) == "<" and name:gsub("^.*:", "") or name
+    local longer = owner and owner .. "." .. own
       or (facts and facts.is_tail and ends.with_words_before(text, name, name_stop))
     secret = longer and names.facts(longer)
   end

@@ -84,11 +84,14 @@ for digit = 0, 9 do
 end
 
 --- Whether what follows a prefix is words: ASIA_PACIFIC_EXCLUDING_JAPAN, /sk-hynix-platinum-p41-2tb. Of a key
--- with signs inside, a capital follows a small letter or digit, or digits and letters take turns; or it has a
--- long number, as Slack's have.
+-- with signs inside, a capital follows a small letter or digit; or digits and letters take turns; or it has a
+-- long number, decimal or hexadecimal.
 local function is_words(rest)
-  return find(rest, "[_.-]")
-    and not (find(rest, "[%l%d]%u") or find(rest, "%d%a+%d%a+%d") or find(rest, "%d%d%d%d%d%d"))
+  local is_random = find(rest, "[%l%d]%u")
+    or find(rest, "%d%a+%d%a+%d")
+    or find(rest, "%d%d%d%d%d%d")
+    or find(rest, "%x%x%x%x%x%x%x%x%x%x%x%x")
+  return find(rest, "[_.-]%w") and not is_random
 end
 
 --- The first and the last byte of the key whose sign stops at `at`, or nil. A key starts a word, but the
@@ -307,8 +310,9 @@ local function add_behind(list, text, sign, secret)
   while at do
     local from, stop = match(text, secret, at + #sign)
     -- Of the escapes, only that of a tab may stand before a token: Bearer\n2nd.
-    local is_one = from and sub(text, from, stop) ~= "git@" and not find(text, "^[rR ]\\[a-su-z]", from - 1)
-    found = is_one and spans.add(found, from, stop - 1, "***") or found
+    local is_word = secret == BEARER_TOKEN and from and find(text, "^\\[a-su-z]", from)
+    local is_secret = from and not is_word and sub(text, from, stop) ~= "git@"
+    found = is_secret and spans.add(found, from, stop - 1, "***") or found
     at = find(text, sign, at + #sign, true)
   end
   return spans.merged(list, found)

@@ -115,6 +115,14 @@ def test_an_ordinary_word_that_ends_like_a_secret_is_kept(proxy, name):
         ('{"column_name":"pin","previous":"S"}', '{"column_name":"pin","previous":"***"}'),
         ('{"displayName":"PIN","input":"S"}', '{"displayName":"PIN","input":"***"}'),
         ('{"name":"db.user.password","value":"S"}', '{"name":"db.user.password","value":"***"}'),
+        ('{"type":"smtp.password","value":"S"}', '{"type":"smtp.password","value":"***"}'),
+        ("<type>db.password</type><value>S</value>", "<type>db.password</type><value>***</value>"),
+        ("Clave (contrasena): S", "Clave (contrasena):***"),
+        ("password: abc}{S", "password:***"),
+        ("password: ]{S", "password:***"),
+        (r"curl --user \admin:S", "curl --user ***"),
+        ('{"api":{"key:prod":"S"}}', '{"api":{"key:***":"***"}}'),
+        ('{"PIN no.":1234,"pin#":12,"a":1}', '{"PIN no.":"***","pin#":"***","a":1}'),
         ('{"OutputKey":"DbToken","OutputValue":"S"}', '{"OutputKey":"DbToken","OutputValue":"***"}'),
         (
             "<OutputKey>Token</OutputKey><OutputValue>S</OutputValue>",
@@ -287,6 +295,8 @@ def test_parameters_with_such_names_are_masked(proxy, path):
         ("30569309025904", "***card***"),
         (STRIPE, "***key***"),
         ("AKIAIOSFODNN7EXAMPLE", "***key***"),
+        ("AKIAQWERTYUIOPLKJHGF.", "***key***"),
+        ("pat-na1-aaaaaaaa-1111-4222-8333-abcdefabcdef", "***key***"),
         ("ghp_" + "a1B2" * 9, "***key***"),
         ("xoxb-123456789012-abcdef", "***key***"),
         ("glptt-" + "0a1b" * 10, "***key***"),
@@ -508,7 +518,7 @@ def test_what_is_no_secret_is_kept(proxy, body):
         *("token_uri", "authorizationUrl", "nextSyncToken", "PaginationToken", "$skiptoken"),
         *("sessionAffinity", "passwordPlaceholder", "cvcResult", "KeyPairMasterKeySpec", "session_arn"),
         *("promptTokensDetails", "token_scopes", "passwordPattern", "passwordPolicies", "cookie-banner"),
-        *("password_form", "idTokenSigningAlgorithms", "sessionDialog"),
+        *("idTokenSigningAlgorithms", "sessionDialog"),
     ],
 )
 def test_a_name_that_only_tells_about_secrets_is_kept(proxy, name):
