@@ -276,11 +276,6 @@ local function value_end(document, at, start, quote, name_stop)
   return bare_end(document, start, limit, breaks, NAME_SIGN, name_stop)
 end
 
---- The quote that opens a value at `at`, with the backslashes before it; or "".
-local function opening_at(text, at)
-  return QUOTING[byte(text, at)] and match(text, "^\\*[\"']", at) or ""
-end
-
 --- Masks the value of the sign at `at`, with its quotes. If the value has none, the mask gets those of the
 -- name: {"pin": 1234} becomes {"pin": "***"}. Of an object of JSON under a secret name, it masks members.
 -- @param name_stop the last byte of the name
@@ -289,7 +284,7 @@ end
 function M.mask(document, at, name_stop, name)
   local text = document.text
   local start = structure.value_start(text, at)
-  local quote = opening_at(text, start)
+  local quote = QUOTING[byte(text, start)] and match(text, "^\\*[\"']", start) or "" -- with its backslashes
   local to = value_end(document, at, start, quote, name_stop)
   local value = sub(text, start, to) -- with its quotes
   name = name or ""
