@@ -27,35 +27,38 @@ function statusOf(call) {
   return status;
 }
 
-function makeRow(call) {
-  const notes = call.masked.map((name) => make("span", { class: "chip masked" }, name));
-  notes.push(...call.notes.map((note) => make("span", { class: "chip" }, note)));
-  if (call.masked.length) notes.unshift(make("span", { class: "visually-hidden" }, "masked: "));
-  const link = make(
-    "a",
-    { href: `#/calls/${call.number}` },
-    make("span", { class: "method" }, call.method),
-    ` ${call.target}`,
-  );
+// A row stays the same element while its call changes: so does the focus, and a click that has begun arrives.
+function makeRow(number) {
+  const link = make("a", { href: `#/calls/${number}` });
   const row = make(
     "tr",
     {},
-    make("td", {}, statusOf(call)),
-    make("td", {}, link, make("div", { class: "notes" }, ...notes)),
-    make("td", { class: "number" }, `${call.milliseconds.toFixed(1)} ms`),
-    make("td", { class: "number" }, call.sizes.join(" / ")),
+    make("td"),
+    make("td", {}, link, make("div", { class: "notes" })),
+    make("td", { class: "number" }),
+    make("td", { class: "number" }),
   );
   row.addEventListener("click", () => { location.hash = link.hash; });
   return row;
 }
 
+function fillRow(row, call) {
+  const notes = call.masked.map((name) => make("span", { class: "chip masked" }, name));
+  notes.push(...call.notes.map((note) => make("span", { class: "chip" }, note)));
+  if (call.masked.length) notes.unshift(make("span", { class: "visually-hidden" }, "masked: "));
+  const [status, , duration, sizes] = row.cells;
+  status.replaceChildren(statusOf(call));
+  row.querySelector("a").replaceChildren(make("span", { class: "method" }, call.method), ` ${call.target}`);
+  row.querySelector(".notes").replaceChildren(...notes);
+  duration.textContent = `${call.milliseconds.toFixed(1)} ms`;
+  sizes.textContent = call.sizes.join(" / ");
+}
+
 function take(event) {
   for (const call of event.calls) {
-    const known = calls.get(call.number);
-    const row = makeRow(call);
-    if (known) {
-      known.row.replaceWith(row);
-    } else {
+    const row = calls.get(call.number)?.row ?? makeRow(call.number);
+    fillRow(row, call);
+    if (!calls.has(call.number)) {
       row.classList.add("new");
       ID("rows").prepend(row);
     }
@@ -246,6 +249,7 @@ async function open(number) {
   const detail = ID("detail");
   const isOther = detail.dataset.number !== String(number);
   const unfolded = [...detail.querySelectorAll("details")].map((item) => item.open);
+  const focused = detail.contains(document.activeElement) ? document.activeElement.id : "";
   if (answer?.ok) {
     detail.replaceChildren(...article(await answer.json()));
   } else {
@@ -258,7 +262,10 @@ async function open(number) {
   }
   detail.querySelectorAll("details").forEach((item, index) => { item.open = unfolded[index] ?? false; });
   detail.dataset.number = number;
-  if (!isOther) return;
+  if (!isOther) {
+    ID(focused)?.focus({ preventScroll: true });
+    return;
+  }
   ID("call").scrollTop = 0;
   if (narrow.matches) {
     scrollTo(0, 0);
