@@ -33,14 +33,14 @@ local owners, owner_ends = {}, {}
 --- Whether the value of a name is to be masked. The name may be secret by itself; or after its owner
 -- (card.number); or, if it has no owner, after the words before it (Card Number).
 -- @param facts the name's own, as `names.facts` returns them
--- @param owner the name of the innermost owner, or nil
+-- @param owner the name of the innermost owner, "" if it starts no phrase, or nil
 local function is_secret(text, at, name, name_stop, facts, owner)
   local secret = facts -- those that decide
   if not (facts and facts.is_secret) then
     -- Of an element, the namespace does not count: <ns:card><ns:number>.
     local own = sub(text, at, at) == "<" and name:gsub("^.*:", "") or name
-    local longer = owner and owner .. "." .. own
-      or (facts and facts.is_tail and ends.with_words_before(text, name, name_stop))
+    local longer = owner and owner ~= "" and owner .. "." .. own
+      or (not owner and facts and facts.is_tail and ends.with_words_before(text, name, name_stop))
     secret = longer and names.facts(longer)
   end
   return secret and secret.is_secret and not harmless.by_start(text, at, name, name_stop, secret)
@@ -66,7 +66,7 @@ end
 -- @param at the first sign
 local function walk(search, at)
   local form, text, depth = search.form, search.text, 0
-  local owner -- the name of the innermost one around `at`, or nil
+  local owner -- the name of the innermost one around `at`, "" if it starts no phrase, or nil
   while at do
     while owner and at > owner_ends[depth] do
       depth = depth - 1
@@ -94,7 +94,8 @@ local function walk(search, at)
     local owned_to = is_owner and not stop and form.contents_end(text, at, name, is_head, search)
     if owned_to then
       depth = depth + 1
-      owner, owners[depth], owner_ends[depth] = name, name, owned_to
+      owner = is_head and name or ""
+      owners[depth], owner_ends[depth] = owner, owned_to
     end
     at = find(text, form.sign, (stop or at) + 1, true)
   end
