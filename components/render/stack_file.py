@@ -81,6 +81,12 @@ def load(folder: Path, stack: str) -> Configuration:
     given = _by_namespace(configuration.project, content.get("config"), path)
     declared = _by_namespace(configuration.project, project.get("config"), folder / "Pulumi.yaml")
     _complete(configuration, given, declared)
+    own = f"{configuration.project}:{configuration.project}"
+    if isinstance(given.get(own), dict) and declared and own not in declared:
+        raise StackFileError(
+            f"{path}: got keys below {configuration.project}, expected each of them below `config:`, as "
+            f"{configuration.project}:KEY"
+        )
     for key, value in given.items():
         _add(configuration, key, value)
     return configuration
@@ -93,6 +99,8 @@ def find(folder: Path, stack: str) -> tuple[dict[str, Any], Path]:
         NoStackError: there is no such stack.
         StackFileError: ``Pulumi.yaml`` is missing or malformed.
     """
+    if not (folder / "Pulumi.yaml").exists():
+        raise StackFileError(f"{folder / 'Pulumi.yaml'}: not there, expected the folder of a Pulumi project")
     project = _read(folder / "Pulumi.yaml")
     stack_folder = folder / str(project.get("stackConfigDir", "."))
     path = stack_folder / f"Pulumi.{stack}.yaml"

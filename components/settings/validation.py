@@ -19,6 +19,7 @@ from pydantic.alias_generators import to_camel
 from .value_types import OrOutput, Rule, is_output
 
 _SHOWN_CHARACTERS = 80
+_SHOWN_KEYS = 3
 _USER_INFORMATION = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?.*(?:@|%40)", re.DOTALL)
 _TOKEN = re.compile(
     r"(-----BEGIN |\beyJ|(?i:\b(?:bearer|basic) )|\b[spr]k_(?:live|test)_|\bgh[opsu]_|\bxox[bp]-|\bAKIA).*",
@@ -146,12 +147,33 @@ def placeholder(value: str) -> str:
 def _meant(setting: "_Type", value: object, spelling: Spelling) -> str:
     """The end of a message about a value: what is in its way, or what may have been meant by it."""
     if isinstance(value, str):
-        return placeholder(value) or setting.meant(value) or _meant_by_text(setting, value, spelling)
+        meant = placeholder(value) or setting.meant(value) or _meant_by_text(setting, value, spelling)
+        return meant or _keys_of(setting, spelling)
     if isinstance(value, list) and setting.base is dict:
         return _such_as(_merged(value, setting), spelling)
     if isinstance(value, dict) and setting.base is list:
         return _such_as([value], spelling)
-    return ""
+    if isinstance(value, list) and setting.base is str:
+        return ", not a list"
+    if value is False and setting.is_nullable:
+        return ", or null"
+    return _keys_of(setting, spelling) or (_where_keys_are(setting, spelling) if value is None else "")
+
+
+def _keys_of(setting: "_Type", spelling: Spelling) -> str:
+    """Some keys of a group of settings, for who wrote something else in its place."""
+    if not issubclass(setting.base, BaseModel):
+        return ""
+    keys = [key for key in setting.paths(spelling) if "." not in key]
+    return f", with keys such as {', '.join(keys[:_SHOWN_KEYS])}"
+
+
+def _where_keys_are(setting: "_Type", spelling: Spelling) -> str:
+    """What to say of a mapping with nothing behind its key: the lines below it may not be indented."""
+    if setting.base is not dict or spelling is Spelling.PYTHON:
+        return ""
+    none = "" if setting.must_have_entries else "; or {} for none"
+    return f", its keys on the next lines, further in{none}"
 
 
 def _meant_by_text(setting: "_Type", text: str, spelling: Spelling) -> str:
@@ -163,8 +185,14 @@ def _meant_by_text(setting: "_Type", text: str, spelling: Spelling) -> str:
         # As kubectl writes labels.
         is_pairs = re.fullmatch(r"[^=,\s]+=[^=,]*(,[^=,\s]+=[^=,]*)*", text)
         return _such_as(dict(pair.split("=") for pair in text.split(",")), spelling) if is_pairs else ""
+    return _meant_by_word(setting, text)
+
+
+def _meant_by_word(setting: "_Type", text: str) -> str:
     if text != text.strip():
-        return ", without blanks around it"
+        return "" if "\n" in text.strip() else ", without blanks around it"
+    if setting.base is bool and text.lower() in {"true", "false"}:
+        return ", without quotes"
     if setting.base in {int, float} and re.match(r"[-+]?\d[\d.]*\s*[^\d.,\s]", text):
         return ", without a unit"
     if issubclass(setting.base, Enum):
@@ -204,6 +232,7 @@ class _Type:
 
     def __init__(self, annotation: Any) -> None:
         self.metadata: list[Any] = []
+        self.is_nullable = False
         while True:
             arguments = get_args(annotation)
             if get_origin(annotation) is Annotated:
@@ -211,6 +240,7 @@ class _Type:
                 self.metadata.extend(arguments[1:])
                 annotation = or_output.plain if or_output else arguments[0]
             elif get_origin(annotation) in {Union, types.UnionType}:
+                self.is_nullable = types.NoneType in arguments
                 annotation = next(item for item in arguments if item is not types.NoneType)
             else:
                 break
@@ -245,6 +275,11 @@ class _Type:
     @property
     def is_mapping(self) -> bool:
         return issubclass(self.base, dict | BaseModel)
+
+    @property
+    def must_have_entries(self) -> bool:
+        """Whether it may not be empty."""
+        return any(name == "min_length" for item in self.metadata for name, _ in _bounds(item))
 
     def paths(self, spelling: Spelling) -> list[str]:
         """Its keys, and those of the models inside of it after the key that they are under."""

@@ -262,7 +262,7 @@ def test_what_the_engine_refuses_is_told_with_what_the_program_refuses(project: 
     with pytest.raises(render.RenderError) as refusal:
         render.manifests(project, "dev")
     assert str(refusal.value).splitlines() == [
-        "egress: got 'x', expected a mapping",
+        "egress: got 'x', expected a mapping, with keys such as create, name, namespace",
         "sensorId: missing, expected the sensor's UUID, such as 12345678-9abc-4def-8123-456789abcdef",
         (
             "workloads.w.namespace: got 'N', expected a namespace: at most 63 of a-z, 0-9 and '-', no "

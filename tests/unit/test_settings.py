@@ -21,6 +21,7 @@ URL = "http://astra-traffic-collector.astra-collector:4318/v1/traces"
 A_UUID = "the sensor's UUID, such as 12345678-9abc-4def-8123-456789abcdef"
 A_NAMESPACE = "a namespace: at most 63 of a-z, 0-9 and '-', no '-' at an end"
 A_NAME = "a Kubernetes name: at most 253 of a-z, 0-9, '-' and '.'"
+NO_EGRESS = "egress: got nothing, expected a mapping, with keys such as create, name, namespace"
 A_WORKLOAD_NAME = "a name: at most 229 of a-z, 0-9, '-' and '.'"
 A_LABEL_KEY = (
     "a label key: at most 63 of A-Z, a-z, 0-9, '-', '_' and '.', after an optional DNS prefix and '/'"
@@ -267,7 +268,53 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
         egress(tls={"mode": "SIMPLE"}),
         ["egress.tls.mode: got 'SIMPLE', expected an https URL with it"],
     ),
-    "a workload: nothing": (config(workloads={"w": None}), ["workloads.w: got nothing, expected a mapping"]),
+    "a workload: nothing": (
+        config(workloads={"w": None}),
+        ["workloads.w: got nothing, expected a mapping, with keys such as namespace, labels, targetRefs"],
+    ),
+    "workloads: nothing, as the lines below are not indented": (
+        config(workloads="null"),
+        [
+            (
+                "workloads: got nothing, expected a mapping with at least 1 entry, its keys on the "
+                "next lines, further in"
+            )
+        ],
+    ),
+    "labels: nothing": (
+        workload(labels=None),
+        [
+            (
+                "workloads.w.labels: got nothing, expected a mapping, its keys on the next lines, "
+                "further in; or {} for none"
+            )
+        ],
+    ),
+    "a group of settings: a word": (
+        config(capture={"redaction": "off"}),
+        ["capture.redaction: got 'off', expected a mapping, with keys such as mode, headers, fields"],
+    ),
+    "a list where one is expected": (
+        config(workloads={"w": {"namespace": ["a", "b"]}}),
+        [f"workloads.w.namespace: got ['a', 'b'], expected {A_NAMESPACE}, not a list"],
+    ),
+    "true and false in quotes": (
+        capture(enabled="false"),
+        ["capture.enabled: got 'false', expected true or false, without quotes"],
+    ),
+    "false for no limits": (
+        egress(limits=False),
+        ["egress.limits: got false, expected a mapping, or null"],
+    ),
+    "a certificate in the place of its path": (
+        egress(tls={"caCertificates": "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"}),
+        [
+            (
+                "egress.tls.caCertificates: got '-----BEGIN ***', expected an absolute path in the proxy's "
+                "container"
+            )
+        ],
+    ),
     "a workload's name": (
         config(workloads={"Product_Page": {"namespace": "n"}}),
         [f"workloads.Product_Page: not a legal key, expected {A_WORKLOAD_NAME}"],
@@ -548,8 +595,8 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
         egress(limits={"maxConnections": 0}),
         ["egress.limits.maxConnections: got 0, expected a whole number from 1 to 1024"],
     ),
-    "egress: null": (config(egress="null"), ["egress: got nothing, expected a mapping"]),
-    "egress: nothing after the colon": (config(egress=""), ["egress: got nothing, expected a mapping"]),
+    "egress: null": (config(egress="null"), [NO_EGRESS]),
+    "egress: nothing after the colon": (config(egress=""), [NO_EGRESS]),
     "common label": (
         config(commonLabels={"team": "a b"}),
         [f"commonLabels.team: got 'a b', expected {A_LABEL_VALUE}"],
@@ -619,7 +666,9 @@ def test_in_python_keys_are_told_in_pythons_spelling() -> None:
 
 def test_arguments_that_are_no_mapping_are_one_problem() -> None:
     nothing: Any = None
-    with pytest.raises(SettingsError, match=r"^settings: got None, expected a mapping$"):
+    with pytest.raises(
+        SettingsError, match=r"^settings: got None, expected a mapping, with keys such as collector_url, "
+    ):
         check(TrafficCaptureSettings, nothing)
 
 

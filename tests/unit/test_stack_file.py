@@ -127,6 +127,10 @@ def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
         ("config:\n  id: x\n \t y: z", ":3: a tab before the first word, expected spaces"),
         ("config: [\n\tx: {", ":3: did not find expected node content"),
         ("- config", ": got ['config'], expected a mapping"),
+        (
+            "config: {acme: {id: x}}",
+            ": got keys below acme, expected each of them below `config:`, as acme:KEY",
+        ),
         ("config: [id]", ": got config ['id'], expected a mapping"),
         ("acme:id: x", ": got acme:id at the top, expected it below `config:`"),
         ("configs: {id: x}", ": unknown key 'configs', did you mean config?"),
@@ -171,6 +175,7 @@ def test_a_stack_without_config_has_the_defaults(tmp_path: Path) -> None:
         "indented by blanks and a tab",
         "a tab within brackets",
         "a list",
+        "keys below the project's name",
         "config is a list",
         "config forgotten",
         "config misspelled",
@@ -243,5 +248,7 @@ def test_a_malformed_project_is_told_by_its_own_file(tmp_path: Path, project: st
 
 
 def test_a_folder_without_a_project_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(StackFileError, match=r"Pulumi\.yaml: No such file or directory$"):
+    with pytest.raises(
+        StackFileError, match=r"Pulumi\.yaml: not there, expected the folder of a Pulumi project$"
+    ):
         load(tmp_path, "dev")
