@@ -846,11 +846,11 @@ def test_a_phrase_with_a_letter_beyond_ascii_is_found_anywhere_in_a_name(start, 
 
 
 def test_settings_add_to_the_lists_and_keep_names(start):
-    proxy = start(redaction={"extra_fields": ["iban"], "keep_fields": ["session length"], "values": ["card"]})
+    proxy = start(redaction={"extra_fields": ["iban"], "keep_fields": ["session room"], "values": ["card"]})
     body = {
         "iban": "x",
         "password": "x",
-        "sessionLength": "5",
+        "sessionRoom": "5",
         "session": "x",
         "a": JWT,
         "b": "4242424242424242",
@@ -858,7 +858,7 @@ def test_settings_add_to_the_lists_and_keep_names(start):
     assert json.loads(shown(proxy, json.dumps(body))) == {
         "iban": "***",
         "password": "***",
-        "sessionLength": "5",
+        "sessionRoom": "5",
         "session": "***",
         "a": JWT,
         "b": "***card***",
