@@ -64,7 +64,7 @@ def _of_proxy(facts: Facts, capture: Capture, pod: Pod, proxy: Proxy) -> Iterato
             subject,
             "Istio hides the statistics of Lua and of clusters: errors of the script, 4xx answers of the "
             "collector and what its limits drop are not seen",
-            "if you want them seen, annotate the pods: "
+            "if you want them seen, annotate the pod template, and let the pods be replaced: "
             f"sidecar.istio.io/statsInclusionSuffixes: {_suffixes(capture)}, "
             f"sidecar.istio.io/statsInclusionPrefixes: cluster.{capture.cluster}",
         )
