@@ -112,7 +112,8 @@ def main() -> None:
     """Print the table."""
     argparse.ArgumentParser(
         prog="python -m tools.scale",
-        description="Measure what a stack of a thousand workloads costs to render.",
+        description="Measure what a stack of a thousand workloads costs to render, and print the table of "
+        "docs/scale.md. Writes 150 MB to the temporary folder, and removes them.",
     ).parse_args()
     each, whole = _column(A_FILTER_PER_WORKLOAD), _column(A_FILTER_PER_NAMESPACE)
     rows = [("", "a filter for each workload", "a filter for each namespace"), ("---",) * 3]
