@@ -151,7 +151,10 @@ def _complete(configuration: Configuration, given: dict[str, Any], declared: Map
             configuration.problems[own_key] = f"{own_key}: missing, expected {expected}"
         elif key in given and not _has_type(given[key], schema.get("type")):
             got = "nothing" if given[key] is None else shown(given[key])
-            configuration.problems[own_key] = f"{own_key}: got {got}, expected {expected}"
+            # As `pulumi config set KEY '{...}'` stores it.
+            is_json = isinstance(given[key], str) and given[key].startswith(("{", "["))
+            hint = ", without quotes around it" if is_json else ""
+            configuration.problems[own_key] = f"{own_key}: got {got}, expected {expected}{hint}"
 
 
 _TYPES = {"string": "a string", "object": "a mapping", "array": "a list"}

@@ -155,7 +155,7 @@ def _meant(setting: "_Type", value: object, spelling: Spelling) -> str:
         return _such_as([value], spelling)
     if isinstance(value, list) and setting.base is str:
         return ", not a list"
-    if value is False and setting.is_nullable:
+    if value == 0 and setting.is_nullable:  # false, too
         return ", or null"
     return _keys_of(setting, spelling) or (_where_keys_are(setting, spelling) if value is None else "")
 

@@ -129,6 +129,9 @@ def _meant_by_words(text: str) -> str:
 
 
 def _meant_by_host(text: str) -> str:
+    url = re.fullmatch(r"https?://([^/?#:]*)(:\d+)?/?", text)
+    if url and is_dns_name(url[1]):
+        return f", did you mean {url[1]!r}?"
     name = re.sub(r":\d*$", "", text).rstrip(".")
     if is_dns_name(name.removeprefix("*.")):
         return f", did you mean {name!r}? Neither a port nor a dot at the end counts"

@@ -441,7 +441,7 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "spans per second: none": (
         capture(maxSpansPerSecond=0),
-        ["capture.maxSpansPerSecond: got 0, expected a whole number from 1 to 1000000"],
+        ["capture.maxSpansPerSecond: got 0, expected a whole number from 1 to 1000000, or null"],
     ),
     "header name": (
         capture(headers=["x-request-id", ":path"]),
@@ -527,9 +527,18 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     ),
     "spans of an endpoint": (
         capture(maxSpansPerEndpoint=0),
-        ["capture.maxSpansPerEndpoint: got 0, expected a whole number from 1 to 1000000"],
+        ["capture.maxSpansPerEndpoint: got 0, expected a whole number from 1 to 1000000, or null"],
     ),
     "no host": (capture(hosts=[]), ["capture.hosts: got [], expected a list of 1 to 256 entries"]),
+    "host: a URL": (
+        capture(hosts=["https://shop.example.com/"]),
+        [
+            (
+                "capture.hosts[0]: got 'https://shop.example.com/', expected '*', a host name without a "
+                "port, or '*.' and a domain, did you mean 'shop.example.com'?"
+            )
+        ],
+    ),
     "host": (
         capture(hosts=["*.*", "a.*.example.com", "shop.example.com:80", "*.example.com.", "[::1]:80"]),
         [

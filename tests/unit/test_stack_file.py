@@ -87,6 +87,13 @@ def test_a_missing_key_and_a_wrong_type_are_what_the_engine_refuses(tmp_path: Pa
     }
 
 
+def test_json_in_a_string_is_no_mapping_and_should_have_no_quotes(tmp_path: Path) -> None:
+    found = stack(tmp_path, """config: {id: x, things: '{"a": 1}'}""")
+    assert found.problems == {
+        "things": """things: got '{"a": 1}', expected a mapping, without quotes around it"""
+    }
+
+
 def test_an_object_is_no_string(tmp_path: Path) -> None:
     assert stack(tmp_path, "config: {id: {a: b}}").problems == {"id": "id: got {'a': 'b'}, expected a string"}
 
