@@ -83,7 +83,10 @@ def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
         now = _Side(code, project, "here", "mend it, then review again")
         is_new, is_gone = not _has_stack(then.project, stack), not _has_stack(project, stack)
         if is_new and is_gone:
-            raise ReviewError(f"no stack {stack!r} here or at {revision}. Next: say one of stacks/ as STACK")
+            raise ReviewError(
+                f"no stack {stack!r} here or at {revision}. Next: say a STACK that has a file "
+                "Pulumi.STACK.yaml"
+            )
         before, after = folder / "base", folder / "head"
         before.mkdir()
         after.mkdir()

@@ -396,7 +396,7 @@ def test_a_stack_that_is_gone_is_all_removed(project: Path, capsys: pytest.Captu
 
 def test_a_stack_that_never_was_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--project", str(project), "--stack", "prod"]) == 2
-    told = "review: no stack 'prod' here or at HEAD. Next: say one of stacks/ as STACK\n"
+    told = "review: no stack 'prod' here or at HEAD. Next: say a STACK that has a file Pulumi.STACK.yaml\n"
     assert capsys.readouterr().err == told
 
 
