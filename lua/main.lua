@@ -71,13 +71,14 @@ end
 local function begin(handle, stream, is_chosen, request_headers)
   -- Of a request that chance leaves out, no header is read.
   local header_map = is_chosen and request_headers and request_headers(handle)
-  local is_wanted = is_chosen and not (header_map and sampling.excluded(header_map))
+  local path = header_map and header_map:get(":path") or ""
+  local is_wanted = is_chosen and not (header_map and sampling.excluded(header_map, path))
   if not is_wanted and not exporter.is_pending() then
     return nil -- No span waits for an event that sends it, so even catching up is left to a later event.
   end
   local now = clock(handle)
   catch_up(handle, now)
-  if is_wanted and sampling.within_limits(header_map, now) then
+  if is_wanted and sampling.within_limits(header_map, path, now) then
     local record = span.begin(header_map, stream, now)
     inflight.add(record, handle)
     report.count("captured")

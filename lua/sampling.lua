@@ -31,9 +31,10 @@ end
 --- Whether a request is within the limits: that of its endpoint for this minute, and that for this second. If
 -- so, it is counted for both.
 -- @param headers the request's; nil if Envoy does not tell them: then the request has no endpoint
+-- @param path its path, with the query
 -- @param now microseconds
-function M.within_limits(headers, now)
-  local endpoint = ENDPOINT_BUDGET and headers and endpoints.of(headers, now)
+function M.within_limits(headers, path, now)
+  local endpoint = ENDPOINT_BUDGET and headers and endpoints.of(headers, path, now)
   if endpoint and endpoint.spans >= ENDPOINT_BUDGET then
     report.count("over_endpoint_budget")
     return false
@@ -53,7 +54,7 @@ local function is_skipped(target)
   local query = target:find("?", 1, true)
   local path = query and target:sub(1, query - 1) or target
   -- What a server might resolve to another path is never skipped: /static/../login, /static%2f..;/login.
-  return is_skipped_path(path) and not path:find("[^%w/._~-]") and not path:find("[./][./]")
+  return is_skipped_path(path) and path:find("^[%w/._~-]*$") and not path:find("[./][./]")
 end
 
 --- The host of a request: in lower case, without its port and a dot at its end.
@@ -74,8 +75,8 @@ local function is_export(headers, path)
 end
 
 --- Whether a request is left out: an export, or what the settings skip.
-function M.excluded(headers)
-  local path = headers:get(":path") or ""
+-- @param path its path, with the query
+function M.excluded(headers, path)
   return is_export(headers, path)
     or is_skipped(path)
     or (is_skipped_method and is_skipped_method(headers:get(":method") or ""))
