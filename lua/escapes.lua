@@ -32,7 +32,7 @@ local function utf8_of(code)
   return char(0xE0 + math.floor(code / 4096), 0x80 + math.floor(code / 64) % 64, 0x80 + code % 64)
 end
 
--- Each of the next four functions reads the escape at `at`. It returns what the escape stands for, or nil if
+-- Each of the next three functions reads the escape at `at`. It returns what the escape stands for, or nil if
 -- it is none; and the escape's last byte.
 
 --- Of %70.
@@ -54,11 +54,6 @@ local function reference_at(text, at)
   end
   local code = hash and tonumber("0" .. name) -- 0112, 0x70
   return code and code < 2 ^ 16 and utf8_of(code), stop
-end
-
---- Of the wide colon, which is always one.
-local function colon_at(_, at)
-  return ":", at + 2
 end
 
 --- A text with each escape replaced that starts with a sign.
@@ -95,7 +90,7 @@ function M.decoded(text)
     text = replaced(replaced(text, "&", reference_at), "&", reference_at) -- &amp;#112; in one round
   end
   text = replaced(replaced(text, "\\u", unicode_at), "%u", unicode_at)
-  return replaced(text, COLON, colon_at)
+  return find(text, COLON, 1, true) and text:gsub(COLON, ":") or text
 end
 
 return M

@@ -34,15 +34,15 @@ local MAX_WORDS = 3 -- of a phrase
 -- Bytes of a phrase at the end of a word: 7 and the "s" of its plural. A longer phrase is found anywhere.
 local MAX_END = 8
 
--- Names that tell a name, and names that hold a value. Any name that ends with the word `value` or `string`
--- holds one, too: newValue. The loop below adds to the names that tell one: headername, configkey, itemid.
+-- Names that tell a name, and names that hold a value; as does any name that ends with the word `value` or
+-- `string`: newValue. The loop below adds to the names that tell one: headername, configkey, itemid.
 local NAMERS = "parameter param attribute attr header field property prop setting variable option column"
 local TELLS_NAME = words_of(
   "name names key keys columns fields headers id path loc type kind label title k var envvar " .. NAMERS
 )
 local HOLDS_VALUE =
-  words_of([[value values val vals v content contents string data text default example old new
-  before after from to previous current input raw rows stringdata]])
+  words_of([[values val vals v content contents data text default example old new before after from to
+  previous current input raw rows stringdata]])
 for namer in (NAMERS .. " config display item meta output friendly"):gmatch("%l+") do
   for word in ("name key id"):gmatch("%l+") do
     TELLS_NAME[namer .. word] = true
