@@ -73,11 +73,12 @@ local KINDS = words_of("key value id code number data hash header")
 local phrases, extra, ends, heads, tails, kept, anywhere = {}, {}, {}, {}, { is = true }, {}, {}
 local NONE = {}
 
---- Adds the letters of a phrase to a set, and those of its plural.
+--- Adds the letters of a phrase to a set, and those of its plurals. One has its "s" inside: `cards number`,
+-- as in cards[0].number.
 -- @return the letters
 local function add(set, phrase)
-  local letters = phrase:gsub("[ %d]+", "")
-  set[letters], set[letters .. "s"] = true, true
+  local letters, plural = phrase:gsub("[ %d]+", ""), phrase:gsub(" ", "s "):gsub("[ %d]+", "")
+  set[letters], set[letters .. "s"], set[plural], set[plural .. "s"] = true, true, true, true
   return letters
 end
 
@@ -90,12 +91,11 @@ for phrase in (config.redaction.fields .. "\n" .. config.redaction.extra_fields)
   elseif #letters >= 5 or (#letters >= 3 and not find(letters, "[aeiou]")) then
     add(ends, letters)
   end
-  add(phrases, (phrase:gsub(" ", "s "))) -- with a plural inside: `cards number` in cards[0].number
   -- Of "social security number", `social` and `socialsecurity` are heads, and `securitynumber` and `number`
   -- are tails.
   for space in phrase:gmatch("() ") do
-    add(heads, sub(phrase, 1, space))
-    add(tails, sub(phrase, space))
+    add(heads, sub(phrase, 1, space - 1))
+    add(tails, sub(phrase, space + 1))
   end
 end
 for phrase in config.redaction.extra_fields:gmatch("[^\n]+") do
@@ -103,7 +103,6 @@ for phrase in config.redaction.extra_fields:gmatch("[^\n]+") do
 end
 for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
   add(kept, phrase)
-  add(kept, (phrase:gsub(" ", "s "))) -- tickets[0].id
 end
 
 local IS_LETTER = structure.set("[%l\128-\255]") -- of lower case; those beyond ASCII count, too
