@@ -37,7 +37,7 @@ local PLAIN_ITEM = "^[%w.+-]+%f[^%w.+-][%s\\nrt]*[],]"
 -- A name and its sign: of a member, and of a parameter.
 local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- Of a value that may be a name ({"name": "password"}): its quotes; its bytes with quotes, and without.
-local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
+local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n\\]")
 -- A key of an object that has digits and is longer, with its quotes, may be a token.
 local MAX_KEY = 18
 -- So many bytes are read of the line before a name, and of a value that may be a name. Under a longer name,
@@ -104,8 +104,9 @@ function M.with_words_before(text, name, stop)
     return name
   end
   local before = sub(text, math.max(start - 50, 1), stop):reverse()
-  -- Before a name in ASCII, words are in ASCII: in “api key, the quote belongs to no word.
-  local word = find(name, "[\128-\255]") and "[%w\128-\255]*" or "%w*"
+  -- Before a name in ASCII, words are in ASCII: in “api key, the quote belongs to no word. A backslash starts
+  -- the escape of a letter: Kh\u1ea9u.
+  local word = find(name, "[\\\128-\255]") and "[%w\\\128-\255]*" or "%w*"
   return match(before, "^" .. word .. "[ -]?" .. word .. "[ -]?" .. word):reverse()
 end
 

@@ -78,6 +78,7 @@ function M.may_hide(text)
     or (find(text, "&", 1, true) and find(text, ";", 1, true))
     or (find(text, "\\", 1, true) and find(text, "u00", 1, true) and find(text, "\\u00[0-7]"))
     or find(text, COLON, 1, true)
+    or find(text, "\\uff1a", 1, true) -- the same, as JSON may escape it
 end
 
 --- A text with its escapes replaced once: %2541 becomes %41.

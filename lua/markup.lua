@@ -25,11 +25,12 @@ end
 -- @param greater the ">" that ends its first tag
 -- @return the span: from, to, instead; or nothing if it has no content
 function M.mask_content(text, name, greater)
-  local is_void = VOID[name] and text:match("^[^<]*</(%l+)", greater) ~= name
+  local is_void = VOID[name] and text:match("^[^<]*<\\*/(%l+)", greater) ~= name
   if is_void or text:sub(greater - 1, greater - 1) == "/" then
     return nil
   end
   local close = text:find("</" .. name .. ">", greater, true)
+    or text:find("<\\/" .. name .. ">", greater, true) -- as JSON may escape it
   local content, inner = text:sub(greater, (close or 0) - 1), 0 -- up to -1: all that follows
   repeat -- Looks for an element of the same name: <pin, but not <pins.
     inner = content:find("<" .. name, inner + 1, true)

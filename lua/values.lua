@@ -47,12 +47,13 @@ local PREFIXES = {
   [20] = "AKIA ASIA xapp- xox",
   -- GitLab, Stripe, Google
   [24] = "glcbt- gldt- glft- glpat- glrt- rk_live_ sk_live_ ya29.",
-  -- Google, New Relic, Docker, Hugging Face, Vault, Stripe
-  [28] = "GOCSPX- NRAK- dckr_pat_ hf_ hvs. whsec_",
-  -- Google, Figma, GitHub, GitLab, Grafana, npm, PlanetScale, Replicate, Shopify
-  [36] = "AIza figd_ gho_ ghp_ ghr_ ghs_ ghu_ glptt- glsa_ npm_ pscale_ r8_ shpat_ shpca_ shppa_ shpss_",
-  -- Linear, Notion, HubSpot, Pulumi, Supabase, OpenAI, Anthropic, Square
-  [43] = "lin_api_ ntn_ pat-na1- pul- sbp_ sk- sq0csp-",
+  -- Google, New Relic, Docker, Hugging Face, Vault, Square, Stripe
+  [28] = "GOCSPX- NRAK- dckr_pat_ hf_ hvs. sq0atp- whsec_",
+  -- Google, Figma, GitHub, Grafana, GitLab, npm, PlanetScale, Replicate, Shopify; OpenAI, Anthropic, DeepSeek
+  [35] = [[AIza figd_ gho_ ghp_ ghr_ ghs_ ghu_ glc_ glptt- glsa_ npm_ pscale_ r8_ shpat_ shpca_ shppa_ shpss_
+    sk-]],
+  -- Linear, Notion, HubSpot, Pulumi, Supabase, Square
+  [43] = "lin_api_ lin_oauth_ ntn_ pat-eu1- pat-na1- pul- sbp_ sq0csp-",
   -- Atlassian, Postman, SendGrid, DigitalOcean, GitHub, GitLab, Groq, Vault, NVIDIA, Perplexity, PyPI,
   -- RubyGems, Sentry, xAI, Brevo
   [50] = [[ATATT PMAK- SG. doo_v1_ dop_v1_ dor_v1_ github_pat_ gloas- gsk_ hvb. nvapi- pplx- pypi- rubygems_
@@ -94,14 +95,19 @@ local function is_words(rest)
   return find(rest, "[_.-]%w") and not is_random
 end
 
---- The first and the last byte of the key whose sign stops at `at`, or nil. A key starts a word, but the
--- letter of an escape (`\n`) may stand before it.
+--- Whether a word starts at `at`: before it stands no letter or digit, or one of an escape, as \n and \u53f7.
+local function starts_word(text, at)
+  return not WORD[byte(text, at - 1)]
+    or byte(text, at - 2) == BACKSLASH
+    or find(sub(text, math.max(at - 6, 1), at - 1), "^\\u%x%x%x%x$")
+end
+
+--- The first and the last byte of the key whose sign stops at `at`, or nil. A key starts a word.
 local function key_around(text, at)
   local key = KEYS[sub(text, at - 2, at)]
   while key do
     local start = at - key.sign_stop + 1
-    local starts_word = not WORD[byte(text, start - 1)] or byte(text, start - 2) == BACKSLASH
-    if starts_word and sub(text, start, start + #key.prefix - 1) == key.prefix then
+    if starts_word(text, start) and sub(text, start, start + #key.prefix - 1) == key.prefix then
       local stop = skip(text, start, WORD)
       if stop - start >= key.least and not is_words(sub(text, start + #key.prefix, stop - 1)) then
         return start, stop - 1
@@ -163,7 +169,7 @@ local function private_keys(text)
       -- The content starts after the dashes of the BEGIN line, and stops before those of the END line.
       local content = match(text, "^[^-]*%-*()", stop + 1)
       local ending = find(text, "-----", content, true) or #text + 1
-      local is_key = not find(sub(text, content, ending - 1), "[^%w+/=,:\"'\\%s-]")
+      local is_key = not find(sub(text, content, ending - 1), "[^%w+/=,:\"'\\%s%%.()-]")
       stop = (is_key and match(text, "^%-*[^-]*%-*()", ending) or match(text, '^[^"]*()', content)) - 1
       list = spans.add(list, at, stop, KEY)
     end
@@ -218,7 +224,7 @@ local function may_start(text, at)
   if not DIGITS[code] or code <= ONE or find(text, "^20", at) then
     return false
   elseif LETTERS[before] then
-    return second == BACKSLASH
+    return starts_word(text, at)
   elseif before == PLUS then
     return LETTERS[second] -- After a word, the "+" is a space, as forms write it: card+4111...
   elseif before == PERCENT then
@@ -349,7 +355,7 @@ function M.find(text)
   end
   if find(text, "@", 1, true) then
     list = add_behind(list, text, "//", USER_INFORMATION)
-    list = add_behind(list, text, "/\\/", USER_INFORMATION) -- as JSON may escape it
+    list = add_behind(list, text, ":\\", '^\\*/\\*/()[^/?#<>"%s]+()@') -- as JSON may escape it
     list = spans.merged(list, database_logins(text))
   end
   for sign, secret in pairs(PLACES) do

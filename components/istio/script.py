@@ -26,7 +26,7 @@ from .compact import compact, short_names
 from .endpoint import Collector
 from .literals import literal
 
-MAX_SCRIPT_BYTES = 101 * 1024
+MAX_SCRIPT_BYTES = 102 * 1024
 """What the script may grow to, with the default settings. A filter chain has four copies of it, and each of
 its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. A TrafficExtension has it compacted."""
 
@@ -73,6 +73,8 @@ MODULES = (
 )
 
 _OWN_REQUIRE = re.compile(rf"""^local \w+ = require\("(?:config|{"|".join(MODULES)})"\)\n""", re.MULTILINE)
+# The indent of a line of settings, and the spaces around its "=". No line of a list has either.
+_SPACES = re.compile(r"^ +(?:(\w+) = )?", re.MULTILINE)
 # Libraries of Lua, and functions of `string` under their own names.
 _LIBRARY = re.compile(r"""^local \w+ = require\("(?:ffi|string\.buffer|table\.clear)"\)\n""", re.MULTILINE)
 _FUNCTIONS = re.compile(r"^local [\w, ]+ = string\.\w+(?:, string\.\w+)*\n", re.MULTILINE)
@@ -101,7 +103,7 @@ class Script:
     def inline_code(self) -> str:
         """The script as a TrafficExtension holds it, which takes no more than `MAX_INLINE_CODE_BYTES`.
 
-        Without headings and without spaces that no token needs, and with short names of modules, of what they
+        Without headings, indents and spaces that no token needs, and with short names of modules, of what they
         declare and of functions of Lua.
         """
         return _inline_code(self.settings)
@@ -198,7 +200,9 @@ def _assemble(config: str) -> Script:
 
 @lru_cache(maxsize=256)
 def _inline_code(config: str) -> str:
-    return _chunk(config, _code(is_compact=True))
+    return _chunk(
+        _SPACES.sub(lambda found: f"{found[1]}=" if found[1] else "", config), _code(is_compact=True)
+    )
 
 
 def _chunk(config: str, code: str) -> str:
