@@ -13,12 +13,13 @@ local after_blank, set, skip = structure.after_blank, structure.set, structure.s
 local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
 local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, SLASH, SPACE, OPEN_BRACKET, LESS = byte('"\\:=,/ [<', 1, 9)
-local WORD, ESCAPED_WHITE = structure.WORD, structure.ESCAPED_WHITE
+local WORD = structure.WORD
 -- What may stand between a name and its sign, as in `"pin" :`, `**pin**:`, `[pin]=` and `Card No. #:`; what
 -- ends a name that has no quotes.
 local GAP, NAME_ENDS = set("[] \t\r\n\\\"'`)*/._#]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
--- OPENERS start a value that is an object or list.
-local QUOTES, OPENERS = set("[\"']"), set("[{[]")
+-- OPENERS start a value that is an object or list. ESCAPED_WHITE has the letters of the escapes `\n`, `\r`,
+-- `\t`.
+local QUOTES, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[{[]"), set("[nrt]")
 -- A value in quotes or brackets is over if one of AFTER_VALUE follows. A value without quotes ends before one
 -- of CLOSERS if one of AFTER_CLOSERS follows that: then it closes what is around the value.
 local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")

@@ -5,6 +5,7 @@
 local ends = require("ends")
 local structure = require("structure")
 
+local BACKSLASHES = structure.set("\\")
 local MAX_INDENT = 64 -- bytes
 
 local M = { sign = "[", told_name = ends.told_name }
@@ -13,7 +14,7 @@ local M = { sign = "[", told_name = ends.told_name }
 -- the same number of backslashes stands before both quotes.
 function M.name_at(text, at)
   local start = structure.after_blank(text, at + 1)
-  local open = structure.skip(text, start, structure.BACKSLASHES)
+  local open = structure.skip(text, start, BACKSLASHES)
   local close = text:sub(open, open) == '"' and text:find('"', open + 1, true) or open
   local stop = close - 1 - (open - start)
   return text:sub(open + 1, stop), stop

@@ -32,10 +32,10 @@ function M.words(list)
   return members
 end
 
+M.WORD = M.set("[%w_.-]")
 -- ESCAPED_WHITE has the letters of the escapes `\n`, `\r` and `\t`. SIGNS may follow one another: `:=`, `=>`.
-local BACKSLASHES, ESCAPED_WHITE = M.set("\\"), M.set("[nrt]")
-local WHITE, SIGNS = M.set("[ \t\r\n]"), M.set("[:=>]")
-M.WORD, M.BACKSLASHES, M.ESCAPED_WHITE = M.set("[%w_.-]"), BACKSLASHES, ESCAPED_WHITE
+local WHITE, BACKSLASHES, ESCAPED_WHITE = M.set("[ \t\r\n]"), M.set("\\"), M.set("[nrt]")
+local SIGNS = M.set("[:=>]")
 -- What JSON may start with; what may stand outside of its strings, "*" for masks; what may follow a string. A
 -- text with any other byte there is no JSON.
 local JSON_STARTS = M.set('[{["]')

@@ -103,8 +103,8 @@ class Script:
     def inline_code(self) -> str:
         """The script as a TrafficExtension holds it, which takes no more than `MAX_INLINE_CODE_BYTES`.
 
-        Without headings, indents and spaces that no token needs, and with short names of modules, of what they
-        declare and of functions of Lua.
+        Without headings, indents and spaces that no token needs, and with short names of modules, of what
+        they declare and of functions of Lua.
         """
         return _inline_code(self.settings)
 

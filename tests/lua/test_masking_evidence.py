@@ -376,7 +376,7 @@ def test_a_segment_of_a_path_that_shows_what_it_is_is_masked(proxy, value):
         (r'{"b":"{\"b\":\"https:\\/\\/u:S@h\\/x\"}"}', r'{"b":"{\"b\":\"https:\\/\\/***@h\\/x\"}"}'),
         ("x=-----BEGIN+PRIVATE+KEY-----%0AMII%2F-----END+PRIVATE+KEY-----&a=1", "x=***key***&a=1"),
         (
-            "<x>-----BEGIN PGP PRIVATE KEY-----\nVersion: GnuPG v2.0 (Linux)\n\nlQ/+\n-----END-----</x><a>1</a>",
+            "<x>-----BEGIN PGP PRIVATE KEY-----\nVersion: 2.0 (Linux)\n\nlQ/+\n-----END-----</x><a>1</a>",
             "<x>***key***</x><a>1</a>",
         ),
         ('{"log":"sent Bearer mF_9.B5f-4.1JqM"}', '{"log":"sent Bearer ***"}'),
