@@ -147,15 +147,19 @@ def test_an_object_that_selects_other_pods_differs() -> None:
     assert only(facts).message == 'spec.workloadSelector.labels.app is "x", declared "w"'
 
 
-@pytest.mark.parametrize("mechanism", ["EnvoyFilter", "TrafficExtension"])
-def test_an_object_with_another_setting_differs_in_that_line_of_its_script(mechanism: str) -> None:
+@pytest.mark.parametrize(
+    ("mechanism", "setting"), [("EnvoyFilter", "sampling_ratio = "), ("TrafficExtension", "sampling_ratio=")]
+)
+def test_an_object_with_another_setting_differs_in_that_line_of_its_script(
+    mechanism: str, setting: str
+) -> None:
     facts = healthy(mechanism=mechanism)
     manifest = live(facts, mechanism)
     [(path, text)] = [(path, text) for path, text in texts(manifest["spec"]) if "\n" in text]
-    set_at(manifest["spec"], path, text.replace("sampling_ratio = 1,", "sampling_ratio = 0.5,"))
+    set_at(manifest["spec"], path, text.replace(f"{setting}1,", f"{setting}0.5,"))
     finding = only(facts)
     assert finding.check == "object-differs"
-    assert finding.message.endswith('is "sampling_ratio = 0.5,", declared "sampling_ratio = 1,"')
+    assert finding.message.endswith(f'is "{setting}0.5,", declared "{setting}1,"')
     assert "line" in finding.message
 
 
