@@ -43,7 +43,9 @@ local TELLS_NAME = words_of(
 local HOLDS_VALUE =
   words_of([[values val vals v content contents data text default example old new before after from to
   previous current input raw rows stringdata]])
-for namer in (NAMERS .. " config display item meta output friendly"):gmatch("%l+") do
+local COMPOUNDS = NAMERS
+  .. " config display item meta output friendly var env key tag arg argument input entry"
+for namer in COMPOUNDS:gmatch("%l+") do
   for word in ("name key id"):gmatch("%l+") do
     TELLS_NAME[namer .. word] = true
   end
