@@ -38,7 +38,7 @@ local PLAIN_ITEM = "^[%w.+-]+%f[^%w.+-][%s\\nrt]*[],]"
 -- A name and its sign: of a member, and of a parameter.
 local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- Of a value that may be a name ({"name": "password"}): its quotes; its bytes with quotes, and without.
-local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n\\]")
+local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
 -- A key of an object that has digits and is longer, with its quotes, may be a token.
 local MAX_KEY = 18
 -- So many bytes are read of the line before a name, and of a value that may be a name. Under a longer name,
@@ -126,7 +126,12 @@ function M.told_name(text, at)
   local start = skip(text, value, QUOTING)
   start = byte(text, start - 1) == BACKSLASH and start - 1 or start -- The backslash may be that of \u0070.
   local stop, told = start, start > value and QUOTED or BARE
-  while stop - start < MAX_NEAR and told[byte(text, stop)] do
+  -- A value without quotes ends before the escape of white space: "name: password\nvalue: x".
+  while
+    stop - start < MAX_NEAR
+    and told[byte(text, stop)]
+    and not (told == BARE and byte(text, stop) == BACKSLASH and ESCAPED_WHITE[byte(text, stop + 1)])
+  do
     stop = stop + 1
   end
   -- In YAML, what follows may be the name of a member in the next line: no value.

@@ -19,35 +19,37 @@ end
 
 --- Masks the content of an element.
 -- The content ends before the first end tag with the element's name. That may be the wrong tag if the content
--- has an element of the same name, or a comment or CDATA ("<!"): then the rest of the text is masked. So it
--- is if there is no such end tag.
+-- has an element of the same name, or a comment or CDATA ("<!"): then all up to the limit is masked. So it is
+-- if there is no such end tag.
 -- @param name the element's
 -- @param greater the ">" that ends its first tag
+-- @param limit the last byte of the string of JSON that the element is in, or of the text
 -- @return the span: from, to, instead; or nothing if it has no content
-function M.mask_content(text, name, greater)
+function M.mask_content(document, name, greater, limit)
+  local text = document.text
   local is_void = VOID[name] and text:match("^[^<]*<\\*/(%l+)", greater) ~= name
-  if is_void or text:sub(greater - 1, greater - 1) == "/" then
+  if is_void or greater >= limit or text:sub(greater - 1, greater - 1) == "/" then
     return nil
   end
-  local close = text:find("</" .. name .. ">", greater, true)
-    or text:find("<\\/" .. name .. ">", greater, true) -- as JSON may escape it
-  local content, inner = text:sub(greater, (close or 0) - 1), 0 -- up to -1: all that follows
+  -- Each search in vain reads all that follows, so after some there is none.
+  local misses = document.misses or 0
+  local close = misses < MAX_MISSES and text:find("</" .. name .. ">", greater, true)
+  if not close or close > limit then
+    document.misses = misses + 1
+    return greater + 1, limit, "***"
+  end
+  local content, inner = text:sub(greater, close - 1), 0
   repeat -- Looks for an element of the same name: <pin, but not <pins.
     inner = content:find("<" .. name, inner + 1, true)
   until not (inner and NAME[content:byte(inner + #name + 1)])
-  local is_plain = close and not (inner or content:find("<!", 1, true))
-  return greater + 1, is_plain and close - 1 or #text, "***"
+  local is_plain = not (inner or content:find("<!", 1, true))
+  return greater + 1, is_plain and close - 1 or limit, "***"
 end
 
---- Masks the content of the element whose tag starts at `at`, if that tag ends. In a string of JSON, the
--- content ends with the string at the latest.
+--- Masks the content of the element whose tag starts at `at`, if that tag ends.
 function M.mask(document, at, name_stop, name)
   local limit = structure.string_end(document, at) or #document.text
-  local greater = structure.next_sign(document, ">", name_stop)
-  if greater < limit then
-    local from, to, instead = M.mask_content(document.text, name, greater)
-    return from, from and math.min(to, limit), instead
-  end
+  return M.mask_content(document, name, structure.next_sign(document, ">", name_stop), limit)
 end
 
 --- The text of the element whose tag starts at `at`, as a name: of tag and text, 300 bytes are read.

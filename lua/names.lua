@@ -70,10 +70,9 @@ local KINDS = words_of("key value id code number data hash header")
 --   kept: those of `keep_fields`;
 --   ends: those that are also found at the end of a word;
 --   heads: the first words of phrases, as `socialsecurity`;
---   tails: their last words. Some others count as such, so that the words before them are read: "My password
---     is: ...", "Session ID: ...".
+--   tails: their last words. `is` counts as one, so that the words before it are read: "My password is: ...".
 -- anywhere: lists of those that are found anywhere, by their first two bytes.
-local phrases, extra, ends, heads, tails, kept, anywhere = {}, {}, {}, {}, words_of("is id value"), {}, {}
+local phrases, extra, ends, heads, tails, kept, anywhere = {}, {}, {}, {}, { is = true }, {}, {}
 local NONE = {}
 
 --- Adds the letters of a phrase to a set, and those of its plurals. One has its "s" inside: `cards number`,

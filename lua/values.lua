@@ -49,15 +49,14 @@ local PREFIXES = {
   [24] = "glcbt- gldt- glft- glpat- glrt- rk_live_ sk_live_ ya29.",
   -- Google, New Relic, Docker, Hugging Face, Vault, Square, Stripe
   [28] = "GOCSPX- NRAK- dckr_pat_ hf_ hvs. sq0atp- whsec_",
-  -- Google, Figma, GitHub, Grafana, GitLab, npm, PlanetScale, Replicate, Shopify; OpenAI, Anthropic, DeepSeek
-  [35] = [[AIza figd_ gho_ ghp_ ghr_ ghs_ ghu_ glc_ glptt- glsa_ npm_ pscale_ r8_ shpat_ shpca_ shppa_ shpss_
-    sk-]],
-  -- Linear, Notion, HubSpot, Pulumi, Supabase, Square
-  [43] = "lin_api_ lin_oauth_ ntn_ pat-eu1- pat-na1- pul- sbp_ sq0csp-",
-  -- Atlassian, Postman, SendGrid, DigitalOcean, GitHub, GitLab, Groq, Vault, NVIDIA, Perplexity, PyPI,
-  -- RubyGems, Sentry, xAI, Brevo
-  [50] = [[ATATT PMAK- SG. doo_v1_ dop_v1_ dor_v1_ github_pat_ gloas- gsk_ hvb. nvapi- pplx- pypi- rubygems_
-    sntrys_ xai- xkeysib-]],
+  -- Google, Figma, GitHub, GitLab, Grafana, npm, PlanetScale, Replicate, Shopify
+  [36] = "AIza figd_ gho_ ghp_ ghr_ ghs_ ghu_ glptt- glsa_ npm_ pscale_ r8_ shpat_ shpca_ shppa_ shpss_",
+  -- Linear, Notion, HubSpot, Pulumi, Supabase, OpenAI, Anthropic, Square
+  [43] = "lin_api_ lin_oauth_ ntn_ pat-eu1- pat-na1- pul- sbp_ sk- sq0csp-",
+  -- Atlassian, Postman, SendGrid, DigitalOcean, GitHub, Grafana, GitLab, Groq, Vault, NVIDIA, Perplexity,
+  -- PyPI, RubyGems, Sentry, xAI, Brevo
+  [50] = [[ATATT PMAK- SG. doo_v1_ dop_v1_ dor_v1_ github_pat_ glc_ gloas- gsk_ hvb. nvapi- pplx- pypi-
+    rubygems_ sntrys_ xai- xkeysib-]],
 }
 -- Bytes of a card number: the least; the most, with a separator between all digits. The most digits.
 local CARD_STEP, MAX_CARD, MAX_DIGITS = 13, 37, 19
@@ -158,8 +157,8 @@ local function tokens(text)
   return spans.merged(tokens_with(text, "yJ"), tokens_with(text, "yAi"))
 end
 
---- Private keys: up to the end of the "-----END" line. If a byte before that line is in no key, up to the
--- next quote. If the text ends before that line, up to the end of the text.
+--- Private keys: up to the end of the "-----END" line. Without one, up to the end of the text; or up to the
+-- next quote, if a byte that is in no key comes before the text's end or the next dashes.
 local function private_keys(text)
   local list
   local at = find(text, "-----BEGIN", 1, true)
@@ -169,7 +168,8 @@ local function private_keys(text)
       -- The content starts after the dashes of the BEGIN line, and stops before those of the END line.
       local content = match(text, "^[^-]*%-*()", stop + 1)
       local ending = find(text, "-----", content, true) or #text + 1
-      local is_key = not find(sub(text, content, ending - 1), "[^%w+/=,:\"'\\%s%%.()-]")
+      local is_key = find(text, "^%-+END", ending)
+        or (ending > #text and not find(sub(text, content), "[^%w+/=,:\"'\\%s-]"))
       stop = (is_key and match(text, "^%-*[^-]*%-*()", ending) or match(text, '^[^"]*()', content)) - 1
       list = spans.add(list, at, stop, KEY)
     end
@@ -355,7 +355,7 @@ function M.find(text)
   end
   if find(text, "@", 1, true) then
     list = add_behind(list, text, "//", USER_INFORMATION)
-    list = add_behind(list, text, ":\\", '^\\*/\\*/()[^/?#<>"%s]+()@') -- as JSON may escape it
+    list = add_behind(list, text, "/\\", '^\\*/()[^/?#<>"%s]+()@') -- as JSON may escape it
     list = spans.merged(list, database_logins(text))
   end
   for sign, secret in pairs(PLACES) do

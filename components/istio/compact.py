@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterable, Mapping
 
-# A string, a comment, a name, a number, dots, any other sign; each with the line breaks and spaces before it.
+# A long string, a string, a comment, a name, a number, dots, any other sign; each with white space before it.
 _TOKEN = re.compile(
-    r"""(\s*)("(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|--[^\n]*|[A-Za-z_]\w*|\d\w*(?:\.\w+)?|\.+|[^\w\s])"""
+    r"""(\s*)(\[\[[^]]*\]\]|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|--[^\n]*"""
+    r"""|[A-Za-z_]\w*|\d\w*(?:\.\w+)?|\.+|[^\w\s])"""
 )
 _NAME = re.compile(r"[A-Za-z_]\w*")
 # What functions declare: parameters, locals, variables of loops; and what a module declares.
@@ -19,6 +20,11 @@ _KEYWORDS = {
     "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
 }
 # fmt: on
+# A statement goes on behind one of these words, and before one of them and of the others; with an "end", it
+# is the last one of its block. Then the lines are joined, unless that makes a long one.
+_LINE = 60
+_GOES_ON = {"(", "{", ",", "=", "and", "or", "not", ".."}
+_GOES_ON_BEFORE = {*_GOES_ON, ")", "}", "then", "end"}
 # Two words, or signs that would become a comment or a number.
 _KEPT_APART = re.compile(r"\w\w|--|\d\.")
 
@@ -42,12 +48,12 @@ def short_names(names: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
 def compact(source: str, shared: Mapping[str, str]) -> str:
     """Lua without comments and the white space that no token needs, and with short names.
 
-    Lines and fields stay: a reader finds the module's code again. A name that the module declares becomes
-    its initials or its start, the same one all over the module and no other one's there: ``header_map`` is
-    ``hm``, ``record`` is ``r``.
+    Statements keep their lines, and fields their names: a reader finds the module's code again. A name that
+    the module declares becomes its initials or its start, the same one all over the module and no other one's
+    there: ``header_map`` is ``hm``, ``record`` is ``r``.
 
     Args:
-        source: Lua without long strings and long comments, indented by spaces: ``lua/``'s.
+        source: Lua without long comments, and without brackets in long strings: ``lua/``'s.
         shared: short names of what the source takes from others, by name.
     """
     tokens = [(match[1], match[2]) for match in _TOKEN.finditer(source) if not match[2].startswith("--")]
@@ -62,7 +68,8 @@ def compact(source: str, shared: Mapping[str, str]) -> str:
             brackets.append(word)
         elif word in ")]}":
             brackets.pop()
-        if "\n" in space:
+        goes_on = before in _GOES_ON or word in _GOES_ON_BEFORE
+        if "\n" in space and (not goes_on or len(text) - text.rfind("\n") > _LINE):
             text += "\n"
         is_variable = before not in {".", ":"} and not is_key
         written = short.get(word, word) if is_variable else word

@@ -101,7 +101,7 @@ UNITS: list[str] = [
     # Names that no cache knows, and what each of them may make a scanner look for.
     "pas№:", '"pas№":1,', "pas№=", "<pas№>",
     "id=pas№ ", "name=pas№ value=x ", "a№=b&", '<card№ number="№">', "is№ is: <x№>", '"app№":{"a№":1},',
-    "session№ id: №\n", ":\\/u@", "<pin><\\/",
+    ":\\/u@", "<pin><\\/", "<pin>1<\\/pin>", '"x":"<pin><\\/pi",', '"<pin№>x<\\/",',
     '"name":"pas№","value":1,', "<name>pas№</name><value>1</value>",
     "<value>", '"value":', "value=", "<card>", "</card>", '"card":{"a":1},', '"a":"password:{",',
     '"a":"pin={",', 'pin:1,"', "pin_a_", "aB№", "</value", "card ", '["', "[\n", "[\\", '[["pin",', "\n pin:",

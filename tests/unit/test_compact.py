@@ -43,6 +43,9 @@ local c = "\\"-- kept" .. a
         ("local a = b - -c", "local a=b- -c"),
         ("local a = 1 .. b", "local a=1 ..b"),
         ('return "x" .. "y"', 'return"x".."y"'),
+        ("local a = [[a- b.\n  c]]", "local a=[[a- b.\n  c]]"),
+        ("local a = {\n  1,\n  2,\n}\nlocal b", "local a={1,2,}\nlocal b"),
+        ("if a\n  and (b)\nthen\n  c()\nend", "if a and(b)then\nc()end"),
     ],
 )
 def test_a_space_stays_where_tokens_need_it(source: str, kept: str) -> None:
@@ -64,9 +67,7 @@ end
 local function c(hm,v)
 local n=hm.name
 for i,v in ipairs({name=n,v})do
-hm:set(i,v==L)
-end
-end
+hm:set(i,v==L)end end
 """
     )
 
