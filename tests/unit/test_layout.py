@@ -101,8 +101,11 @@ def test_nothing_of_any_body_is_lost_or_obeyed(text: str, content_type: str) -> 
 
     shown = joined(layout.runs)
     assert not UNSEEN.search(shown)
-    if layout.form in ("JSON", "Text", "Multipart") and "=" not in text:
-        assert "".join(shown.split()) == "".join(printable(text.replace("\r\n", "\n")).split())
+    text = text.replace("\r\n", "\n")
+    # In JSON, a lone carriage return may be white space between tokens, which is laid out anew.
+    is_told = layout.form == "Text" or (layout.form in ("JSON", "Multipart") and "\r" not in text)
+    if is_told and "=" not in text:
+        assert "".join(shown.split()) == "".join(printable(text).split())
 
 
 @given(BODIES, TYPES, st.data())
