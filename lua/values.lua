@@ -157,8 +157,8 @@ local function tokens(text)
   return spans.merged(tokens_with(text, "yJ"), tokens_with(text, "yAi"))
 end
 
---- Private keys: up to the end of the "-----END" line. Without one, up to the end of the text; or up to the
--- next quote, if a byte that is in no key comes before the text's end or the next dashes.
+--- Private keys: up to the end of the "-----END" line. Without one, up to the end of the text; but only up to
+-- the next quote if other dashes follow, or a byte that is in no key.
 local function private_keys(text)
   local list
   local at = find(text, "-----BEGIN", 1, true)
