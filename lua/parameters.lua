@@ -32,15 +32,16 @@ end
 --- Masks all attributes of a tag, as any of them may hold the value, and the element's content:
 -- <field name="password" value="...">...</field>
 -- An <input> without a value is left as it is: it is a field of a form that nobody has filled in.
--- @param limit the last byte of the string of JSON that the tag starts in, or of the text
+-- @param at the sign of its attribute; less, greater: where the tag starts and ends
 -- @return up to where the text is dealt with, or nil for such an <input>
-local function mask_tag(search, document, less, greater, limit)
+local function mask_tag(search, document, at, less, greater)
   local text = search.text
   local element, stop = markup.name_at(text, less)
   local is_small = element == "input" and greater < less + MAX_INPUT
   if is_small and not text:sub(less, greater):lower():find("value", 1, true) then
     return nil
   end
+  local limit = structure.string_end(document, at) or #text
   local last = math.min(greater - (text:sub(greater - 1, greater - 1) == "/" and 2 or 1), limit)
   local from, to, instead = markup.mask_content(document, element, greater, limit)
   search.list = spans.add(spans.add(search.list, stop + 1, last, " " .. ends.MASK), from, to, instead)
@@ -56,9 +57,7 @@ function M.mask_role(search, document, at, name_stop, facts)
   local less, greater = tag_around(document, at)
   local from, to, instead
   if less and facts.tells_name then -- <field name="password" ...>
-    local limit = structure.string_end(document, at) or #text
-    return names.is_secret(ends.told_name(text, at)) and mask_tag(search, document, less, greater, limit)
-      or at
+    return names.is_secret(ends.told_name(text, at)) and mask_tag(search, document, at, less, greater) or at
   elseif less and not names.is_secret((markup.name_at(text, less))) then -- <option value="1">
     return at
   elseif less then -- <password value="1234">

@@ -23,8 +23,8 @@ local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
 local BEARER_TOKEN = "^%f[ \t\\][ \t]*()\\?[%a_./+-]*%d[%w._~+/=-]*()"
 -- The "-u " or "--user " of curl: user:password, maybe in quotes or from a variable ($USER:...).
 local LOGIN = '^()\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
--- The "//" of a URL, which JSON may escape: user:password, up to the "@" before the host.
-local USER_INFORMATION = '^()[^/?#<>"%s]+()@'
+-- What follows the "//" of a URL: user:password, up to the "@" before the host.
+local USER_INFORMATION = '()[^/?#<>"%s]+()@'
 -- What follows the name of a member of a JSON Web Key.
 local JWK_VALUE = '^\\*"%s*:%s*\\*"()[^"\\]+()'
 -- Plain find stops at each byte that is the first one of the sign. So two signs that start with a rare byte
@@ -354,8 +354,8 @@ function M.find(text)
     list = spans.merged(list, find_values(text))
   end
   if find(text, "@", 1, true) then
-    list = add_behind(list, text, "//", USER_INFORMATION)
-    list = add_behind(list, text, "/\\", '^\\*/()[^/?#<>"%s]+()@') -- as JSON may escape it
+    list = add_behind(list, text, "//", "^" .. USER_INFORMATION)
+    list = add_behind(list, text, "/\\", "^\\*/" .. USER_INFORMATION) -- as JSON may escape it
     list = spans.merged(list, database_logins(text))
   end
   for sign, secret in pairs(PLACES) do

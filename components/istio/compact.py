@@ -20,8 +20,8 @@ _KEYWORDS = {
     "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
 }
 # fmt: on
-# A statement goes on behind one of these words, and before one of them and of the others; with an "end", it
-# is the last one of its block. Then the lines are joined, unless that makes a long one.
+# A line is joined with the one before it if that ends with one of _GOES_ON, or if it starts with one of
+# _GOES_ON_BEFORE; but not if that has more than _LINE characters already.
 _LINE = 60
 _GOES_ON = {"(", "{", ",", "=", "and", "or", "not", ".."}
 _GOES_ON_BEFORE = {*_GOES_ON, ")", "}", "then", "end"}
