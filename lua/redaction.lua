@@ -1,33 +1,39 @@
 --- What leaves the proxy masked.
 -- It masks bodies, URLs and header values. Fails closed.
 --
--- Evidence. Three kinds say that something is secret:
---   its name, as a header, field, parameter, element or part (names);
+-- The idea. No text is parsed, as it may be hostile, cut, nested, or of another form than it declares.
+-- Instead, the filter jumps from sign to sign (":", "=", "<"), reads the name beside each, and looks it up.
+-- Only if the name is secret does it ask whether the value is secret, too, and where it ends; then it puts
+-- "***" in its place. All other bytes stay as they are. Two more searches complete this: one for values that
+-- show by themselves that they are secret, and one in the decoded text, for what escapes hide.
+--
+-- Evidence. One of three things says that something is secret:
+--   its name, of a header, field, parameter, element or part (names);
 --   its value, as tokens, keys and card numbers show by themselves (values);
---   its place: in Authorization and cookies (below), before the "@" of a host (below) or a URL (values),
---     after "Bearer" or in a JSON Web Key (values).
+--   its place: in Authorization and cookies (below), before the "@" of a host (below) or of a URL (values),
+--     after "Bearer", or in a JSON Web Key (values).
 --
--- Forms. A text may have several at once, as JSON with a URL in it, and its type may be declared wrongly. So
--- each text is searched in every form, one after the other (fields): values, then members (":"), then
--- lists ("["), then parameters ("="), then markup ("<"). Each takes a text and returns it masked, and the
--- next one searches that. A mask is no secret: as a rule, masking a masked text changes nothing.
+-- Forms. A text may have several at once, as JSON with a URL in it has, and its declared type may be wrong.
+-- So each text is searched in every form, one after the other (fields): for values, then for members (":"),
+-- lists ("["), parameters ("=") and markup ("<"). Each search takes a text and returns it masked, and the
+-- next one searches that. A mask is no secret itself: as a rule, masking a masked text changes nothing.
 --
--- Names. Harmless text has to be cheap, so none is read byte by byte. The search jumps by plain find to the
--- form's next sign, reads the name there, and looks it up (search, names). Only if the name is secret does it
--- ask whether the value is one, too (harmless), where the value ends, and in which string, tag or object it
--- stands (ends, structure, named_values).
--- What it finds is replaced in one pass (spans).
+-- Names. Nearly all text is harmless, and has to cost little. So a search jumps by plain find to its next
+-- sign, reads the name there, and looks it up (search, names). Only for a secret name does it look further:
+-- whether the value is secret (harmless), where the value ends, and in which string, tag or object it stands
+-- (ends, structure, named_values). All that it finds is replaced in one pass (spans).
 --
--- Escapes. A text with escapes is also searched decoded (escapes). If that shows a secret, each run of the
--- text that hides one is masked, but for a parameter's name: first short runs, such as parameters; if that is
--- not enough, long ones; and then all of the text (fields). The texts of a message share a bound of work for
--- that.
+-- Escapes. A text with escapes is also searched decoded (escapes). If that shows a secret, nobody can tell
+-- which bytes of the text itself spell it. So runs of the text are decoded one by one, and those that hide a
+-- secret are masked: first short runs, such as parameters, whose names stay; if that is not enough, long
+-- runs; then all of the text (fields). The texts of a message share one bound for this work.
 --
 -- Failing closed. If the end of a secret cannot be told, the rest of its string, parameter or element is
 -- masked; if that cannot be told either, the rest of the text; if masking itself fails, all of the text.
 --
--- Time. It is linear in the text, whatever its bytes are: positions only grow. What is read back from one
--- ends at the sign or quote before it; what is read ahead has a bound, or is read a few times only.
+-- Time. It grows in proportion to the text, whatever its bytes are: a search only goes forward. Where it
+-- looks back, it stops at the sign or quote before; where it looks ahead, it reads a bounded number of bytes,
+-- or it looks ahead a few times only.
 
 local config = require("config")
 local ends = require("ends")
@@ -43,8 +49,8 @@ local clear = require("table.clear")
 local words = structure.words
 local MASK = ends.MASK
 
--- Schemes of Authorization, which are shown: those that IANA registers (RFC 9110), and common others. Any
--- other first word may be the secret itself. Attributes of Set-Cookie, which are shown, too.
+-- What is shown of Authorization and Set-Cookie. SCHEMES has those that IANA registers (RFC 9110) and some
+-- others in use: any other first word may be the secret itself.
 local SCHEMES =
   words("basic bearer digest dpop gnap hawk hoba mutual negotiate ntlm oauth token apikey aws4-hmac-sha256")
 local ATTRIBUTES = words("expires max-age domain path secure httponly samesite partitioned priority")
@@ -71,6 +77,7 @@ local function mask_cookie(value)
   return (value:gsub("[^;]+", mask_pair))
 end
 
+--- Masks the cookie like one of a request. Behind it, it keeps the standard attributes, and masks all else.
 local function mask_set_cookie(value)
   local cookie, attributes = value:match("^([^;]*)(.*)")
   local is_quoted = value:find('"', 1, true) -- Then what looks like an attribute may be a part of the value.
@@ -100,8 +107,8 @@ local function as_it_is(text)
   return text
 end
 
---- Makes a function safe that masks a text: if it fails, all of the text is masked. Counts the texts that it
--- changes. Without masking (`mode: none`), the function that changes nothing.
+--- Makes the function that masks a text safe: if it fails, all of the text is masked. Counts the texts that
+-- it changes. If masking is off (`mode: none`), returns a function that changes nothing.
 local function guarded(mask)
   if not IS_ON then
     return as_it_is
