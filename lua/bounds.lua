@@ -6,18 +6,19 @@ local values = require("values")
 
 local M = {}
 
---- A text whose end was cut off, without what may be the beginning of a secret there.
--- Some secrets show only by their end, which may have been cut off. The "@" behind user information is one
--- such end (https://user:password@host), so nothing of a host stays. The others are the ends of card numbers,
--- keys and tokens.
+--- A text whose end was cut off, without what may be the beginning of a secret at that end.
+-- Some secrets show only by their end, which may have been cut off: card numbers, keys and tokens
+-- (values.last_whole); and user information by the "@" behind it, https://user:password@host. So if the text
+-- ends within the host of a URL, nothing of that host stays.
 function M.finished(text)
-  -- Read from behind, up to what ends the host of a URL, or the URL.
-  local host = text:reverse():match("^[^/?# \t\r\n&;,\"'<>]*")
-  local start = #text - #host
-  -- An escaped slash ends a host, or stands before one: https%3A%2F%2Fuser. Nothing after it stays.
-  local escaped = host:match("^(.-)[fF]2%%")
+  -- What stands behind the last byte that ends a host or a URL, reversed: a pattern with only a "$" would
+  -- start anew at each byte.
+  local tail = text:reverse():match("^[^/?# \t\r\n&;,\"'<>]*")
+  local start = #text - #tail
+  -- What stands behind the last escaped slash, which may stand before a host, too: https%3A%2F%2Fuser.
+  local escaped = tail:match("^(.-)[fF]2%%")
   local is_host = escaped or text:sub(start - 1, start) == "//"
-  return text:sub(1, is_host and #text - #(escaped or host) or values.last_whole(text))
+  return text:sub(1, is_host and #text - #(escaped or tail) or values.last_whole(text))
 end
 
 --- The beginning of a text that is longer than `limit` bytes: no character or secret is cut in two.

@@ -1,8 +1,9 @@
 --- Masks the values of secret names.
 -- It reads the name before a ":" or "=", finds the end of the value after it, and masks the value.
--- Fails closed: a value ends where what follows shows it, as a next name, a closing bracket, or the end of
--- its string or element. If nothing shows it, the rest of its JSON string or element is masked, and in other
--- texts all that follows. Unless a function says otherwise, `at` is the position of the sign: the ":" or "=".
+-- Fails closed: a value ends only where what follows shows it, such as a next name, a closing bracket, or the
+-- end of its string or element. If nothing shows it, the rest of its JSON string or element is masked, and in
+-- other texts all that follows.
+-- Unless a function says otherwise, `at` is the position of the sign: the ":" or "=".
 
 local harmless = require("harmless")
 local names = require("names")
@@ -14,38 +15,41 @@ local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, 
 
 local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, SLASH, SPACE, OPEN_BRACKET, LESS = byte('"\\:=,/ [<', 1, 9)
 local WORD = structure.WORD
--- What may stand between a name and its sign, as in `"pin" :`, `**pin**:`, `[pin]=` and `Card No. #:`; what
--- ends a name that has no quotes.
+-- GAP may stand between a name and its sign, as in `"pin" :`, `**pin**:`, `[pin]=` and `Card No. #:`.
+-- NAME_ENDS stand before the first byte of a name that has no quotes.
 local GAP, NAME_ENDS = set("[] \t\r\n\\\"'`)*/._#]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
 -- OPENERS start a value that is an object or list. ESCAPED_WHITE has the letters of the escapes `\n`, `\r`,
 -- `\t`.
 local QUOTES, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[{[]"), set("[nrt]")
--- A value in quotes or brackets is over if one of AFTER_VALUE follows. A value without quotes ends before one
--- of CLOSERS if one of AFTER_CLOSERS follows that: then it closes what is around the value.
+-- A value in quotes or brackets is over if one of AFTER_VALUE follows it. One of CLOSERS ends a value without
+-- quotes if white space or one of AFTER_CLOSERS follows: only then does it close what is around the value.
 local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
--- SURE_BREAKS end a value without quotes, whatever follows. UNICODE follows the backslash of \u0070, \\u0070.
+-- SURE_BREAKS end a value without quotes, whatever follows. UNICODE may follow a backslash of \u0070,
+-- \\u0070.
 local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
 -- The bytes of what has no quotes in JSON: numbers, constants.
 local UNQUOTED = set('[^]%s{}[,"]')
--- A value that an earlier search has masked, and what may follow it. If anything else follows, the mask may
--- be only the start of the value.
+-- A value that an earlier search has masked, if what may follow a value follows. Otherwise, the mask may be
+-- only the start of the value.
 local MASKED = "^(\\*[\"']?)%*%*%*%1()[ \t]*%f[];,)}<>\r\n%z]"
--- What may follow a comma between members: the start of an item, or the quote of a name; or a bracket that
--- closes, as the last comma may have nothing behind it.
+-- What may follow a comma between members: the start of an item, or the quote of a name. Or a closing
+-- bracket, as some write a comma behind the last item, too.
 local ITEM_STARTS = set("[]\"'{}[\\]")
--- The next item of a list, if it is a number or constant: a comma or bracket follows, or white space first.
+-- The next item of a list, if it is a number or constant: a comma or bracket follows it, maybe after white
+-- space.
 local PLAIN_ITEM = "^[%w.+-]+%f[^%w.+-][%s\\nrt]*[],]"
 -- A name and its sign: of a member, and of a parameter.
 local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
--- Of a value that may be a name ({"name": "password"}): its quotes; its bytes with quotes, and without.
+-- A value may be a name itself: {"name": "password"}. QUOTING is around it, QUOTED are its bytes between
+-- quotes, and BARE its bytes where it has no quotes.
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
--- A key of an object that has digits and is longer, with its quotes, may be a token.
+-- A key of an object may be a token if it has digits, and with its quotes is longer than this.
 local MAX_KEY = 18
--- So many bytes are read of the line before a name, and of a value that may be a name. Under a longer name,
--- an object is masked as a whole.
+-- So many bytes are read of the line before a name, and of a value that may be a name. Under a name that is
+-- longer, an object is masked as a whole.
 local MAX_NEAR = 128
--- How many bytes of unknown names a text may have `members` read. Joined names are too long to be remembered,
--- so each of them takes time: 13 ms for so many.
+-- How many bytes of unknown names `secret_members` may read for a text. Joined names are too long to be
+-- remembered, so each of them takes time: 13 ms for so many.
 local MAX_JOINED = 8192
 -- Tags between a name and its value: <b>PIN:</b> 1234, <td><b>PIN:</b></td><td>1234</td>. No tag that starts
 -- with "i" opens a cell, as it may be an input.
@@ -53,11 +57,11 @@ local END_TAG, START_TAG = "^</[^<>]*>%s*()", "^<[^/>i][^<>]*>%s*()"
 
 local M = { MASK = "***" }
 
---- The first byte of the name whose last byte is at `stop`. Goes back, and `code` is always the byte before
--- `start`. If a quote stands after the name, it goes back to a quote of that kind, else to a byte of
--- NAME_ENDS. The backslash of \u0070 is a part of the name.
+--- The first byte of the name whose last byte is at `stop`. It goes back: to a quote of the kind that stands
+-- after the name, or if there is none, to a byte of NAME_ENDS. The backslash of \u0070 is a part of the name.
 -- @param quote the one after the name, or nil
 local function name_start(text, stop, quote)
+  -- `code` is always the byte before `start`.
   local start, code, is_escape = stop + 1, byte(text, stop), false
   while start > 1 and code ~= quote and (quote or is_escape or not NAME_ENDS[code]) do
     start = start - 1
@@ -73,7 +77,7 @@ end
 
 --- The name before the sign at `at`, without quotes; and the position of its last byte.
 function M.name_before(text, at)
-  if byte(text, at - 1) == QUOTE then -- Most names: a plain word, with its quotes right before the sign.
+  if byte(text, at - 1) == QUOTE then -- Most names are plain words in quotes, right before the sign.
     local open = at - 2
     while WORD[byte(text, open)] do
       open = open - 1
@@ -98,7 +102,8 @@ function M.name_before(text, at)
 end
 
 --- A name with up to two words before it, if single spaces or hyphens stand between them: `Card Number`,
--- `one-time code`. Of these words, 50 bytes are read.
+-- `one-time code`. Up to 50 bytes before the name are read. They are reversed, so that the pattern can begin
+-- at the name.
 function M.with_words_before(text, name, stop)
   local start = stop - #name + 1
   if byte(text, start - 1) ~= SPACE then
@@ -111,8 +116,8 @@ function M.with_words_before(text, name, stop)
   return match(before, "^" .. word .. "[ -]?" .. word .. "[ -]?" .. word):reverse()
 end
 
---- The value of the sign at `at`, as a name: without quotes, and of a long one the beginning. If it is a list
--- that names a secret, that name: {"columns": ["user", "password"], "rows": ...}.
+--- The value of the sign at `at`, as a name: without quotes, and if it is long only its beginning. If it is a
+-- list that names a secret, that name: {"columns": ["user", "password"], "rows": ...}.
 function M.told_name(text, at)
   local value = structure.value_start(text, at)
   if byte(text, value) == OPEN_BRACKET then
@@ -147,11 +152,11 @@ end
 
 --- The spans of what may be secret in the value of a secret name, which is an object or a list of objects:
 -- {"token": {"type": "x", "value": "***"}}. A value belongs to the key right before it.
--- What is no JSON is masked. So is a key that looks like a token, as that of a map may be one. So is each
--- value, once too many unknown names were read.
--- It goes from token to token: a string, what has no quotes, or one bracket or comma, for which `stop` is
--- before `at`.
-local function members(document, value, name)
+-- Also masked are: what is no JSON; a key that looks like a token, as the keys of a map may be tokens; and
+-- every value, once too many unknown names were read.
+-- It goes from token to token. A token is a string; or a run without quotes, such as a number; or one bracket
+-- or comma: then that run is empty, and `stop` is before `at`.
+local function secret_members(document, value, name)
   local list, key, at = nil, "", 1
   document.read_to = document.read_to or names.bytes_read + MAX_JOINED
   while at <= #value do
@@ -177,10 +182,10 @@ local function starts_member(text, at)
   return ITEM_STARTS[byte(text, at)] or find(text, NAME_SIGN, at)
 end
 
---- The last byte of the value that starts at `start` with a quote or bracket. It is the closing one, if what
--- follows shows that the value is over; else the limit.
--- @param sign the byte of the sign before it
--- @param quote with its backslashes; "" if the value starts with a bracket
+--- The last byte of the value that starts at `start` with a quote or bracket: the closing quote or bracket,
+-- if what follows it shows that the value is over; else the limit.
+-- @param sign the byte of the sign before the value; a comma in a list
+-- @param quote the opening one with its backslashes; "" if the value starts with a bracket
 local function closed_end(text, sign, start, quote, limit)
   local close = quote == "" and structure.closing_bracket(text, start, limit)
   if quote ~= "" then
@@ -200,8 +205,10 @@ local function closed_end(text, sign, start, quote, limit)
   return is_over and close or limit
 end
 
---- Whether a break may end a value without quotes: what its kind asks for follows it, or a next name.
--- @param from, to the break, and the last byte of the white space behind it
+--- Whether a break may end a value without quotes. What has to follow depends on the kind of break; a next
+-- name is enough for each kind.
+-- @param from the position of the break
+-- @param to the last byte of the white space behind it
 -- @param next_name a pattern
 local function may_end(text, from, to, next_name)
   local code = byte(text, from)
@@ -216,17 +223,17 @@ local function may_end(text, from, to, next_name)
     or (QUOTES[code] and find(text, "^/?[<>]", to + 1)) -- the quote of an attribute
 end
 
---- Whether a value goes on behind a break, as in YAML: if the next line is indented deeper than that of the
--- name. Of an item of a list, the dash belongs to the indent.
--- @param from, to as above
+--- Whether a value goes on behind a break, as in YAML: if the next line is indented deeper than the line of
+-- the name. The dash before an item of a list counts as indent.
+-- @param from, to as in `may_end`
 local function goes_on(text, from, to, name_stop)
   local indent = byte(text, from) ~= COMMA and match(sub(text, from, to), "^.*\n(.*)")
   local line = indent and "\n" .. sub(text, math.max(name_stop - MAX_NEAR, 1), name_stop)
   return line and #indent > #match(line, "^.*\n([ \t-]*)")
 end
 
---- The last byte of the value without quotes and brackets that starts at `at`. The document remembers the
--- next break, so that each byte is searched for it once.
+--- The last byte of the value without quotes and brackets that starts at `at`. The document remembers where
+-- the next break is, so that no byte is searched for one twice.
 -- @param breaks a pattern: a byte that may end the value, with the white space behind it
 -- @param next_name a pattern: what may follow the value
 -- @param name_stop the last byte of the name
@@ -245,7 +252,8 @@ local function bare_end(document, at, limit, breaks, next_name, name_stop)
   end
 end
 
---- The first byte behind tags of one kind that stand in a row.
+--- The first byte behind all tags of one kind that stand in a row from `at` on.
+-- @param kind END_TAG or START_TAG
 local function after_tags(tags, at, kind)
   local stop = match(tags, kind, at)
   return stop and after_tags(tags, stop, kind) or at
@@ -274,7 +282,8 @@ local function value_end(document, at, start, quote, name_stop)
     return closed_end(text, sign, start, quote, limit)
   elseif find(tags, "^<%a") or (is_member and byte(text, start) == SLASH) then
     return limit -- The value is in an element (PIN=<b>1234</b>), or behind what may be a comment.
-  elseif not is_member then -- a parameter
+  elseif not is_member then
+    -- A parameter. It is read from behind the "=", as it may be empty: then a break stands right there.
     local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
     return bare_end(document, at + 1, limit, breaks, NAME_EQUALS, name_stop)
   end
@@ -283,9 +292,10 @@ local function value_end(document, at, start, quote, name_stop)
 end
 
 --- Masks the value of the sign at `at`, with its quotes. If the value has none, the mask gets those of the
--- name: {"pin": 1234} becomes {"pin": "***"}. Of an object of JSON under a secret name, it masks members.
+-- name: {"pin": 1234} becomes {"pin": "***"}. In an object of JSON under a secret name, only members are
+-- masked.
 -- @param name_stop the last byte of the name
--- @param name the name, or nil; it need not be secret itself
+-- @param name the name before the sign, or nil; it need not be secret by itself
 -- @return the span: from, to, instead; or nothing if the value is no secret
 function M.mask(document, at, name_stop, name)
   local text = document.text
@@ -299,7 +309,7 @@ function M.mask(document, at, name_stop, name)
   end
   local is_object = byte(text, name_stop + 1) == QUOTE and find(value, "^%[?%s*{.*[]}]$")
   if is_object and #name < MAX_NEAR and names.is_secret(name) then
-    return start, to, spans.apply(value, members(document, value, name))
+    return start, to, spans.apply(value, secret_members(document, value, name))
   end
   if quote == "" then -- Then it is the name's.
     quote = match(sub(text, name_stop + 1, at), "^[^\\\"']*(\\*[\"'])") or ""

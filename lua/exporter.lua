@@ -28,10 +28,10 @@ local OPTIONS =
   { asynchronous = true, timeout_ms = LIMITS.timeout_ms, trace_sampled = false, send_xff = false }
 
 local batch = buffer.new()
-local spans, oldest = 0, 0 -- of the batch: how many spans, and when the first one was added
+local count, oldest = 0, 0 -- of the batch: how many spans it has, and when the first one was added
 
--- The limit, less the size of an empty export, and less 8: in protobuf, each of its two lengths may grow by
--- up to 4 bytes.
+-- What of the limit is left for spans. An empty export is not free, and in protobuf each of its two lengths
+-- may grow by up to 4 bytes.
 local MAX_SPANS_BYTES = LIMITS.max_batch_bytes - #otlp.request(batch) - 8
 -- More bytes than a span has besides its attributes. Its name takes up to 384 of them.
 local BESIDE_ATTRIBUTES = 1024
@@ -42,9 +42,9 @@ local M = {}
 local function flush(handle, now)
   local payload = otlp.request(batch)
   local sent, reason = pcall(handle.httpCall, handle, CLUSTER, HEADERS, payload, OPTIONS)
-  report.count(sent and "exported" or "dropped_no_cluster", spans)
+  report.count(sent and "exported" or "dropped_no_cluster", count)
   report.write_counts(handle)
-  spans = 0
+  count = 0
   if not sent then
     report.warn(handle, now, "could not export to " .. CLUSTER .. ": " .. tostring(reason))
   end
@@ -52,15 +52,15 @@ end
 
 --- Whether spans wait for an event to send them.
 function M.is_pending()
-  return spans > 0
+  return count > 0
 end
 
 --- Sends the batch if it is due.
 -- @param now microseconds
 function M.flush_if_due(handle, now)
-  local is_full = spans >= LIMITS.max_batch_spans or #batch >= MAX_SPANS_BYTES
+  local is_full = count >= LIMITS.max_batch_spans or #batch >= MAX_SPANS_BYTES
   local is_old = now - oldest >= MAX_DELAY or not inflight.active_since(now - MAX_DELAY)
-  if spans > 0 and (is_full or is_old) then
+  if count > 0 and (is_full or is_old) then
     flush(handle, now)
   end
 end
@@ -68,14 +68,14 @@ end
 --- Adds a span to the batch.
 -- @param span as otlp.put_span takes it, with its attributes
 function M.add(handle, now, span, attributes)
-  if spans > 0 and #batch + #attributes + BESIDE_ATTRIBUTES > MAX_SPANS_BYTES then
+  if count > 0 and #batch + #attributes + BESIDE_ATTRIBUTES > MAX_SPANS_BYTES then
     flush(handle, now)
   end
-  if spans == 0 then
+  if count == 0 then
     oldest = now
   end
   otlp.put_span(batch, span, attributes)
-  spans = spans + 1
+  count = count + 1
 end
 
 return M

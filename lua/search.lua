@@ -25,25 +25,25 @@ local find, sub = string.find, string.sub
 -- has fewer bytes than MAX_OWNER. Up to MAX_DEPTH objects or elements are looked into, one in another.
 local MAX_DEPTH, MAX_OWNER = 8, 128
 
--- The owners around the sign that is looked at: their names, and where their values end. The outermost is at
--- 1, and the innermost at the sign's depth; what stands behind that is left over. New tables for each text
--- would take longer.
+-- A stack of the owners around the current sign: their names, and where their values end. The outermost owner
+-- is at 1, the innermost at the current depth; entries beyond it are left over. It is shared by all texts, as
+-- new tables for each would take longer.
 local owners, owner_ends = {}, {}
 
---- Whether the value of a name is to be masked. The name may be secret by itself; or after its owner
--- (card.number); or, if it has no owner, after the words before it (Card Number).
+--- Whether the value of a name is to be masked. The name may be secret by itself; or joined with its owner
+-- (card.number); or, if it has no owner, joined with the words before it (Card Number).
 -- @param facts the name's own, as `names.facts` returns them
 -- @param owner the name of the innermost owner, "" if it starts no phrase, or nil
 local function is_secret(text, at, name, name_stop, facts, owner)
-  local secret = facts -- those that decide
+  local decisive = facts
   if not (facts and facts.is_secret) then
     -- Of an element, the namespace does not count: <ns:card><ns:number>.
     local own = sub(text, at, at) == "<" and name:gsub("^.*:", "") or name
     local longer = owner and owner ~= "" and owner .. "." .. own
       or (not owner and facts and facts.is_tail and ends.with_words_before(text, name, name_stop))
-    secret = longer and names.facts(longer)
+    decisive = longer and names.facts(longer)
   end
-  return secret and secret.is_secret and not harmless.by_start(text, at, name, name_stop, secret)
+  return decisive and decisive.is_secret and not harmless.by_start(text, at, name, name_stop, decisive)
 end
 
 --- The document of a search: made when it is needed, as most texts have no secret.
@@ -85,9 +85,9 @@ local function walk(search, at)
       end
     end
     -- If a phrase may start with this name, it owns the names in its value: {"card": {"number": 1}}. Inside
-    -- of an owner, each object is one: in {"card": {"info": {"number": 1}}}, `info` owns `number`. But
-    -- a secret name owns none: each name joined with it would be secret. Nor does an empty name: of many ":"
-    -- in a row, each would look for its value behind all others.
+    -- of an owner, every object is an owner: in {"card": {"info": {"number": 1}}}, `info` owns `number`.
+    -- A secret name is none, as every name joined with it would be secret. Nor is an empty name: in a row of
+    -- many ":", each would look for its value behind all others.
     local is_head = facts and facts.is_head
     local may_own = (owner or is_head) and not (facts and facts.is_secret) and form.contents_end
     local is_owner = may_own and depth < MAX_DEPTH and name ~= "" and #name < MAX_OWNER

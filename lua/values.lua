@@ -58,14 +58,15 @@ local PREFIXES = {
   [50] = [[ATATT PMAK- SG. doo_v1_ dop_v1_ dor_v1_ github_pat_ glc_ gloas- gsk_ hvb. nvapi- pplx- pypi-
     rubygems_ sntrys_ xai- xkeysib-]],
 }
--- Bytes of a card number: the least; the most, with a separator between all digits. The most digits.
+-- A card number has 13 to 19 digits, and with a separator between all of them up to 37 bytes. Of each
+-- CARD_STEP bytes of a text, one is looked at (`cards`).
 local CARD_STEP, MAX_CARD, MAX_DIGITS = 13, 37, 19
 
--- Keys are found by a sign: the first "_", "-" or "." of the prefix, or all of a prefix that has none.
--- KEYS has each prefix, the position in it where its sign stops, and the least length of the key. It is
--- indexed by the three bytes that end with the sign: "ub_" of github_pat_. `other` is another prefix with the
--- same ones: "sk_" of sk_live_ and gsk_.
--- KEY_STARTS has the first three bytes of the prefixes.
+-- Keys are found by a sign: the first "_", "-" or "." of their prefix, or all of a prefix that has none.
+-- KEYS tells what a sign may belong to, by the three bytes that end with it: "ub_" of github_pat_. An entry
+-- has a prefix, the position in it where the sign stops, and the least length of the key. `other` is a
+-- further entry with the same three bytes: "sk_" of sk_live_ and gsk_.
+-- KEY_STARTS has the first three bytes of each prefix.
 local KEY_SIGNS, KEYS, KEY_STARTS = { "_", "-", ".", "AKIA", "ASIA", "ATATT", "AIza", "xox" }, {}, {}
 for least, prefixes in pairs(PREFIXES) do
   for prefix in prefixes:gmatch("%S+") do
@@ -83,9 +84,10 @@ for digit = 0, 9 do
   DIGITS[48 + digit] = digit
 end
 
---- Whether what follows a prefix is words: ASIA_PACIFIC_EXCLUDING_JAPAN, /sk-hynix-platinum-p41-2tb. Of a key
--- with signs inside, a capital follows a small letter or digit; or digits and letters take turns; or it has a
--- long number, decimal or hexadecimal.
+--- Whether what follows a prefix is words and no key: ASIA_PACIFIC_EXCLUDING_JAPAN,
+-- sk-hynix-platinum-p41-2tb. Words have signs between them. A key that has signs, too, is random: in it, a
+-- capital follows a small letter or digit, or digits and letters take turns, or there is a long number,
+-- decimal or hexadecimal.
 local function is_words(rest)
   local is_random = find(rest, "[%l%d]%u")
     or find(rest, "%d%a+%d%a+%d")
@@ -137,7 +139,8 @@ end
 
 --- JSON Web Tokens, signed or encrypted: three to five parts with "." between them, of which the second may
 -- be empty. Two parts are enough if the second starts like JSON, too.
--- @param sign what follows the "e" of the header: "y" is rarer than "e"
+-- @param sign the header's first bytes without its "e", as plain find is slow for a first byte that texts are
+--   full of
 local function tokens_with(text, sign)
   local list
   local at = find(text, sign, 2, true)
@@ -189,8 +192,8 @@ local function may_be_card(text, from, stop, count)
   for at = stop - 1, from, -1 do
     local digit = DIGITS[byte(text, at)]
     if digit then
-      -- Of a doubled digit, Luhn adds the digits: 9 less, if they are two.
-      sum, is_doubled = sum + digit + (is_doubled and digit - (digit > 4 and 9 or 0) or 0), not is_doubled
+      local doubled = 2 * digit - (digit > 4 and 9 or 0) -- of 10 to 18, the sum of both digits
+      sum, is_doubled = sum + (is_doubled and doubled or digit), not is_doubled
     end
   end
   return sum % 10 == 0
@@ -307,9 +310,10 @@ local function cards(text)
   return list
 end
 
---- Adds to a list the spans of secrets that only the sign before them shows. The user "git" is none:
+--- Adds to a list the spans of secrets that only the sign before them shows. The user "git" is no secret:
 -- ssh://git@github.com.
--- @param secret a pattern: it returns the position of the secret, and the one after it
+-- @param secret a pattern for what follows the sign: it returns where the secret starts, and the position
+--   after it
 local function add_behind(list, text, sign, secret)
   local found
   local at = find(text, sign, 1, true)
