@@ -19,10 +19,10 @@ local minute = 0
 
 local M = {}
 
---- "/" and a segment of a path, with "*" for what looks like an id. That is all of 42, 2024-11-28 and
--- 5f0a3c1e, and only the digits of 42:cancel, 42.json, Orders(42) and ORD-1234. In v1 and page-2,
--- nothing does. No id has other signs: what a client adds to one is seen.
--- @param segment has a digit
+--- "/" and a segment of a path, with "*" for what looks like an id: for all of 42, 2024-11-28 and 5f0a3c1e;
+-- for the digits of 42:cancel, 42.json, Orders(42) and ORD-1234; for nothing of v1 and page-2. An id has only
+-- letters, digits and "._-", so what a client adds to one (42'or) makes another endpoint.
+-- @param segment without its "/"; it has a digit
 local function generic(segment)
   -- The patterns say what all bytes are, from "^" on: to look for another byte, the matcher would start anew
   -- at each one, which takes it three times as long.
@@ -36,6 +36,7 @@ local function generic(segment)
   if is_id and segment:find("^[%w._-]*$") then
     return "/*"
   end
+  -- 42:cancel and 42.json; Orders(42); ORD-1234
   return "/"
     .. segment:gsub("^%d+([:.]%a%w*)$", "*%1"):gsub("^(%a+%()%d+%)$", "%1*)"):gsub("^(.*%D)%d%d%d%d+$", "%1*")
 end

@@ -33,7 +33,7 @@ local function utf8_of(code)
 end
 
 -- Each of the next three functions reads the escape at `at`. It returns what the escape stands for, or nil if
--- it is none; and the escape's last byte.
+-- no escape is there; and the escape's last byte.
 
 --- Of %70.
 local function byte_at(text, at)
@@ -52,7 +52,7 @@ local function reference_at(text, at)
   if hash == "" then
     return ENTITIES[name:lower()], stop
   end
-  local code = hash and tonumber("0" .. name) -- 0112, 0x70
+  local code = hash and tonumber("0" .. name) -- It reads 112 as 0112, and x70 as 0x70.
   return code and code < 2 ^ 16 and utf8_of(code), stop
 end
 
@@ -71,8 +71,8 @@ local function replaced(text, sign, escape_at)
   return copied > 1 and out:put(sub(text, copied)):get() or text
 end
 
---- Whether a text has escapes that may hide a sign or an ASCII letter. An escape of JSON for another letter,
--- as \u00e9, does not count: many harmless texts have it.
+--- Whether a text may have escapes that hide a sign or an ASCII letter. An escape of JSON for another letter,
+-- as \u00e9, does not count: many harmless texts have such escapes.
 function M.may_hide(text)
   return find(text, "%", 1, true)
     or (find(text, "&", 1, true) and find(text, ";", 1, true))

@@ -2,8 +2,8 @@
 -- It finds those that the text shows in any form, and those that only decoding shows.
 -- The forms are applied one after the other, and each searches what the one before has masked. A form looks
 -- for its own sign, so a text without that sign costs little.
--- A secret that escapes hide is found in the decoded text. Where it ends in the text as it stands, nobody
--- could tell without guessing, so the run around it is masked: `token%3DS%26b` of `a=token%3DS%26b&page=1`.
+-- A secret that escapes hide is found in the decoded text. Nobody can tell for sure where it ends in the text
+-- as it stands, so the whole run around it is masked: `token%3DS%26b` of `a=token%3DS%26b&page=1`.
 
 local ends = require("ends")
 local escapes = require("escapes")
@@ -23,9 +23,9 @@ local FORMS = { members, lists, parameters, markup }
 local ROUNDS = 3 -- of decoding; a text that still changes in the last one counts as secret
 -- Short runs are parameters or lines; long runs are what stands between quotes or tags.
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
--- WORK is how many bytes of a message may be searched once more, decoded, for secrets that escapes hide. Each
--- run counts RUN bytes more than it has, and each byte of an unknown name counts NAME bytes, as they take
--- that long. A run or text that has escapes is masked unread if less work is left.
+-- WORK is how many bytes of a message may be searched once more, decoded, for secrets that escapes hide. A
+-- run counts RUN bytes more than it has, and each byte of an unknown name counts NAME bytes, as that is the
+-- time they take. If less work is left than a run or text with escapes needs, it is masked unread.
 local WORK, RUN, NAME = 131072, 512, 2
 
 local left = WORK
@@ -46,7 +46,7 @@ local function mask_shown(text)
   return text
 end
 
---- A text with its escapes replaced until nothing changes; nil if it still changes in the last of the ROUNDS.
+--- A text with its escapes replaced until nothing changes; nil if it still changes in the last round.
 local function fully_decoded(text)
   for _ = 1, ROUNDS do
     local plain = escapes.may_hide(text) and escapes.decoded(text) or text
@@ -63,8 +63,8 @@ local function hides_secret(text)
   return not plain or (plain ~= text and mask_shown(plain) ~= plain), plain
 end
 
---- Whether a text ends with a name that says something of its value, and with its sign. The value may stand
--- behind the text: `password="`, `<password value="`.
+--- Whether a text ends with a name that says something of its value, and with the sign behind it, as
+-- `password="` and `<password value="` do. The value may stand behind the text then.
 -- The text is reversed, as a pattern with only a "$" would start anew at each byte. `behind` is the position
 -- after the sign there, so `#text + 2 - behind` is that of the sign in the text.
 local function is_open(text)
@@ -74,7 +74,8 @@ end
 
 --- A run, masked if it hides a secret, or if no work is left to find that out. If it starts with a
 -- parameter's name, that name stays.
--- A run that is open stays, even if it hides a secret: its value may stand behind it, in a longer run.
+-- A run that is open stays, even if it hides a secret: the value may stand behind it, in one of the longer
+-- runs, which are judged later.
 local function judged_run(run)
   if not escapes.may_hide(run) then
     return run
@@ -134,8 +135,8 @@ function M.mask(text)
   return mask_text(plain) == plain and text or MASK
 end
 
---- The same for a body or URL, which may end within a tag. A mask may cut a tag off, too, so it is looked for
--- before and after.
+--- The same for a body or URL, which may end within a tag. The cut tag is masked first; and once more at the
+-- end, as a mask may cut a tag off, too.
 function M.mask_document(text)
   return markup.mask_cut_tag(M.mask(markup.mask_cut_tag(text)))
 end

@@ -1,9 +1,9 @@
 --- Harmless values of secret names.
--- Not each value of such a name is a secret: {"token": null}, {"tokens": 12}. A value that nothing here calls
--- harmless counts as secret. Some values are told by their start, others only by all of the value, whose end
--- has to be found first (ends).
--- Under a phrase of the user, which may stand for data about a person, fewer values are harmless:
--- true, a small number, a date like a version, or a sentence may be that data.
+-- Not every value of such a name is a secret: {"token": null}, {"tokens": 12}. A value that nothing here
+-- calls harmless counts as secret. Some values show by their start that they are harmless (`by_start`);
+-- others only show it as a whole (`by_value`), so their end has to be found first (ends).
+-- A phrase of the user may stand for data about a person. Under it fewer values are harmless, as true, a
+-- small number, a date that looks like a version, or a sentence may be that data.
 
 local names = require("names")
 local structure = require("structure")
@@ -15,23 +15,24 @@ local CONSTANTS = structure.words("true false null")
 local CONSTANT = "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]"
 local NUMBER_STARTS = structure.set("[%d *^~v]") -- of a version, and of a value that is masked already
 local MAX_NEAR = 128 -- bytes that are read of the line before the end of a name
--- An object of OpenAPI may have the name of a secret and only describe it: a schema, a scheme of OAuth, or a
--- flow of it. Its first members tell that. A secret may begin with a type or URL, too, so the second name
--- counts.
+-- In OpenAPI, an object may have the name of a secret and only describe it: a schema, a scheme of OAuth, or
+-- one of its flows. Its first members tell that. As a secret may begin with a type or URL, too, the name of
+-- the second member counts.
 local OPENAPI = structure.words([[$ref allOf anyOf authorizationUrl description flow flows properties
   refreshUrl required scopes title tokenUrl type]])
 local TWO_MEMBERS = '^{%s*"(%a+)"%s*:%s*"([^"]*)"%s*,%s*"(%a+)"'
 local PROPERTIES = '^{%s*"properties"%s*:%s*{%s*"[^"]*"%s*:%s*{%s*"([$%a]+)"'
 local REQUIRED = '^{%s*"required"%s*:%s*%[[^][{}]*%]%s*,%s*"type"'
 local FLOW = '^{%s*"scopes"%s*:%s*{[^{}]*}%s*,%s*"%l+Url"'
--- In "security": [{"auth": ["read:pets"]}], what stands before the name of a scheme, and its scopes.
+-- In "security": [{"auth": ["read:pets"]}], SECURITY stands before the name of a scheme, SCOPES is its value.
 local SECURITY, SCOPES = '"security"%s*:%s*%[%s*{%s*"$', '^%[[%a:._/",%s-]*%]'
 
 local M = {}
 
---- Whether the value at `start`, of a name in JSON, only describes a secret, in OpenAPI. The names in it are
--- searched like any others.
+--- Whether a value of JSON only describes a secret, as in OpenAPI. The names in it are searched like any
+-- others.
 -- @param stop the last byte of the name
+-- @param start the first byte of the value
 local function is_description(text, name, stop, start)
   local sign = byte(text, start)
   if sign == LIST then
@@ -48,9 +49,9 @@ local function is_description(text, name, stop, start)
   return OPENAPI[match(text, PROPERTIES, start)] or find(text, REQUIRED, start) or find(text, FLOW, start)
 end
 
---- Whether a name before a ":" is that of a host or a file: it starts behind "://", or ends as a domain or a
--- file does, with two or three letters, or with one of two longer words: token.example.com:8443 and
--- TokenService.java:42, but not user.pin:1234.
+--- Whether a name before a ":" is that of a host or a file: token.example.com:8443 and TokenService.java:42,
+-- but not user.pin:1234. It starts behind "://"; or behind its last "." stand two or three letters, or one of
+-- two longer words, which say nothing as a name.
 local function is_place(text, name, stop)
   local ending = match(name, "%.(%l%l+)$") or "none"
   return sub(text, stop - #name - 2, stop - #name) == "://"
@@ -59,15 +60,15 @@ end
 
 --- Whether a value is harmless, as its start and what stands before it show:
 --   in OpenAPI, a schema or an OAuth scheme (`"Token": {"type": "object", "properties": ...`);
---   true, false or null, in JSON, or under a name with more words than one (`has_password: true`), and
---   in JSON, a number below 10 under such a name, unless the name is secret by a phrase of the user;
+--   unless the name is secret by a phrase of the user: true, false or null, in JSON or under a name of
+--     several words (`has_password: true`); and in JSON, under such a name, a number below 10;
 --   a count (`tokens: 12`);
 --   the name of a secret of AWS (arn:aws:secretsmanager:eu-west-1:1234:secret:db);
 --   a pseudo-class of CSS (`.token:hover {`, `[name=pin]:focus {`);
 --   a port of a host, or a line of a file (https://token.example.com:8443, TokenService.java:42).
 -- @param at the position of the ":" or "="
 -- @param stop the last byte of the name
--- @param facts those that make the name secret
+-- @param facts of the name, or of a longer one that it is the end of: those that make it secret
 function M.by_start(text, at, name, stop, facts)
   local start = structure.value_start(text, at)
   local is_bare, is_default = byte(text, start) ~= QUOTE, not facts.is_extra
@@ -114,10 +115,11 @@ function M.by_value(value, name)
     or (#value > 33 and find(name, "[sS][iI][dD]") and find(value, '^"?%u[%u-][a-f%d-]+"?$'))
 end
 
---- Whether the value of a member is harmless in the object of a secret. If the member's name is secret after
--- the object's, as `token.id`, only an empty value, a constant and a count are harmless, and by a phrase of
--- the user only an empty one. If it only tells about the secret, as `token.type`, a value is harmless if it
--- has no ":", as that may stand between another name and its value. The ":" of a time or URL does not count.
+--- Whether the value of a member is harmless in the object of a secret. Both names are joined for that.
+-- If the joined name is secret, as `token.id`, only an empty value, a constant and a count are harmless; and
+-- if it is secret by a phrase of the user, only an empty value.
+-- If the joined name only tells about the secret, as `token.type`, a value is harmless if it has no ":", as
+-- that may stand between another name and its value. The ":" of a time or URL does not count.
 -- @param name the object's
 -- @param key the member's name, with its quotes; "" for an item of a list
 -- @param value with its quotes; "" where a bracket or comma stands

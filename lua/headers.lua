@@ -1,7 +1,7 @@
 --- Reads header maps.
 -- One walk finds the values that the filter uses, and the allowlisted headers as JSON text.
--- Values are cut to their bounds before masks, escapes and trace ids read them. Others read headers on their
--- own, uncut: sampling; endpoints and peer, which have bounds of their own.
+-- Values are cut to their bounds before masks, escapes and trace ids read them. Three modules read headers on
+-- their own, uncut: sampling; and endpoints and peer, which have bounds of their own.
 
 local config = require("config")
 local bounds = require("bounds")
@@ -24,8 +24,8 @@ for name in USED:gmatch("%S+") do
   LIMITS[name] = config.max_header_value_bytes
 end
 
--- Of recorded headers, by name: the key in JSON with what stands around it, as names need no escapes there;
--- the function that masks a value.
+-- Of recorded headers, by name: KEYS has the key in JSON, with what stands around it (names need no escapes);
+-- MASKS has the function that masks a value.
 local KEYS, MASKS = {}, {}
 for shown_name in config.headers:gmatch("[^\n]+") do
   -- Envoy keeps Host as :authority, and finds it there for `headers:get("host")`, which the guide uses.
@@ -38,14 +38,14 @@ end
 -- A host that is too long is left out: the "@" that ends user information may be in what would be cut off.
 local HOSTS = structure.words(":authority x-forwarded-host")
 
--- Lines as they are shown, by name and line: most repeat from request to request. Only lines that masking
--- leaves as they are stand here, so no secret is remembered.
+-- Lines as they are shown, by name and line, as most repeat from request to request. Only those are
+-- remembered that masking leaves as they are, so no secret is.
 local known, known_count = {}, 0
 
--- What the walk over the header map finds. By name: values; what is shown of recorded headers. In order: the
--- names of recorded headers.
+-- What the walk over the header map finds: values by name; what is shown of recorded headers, by name; and
+-- the names of recorded headers, in order.
 local values, shown, recorded = {}, {}, {}
--- How many bytes of recorded headers may still come; whether some of these were cut; whether the path was.
+-- How many bytes of recorded headers may still come; whether some of them were cut; whether the path was cut.
 local left, is_cut, is_path_cut
 
 local object = buffer.new()
@@ -68,7 +68,8 @@ local function shown_line(name, line)
   return text
 end
 
---- What fits of a line, or nil if not even an empty one does. Notes what it cuts.
+--- What fits of a line, or nil if not even an empty line fits. Notes in `is_cut` and `is_path_cut` what it
+-- cuts.
 -- @param taken bytes of the same header so far, if it is repeated
 local function bounded(name, line, taken)
   local room = LIMITS[name] - taken

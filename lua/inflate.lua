@@ -15,10 +15,10 @@ local MAX_BYTES, MAX_CODES = config.max_body_bytes, 64
 local GZIP, DEFLATE = 0x8B1F, 8 -- the first two bytes, and the only method
 local END = 256 -- the symbol that ends a block: those before it are bytes, those after it lengths
 
--- The input with zeros after its end, so that `peek` may read there; a pointer to its bytes, which are
--- valid as long as `padded` refers to them; its length in bits, and how many of them were read.
+-- The input with zeros after its end, so that `peek` may read there; a pointer to its bytes, which stay valid
+-- as long as `padded` refers to them; its length in bits; and how many of these were read.
 local padded, input, input_bits, position
--- What was inflated; where the window of matches begins; how many codes may still come.
+-- What was inflated, and its size; where the window of matches begins; how many codes may still come.
 local output, size, window, codes_left
 
 --- Up to 16 bits that come next, the first one lowest. Four bytes are read at once: on the machines that
@@ -48,10 +48,10 @@ local function reversed(number, bits)
   return result
 end
 
---- A Huffman code as a table (RFC 1951, 3.2.2). Its index is what the next `bits` bits of the input are. An
--- entry is 16 times the symbol that they start with plus the length of that symbol's code, or 0 if there is
--- none.
--- @param lengths of the codes of symbols, 0 to 15 each; those from `first` to `last` count
+--- A Huffman code as a table (RFC 1951, 3.2.2), which is indexed by the next `bits` bits of the input. They
+-- start with the code of a symbol. The entry is 16 times that symbol plus the length of its code; or 0 if
+-- they start with no code.
+-- @param lengths how many bits the code of each symbol has, 0 to 15; the entries from `first` to `last` count
 local function new_code(lengths, first, last)
   local longest = 1
   for index = first, last do
@@ -82,8 +82,8 @@ local function decode(code)
   return rshift(entry, 4)
 end
 
---- A length or a distance (RFC 1951, 3.2.5): each has a symbol and, but for the first ones, more bits. Each
--- next `each` symbols have one bit more.
+--- A length or a distance (RFC 1951, 3.2.5): a symbol, which more bits follow. The first symbols have none;
+-- of the others, each group of `each` symbols has one bit more than the group before.
 -- @param number the symbol's, from 0
 local function range(number, each)
   local more = math.max(0, math.floor(number / each) - 1)
@@ -95,9 +95,9 @@ local function put(value)
   output[size], size = value, size + 1
 end
 
---- Puts bytes again that were put `distance` bytes ago. As a rule they are copied at once: that takes a third
--- of the time off all inflating. Not so if they are less than `length`, as then they repeat; nor where the
--- limit comes first.
+--- Puts bytes again that were put `distance` bytes ago. As a rule they are copied at once, which takes a
+-- third of the time off all inflating. They are put one by one if `length` is more than `distance`, as then
+-- they repeat; and where the limit comes first.
 local function put_again(distance, length)
   if distance >= length and size + length <= MAX_BYTES then
     ffi.copy(output + size, output + size - distance, length)

@@ -1,12 +1,12 @@
 --- Exchanges in flight.
 -- The captured ones are a list in order of their start, bounded in entries and bytes.
--- All bytes that records hold are counted together. If they are too many, the oldest records give up what
--- they hold, unless it is little. So clients who upload and wait cannot push out the exchanges of others.
--- An aborted stream never comes to the end of its response hook, so its record has to be found here. Envoy
--- lets go of a stream's handle when the stream ends, and this module has only a weak reference to it. So if
--- the handle of a record was collected, its exchange was aborted. An internal redirect aborts nothing: the
--- record goes on in a new stream, with that one's handle (`follow`). Age alone ends nothing. There is no
--- timer: `sweep` acts on the VM's next event.
+-- Memory. All bytes that records hold are counted together. If they are too many, the oldest records give up
+-- what they hold, unless it is little. So clients who upload and wait cannot push out the exchanges of
+-- others. Aborts. An aborted stream never comes to the end of its response hook, so its record has to be
+-- found here. Envoy lets go of a stream's handle when the stream ends, and this module has only a weak
+-- reference to it. So if the handle of a record was collected, its exchange was aborted. An internal redirect
+-- aborts nothing: the record goes on in a new stream, with that one's handle (`follow`). Age alone ends
+-- nothing. There is no timer: `sweep` acts on the VM's next event.
 
 local bounds = require("bounds")
 local report = require("report")
@@ -47,7 +47,8 @@ local function count_bytes(record)
   record.size, bytes = size, bytes - record.size + size
 end
 
---- Releases a record's bodies; and if the rest is more than little, its headers and most of its path, too.
+--- Releases a record's bodies. If the rest is still more than little, releases its headers and most of its
+-- path.
 -- @param little bytes
 local function give_way(record, little)
   local messages = { record.request, record.response }
@@ -130,10 +131,10 @@ function M.active_since(since)
 end
 
 --- Ends the records that have to go: the oldest, if there are too many; and those whose stream is gone.
--- These are looked for each INTERVAL, once the oldest exchange is older than that. Only a garbage collection
--- shows that a handle is gone, and on an idle worker nothing else causes one. If they are many, some wait for
--- the next events, so that no event takes long.
--- @param finish a function that removes a record
+-- The second kind is looked for once per INTERVAL, if the oldest exchange is older than that. Only a garbage
+-- collection shows that a handle is gone, and on an idle worker nothing else causes one. If there are many
+-- such records, some wait for the next events, so that no event takes long.
+-- @param finish a function that ends an exchange, and removes its record
 function M.sweep(finish, handle, now)
   while count > MAX_ENTRIES do
     finish(handle, ring.next, now)

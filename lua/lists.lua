@@ -11,7 +11,7 @@ local MAX_INDENT = 64 -- bytes
 local M = { sign = "[", told_name = ends.told_name }
 
 --- The first item of the list at `at`, if that is a string, and its last byte; else "". In JSON in a string,
--- the same number of backslashes stands before both quotes.
+-- each quote has backslashes before it: as many before the closing one as before the opening one.
 function M.name_at(text, at)
   local start = structure.after_blank(text, at + 1)
   local open = structure.skip(text, start, BACKSLASHES)

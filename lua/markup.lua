@@ -19,8 +19,8 @@ end
 
 --- Masks the content of an element.
 -- The content ends before the first end tag with the element's name. That may be the wrong tag if the content
--- has an element of the same name, or a comment or CDATA ("<!"): then all up to the limit is masked. So it is
--- if there is no such end tag.
+-- has an element of the same name, or a comment or CDATA ("<!"). Then, and if there is no such end tag, all
+-- up to the limit is masked.
 -- @param name the element's
 -- @param greater the ">" that ends its first tag
 -- @param limit the last byte of the string of JSON that the element is in, or of the text
@@ -31,7 +31,7 @@ function M.mask_content(document, name, greater, limit)
   if is_void or greater >= limit or text:sub(greater - 1, greater - 1) == "/" then
     return nil
   end
-  -- Each search in vain reads all that follows, so after some there is none.
+  -- A search in vain reads all that follows, so after MAX_MISSES of them there is no further one.
   local misses = document.misses or 0
   local close = misses < MAX_MISSES and text:find("</" .. name .. ">", greater, true)
   if not close or close > limit then
@@ -57,13 +57,13 @@ function M.told_name(text, at)
   return text:sub(at, at + 300):match("^<[^<>]*>([^<]*)") or ""
 end
 
---- Where the content of the element whose tag starts at `at` ends, as it may hold elements: the start of its
--- end tag. Without one, only an element whose name begins a phrase holds others, up to the end of the text:
--- what else has none, as <br>, a comment and </brand >, ends before they start.
+--- Up to where the element whose tag starts at `at` may hold other elements: the start of its end tag. If it
+-- has none, it holds others only if its name begins a phrase: then up to the end of the text. Everything else
+-- without an end tag, such as <br>, a comment or </brand >, holds none.
 -- @return nil if it holds none
 function M.contents_end(text, at, name, is_head, search)
-  -- Each miss reads all that follows. Behind the last one, the names that begin a phrase still own others, so
-  -- more is masked, not less.
+  -- A miss reads all that follows, so they are bounded here, too (the search counts these). After the last
+  -- one, names that begin a phrase still own others, so that more is masked, not less.
   if text:find("^[^<>]*/>", at + 1) or (search.misses == MAX_MISSES and not is_head) then
     return nil
   end
@@ -72,8 +72,8 @@ function M.contents_end(text, at, name, is_head, search)
   return close
 end
 
---- Masks the last tag of markup if it does not end there, all but the name of its element: nobody knows which
--- attributes it has.
+--- Masks the last tag of markup if the text ends within it. Only the name of its element stays, as nobody
+-- knows which attributes it has.
 function M.mask_cut_tag(text)
   local is_markup = text:find("<", 1, true) and structure.document(text).is_markup
   local less = is_markup and text:match("^.*()<")

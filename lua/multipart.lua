@@ -8,15 +8,16 @@ local structure = require("structure")
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local MAX_HEAD = 300 -- bytes of a part's head that are read before the "=" and after it
--- What may stand right before a line, and right after its "--" if the line is nothing else. In a string of
--- JSON, that is a quote, or the escape `\n` or `\r`. Before the first line, it may also be a byte order mark
--- (its last byte is \191), or the end of what is around the body.
+-- LINE_STARTS may stand right before a line. In a string of JSON, that is a quote, or the `n` of its escape;
+-- before the first line, also the last byte of a byte order mark (\191), or the end of what is around the
+-- body. LINE_ENDS stand right behind a "--" that is all of its line: such a line is no boundary.
 local LINE_STARTS, LINE_ENDS = structure.set('[\n"n>={\191]'), structure.set('[\r\n\\"]')
 
 local M = {}
 
---- The first byte of the boundary before `at`, which is the last line that starts with "--"; or nil.
--- Positions must not go back from call to call: the document remembers the boundary, and where to look next.
+--- The first byte of the boundary before `at`, or nil: of the last line there that starts with "--".
+-- Positions must not go back from call to call, as the document remembers the boundary, and where to look
+-- next.
 local function boundary_before(document, at)
   local text, dashes = document.text, structure.next_sign(document, "--", document.after_dashes or 1)
   while dashes < at do
@@ -35,7 +36,8 @@ end
 -- @return the span: from, to, instead; or nothing
 function M.mask(document, at)
   local text, boundary_start = document.text, boundary_before(document, at)
-  -- A further "=" in the line that was read last is passed over, as the one after `filename`.
+  -- Of each line, only the first "=" is read: another one in it, such as that after `filename`, is passed
+  -- over.
   if at < (document.head_stop or 0) or not boundary_start or boundary_start < at - MAX_HEAD then
     return nil
   end

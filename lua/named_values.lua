@@ -1,11 +1,11 @@
 --- Names that are values.
 -- In {"name": "password", "value": ...}, in either order, `name` tells a name and `value` holds a value. The
--- search notes the sign of each such name, but for attributes and the heads of parts (parameters). If the
--- name that is told is secret, the values that belong to it are masked:
+-- search notes the sign of each such name, except in attributes and in the heads of parts (parameters). If
+-- the name that is told is secret, the values that belong to it are masked:
 --   inside of an object, all values that the object's own names hold;
---   outside of objects, as in XML and forms, the values next to it. They are those after it, if the first
---     note is a name and the last one a value: name=pin&value=1. They are those before it, if the first note
---     is a value and the last one a name: value=1&name=pin. Else they are both.
+--   outside of objects, as in XML and forms, the values next to it. The first and the last note tell on which
+--     side these are: after it, if the first is a name and the last a value (name=pin&value=1); before it, if
+--     the first is a value and the last a name (value=1&name=pin); else on both.
 
 local names = require("names")
 local spans = require("spans")
@@ -22,7 +22,8 @@ local function notes_of(text, form, signs)
   for index, at in ipairs(signs) do
     local word = names.facts((form.name_at(text, at))).tells_name
     local told = word and form.told_name(text, at) or ""
-    -- A type with dots is an event's, {"type": "session.expired", "data": ...}, unless it ends with a secret.
+    -- A type with dots is that of an event, {"type": "session.expired", "data": ...}, unless behind its last
+    -- dot stands the name of a secret.
     local last = word == "type" and told:match("%a%.(%a[^.]*)$")
     local is_event = last and not names.is_secret(last)
     words[index], secrets[index] = word, not is_event and names.is_secret(told) or nil
@@ -96,7 +97,8 @@ return function(text, form, signs)
     return
   end
   choose(notes)
-  -- A new document, as positions may not go back in the one of the search. `done`: up to there it is masked.
+  -- A new document, as the search has read its own to the end, and positions may not go back there. Up to
+  -- `done` the text is masked already.
   local document, list, done = structure.document(text), nil, 0
   for _, note in ipairs(notes) do
     if note.is_chosen and note.at > done then

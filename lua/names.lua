@@ -4,17 +4,17 @@
 -- API-KEYS have the same words, but for the plural. A phrase of the settings makes a name secret if it is
 --   one to three words of the name in a row: `password` in userPassword, `api key` in x-api-key;
 --   the end of a word: `token` in usertoken. Such a phrase needs five letters, or three and no vowel (`pwd`),
---   as shorter ones stand there by chance: `pin` in `spin`, `pass` in `compass`. But it needs neither after
---   one of a few short words: `pin` in `mypin`;
---   the beginning of a word, before a few others: `otp` in otpcode, `session` in sessionkey;
+--   as shorter ones stand there by chance: `pin` in `spin`, `pass` in `compass`. After one of a few short
+--   words (OWNERS), any phrase will do: `pin` in `mypin`;
+--   the beginning of a word, before one of a few others (KINDS): `otp` in otpcode, `session` in sessionkey;
 --   anywhere in the name's letters: `password` in pAsSwOrD. Such a phrase needs eight bytes, or a letter
 --   beyond ASCII.
--- Words that `keep_fields` names together do not count: `page token` in nextPageToken. Nor is a name
--- secret if its last word says that it only tells about a secret: `at` in password_changed_at. That is so of
--- the default phrases. A phrase of `extra_fields`, the user's own, may stand for data about a person, as
--- `patient` does: patientName and patientAge are secret, too.
--- Names repeat, so what is known of them is remembered, within bounds. Of a long name, only the start and the
--- end are read.
+-- Two things make such a name harmless again: words that `keep_fields` names together do not count, as
+-- `page token` in nextPageToken; and the last word may say that the name only tells about a secret, as `at`
+-- in password_changed_at (ABOUT). The second holds for the default phrases only. A phrase of `extra_fields`,
+-- the user's own, may stand for data about a person, as `patient` does: patientName and patientAge are
+-- secret. Names repeat, so what is known of them is remembered, within bounds. Of a long name, only the start
+-- and the end are read.
 -- Terms: a name tells a name if its value is one, as `name` does in {"name": "password"}; it holds a value if
 -- that is the value of a name told elsewhere, as `value` does in {"name": "password", "value": "..."}.
 
@@ -27,15 +27,16 @@ local clear = require("table.clear")
 local words_of = structure.words
 local byte, find, lower, match, sub = string.byte, string.find, string.lower, string.match, string.sub
 
--- A name longer than MAX_NAME is not remembered. Of one longer than twice MAX_PART, both ends are read.
+-- A name longer than MAX_NAME is not remembered. Of one longer than twice MAX_PART, only both ends are read,
+-- so many bytes each.
 local MAX_NAME, MAX_PART = 64, 128
 local MAX_KNOWN = 16384 -- names that are remembered: as many as a large body has
 local MAX_WORDS = 3 -- of a phrase
 -- Bytes of a phrase at the end of a word: 7 and the "s" of its plural. A longer phrase is found anywhere.
 local MAX_END = 8
 
--- Names that tell a name, and names that hold a value; as does any name that ends with the word `value` or
--- `string`: newValue. The loop below adds to the names that tell one: headername, configkey, itemid.
+-- TELLS_NAME has names that tell a name; the loop below adds joined ones: headername, configkey, itemid.
+-- HOLDS_VALUE has names that hold a value; so does any name whose last word is `value` or `string`: newValue.
 local NAMERS = "parameter param attribute attr header field property prop setting variable option column"
 local TELLS_NAME = words_of(
   "name names key keys columns fields headers id path loc type kind label title k var envvar " .. NAMERS
@@ -50,7 +51,7 @@ for namer in COMPOUNDS:gmatch("%l+") do
     TELLS_NAME[namer .. word] = true
   end
 end
--- If one of these words is in a name, a number is a count, and no secret: {"tokens": 12}.
+-- If one of these words is in a name, its number is a count, and no secret: {"tokens": 12}.
 local MEASURES = words_of([[tokens sessions credentials passwords secrets count size total attempts retries
   age timeout lifetime lifespan ttl validity period interval remaining days hours minutes seconds characters
   per]])
@@ -75,8 +76,8 @@ local KINDS = words_of("key value id code number data hash header")
 local phrases, extra, ends, heads, tails, kept, anywhere = {}, {}, {}, {}, { is = true }, {}, {}
 local NONE = {}
 
---- Adds the letters of a phrase to a set, and those of its plurals. One has its "s" inside: `cards number`,
--- as in cards[0].number.
+--- Adds the letters of a phrase to a set, and those of its plurals. A plural may have its "s" inside, too:
+-- `cards number`, as in cards[0].number.
 -- @return the letters
 local function add(set, phrase)
   local letters, plural = phrase:gsub("[ %d]+", ""), phrase:gsub(" ", "s "):gsub("[ %d]+", "")
@@ -222,17 +223,17 @@ local function has_extra(words)
   end
 end
 
---- The letters that TELLS_NAME or HOLDS_VALUE may have: those after the last ":", "[" or "." of a name. They
--- are `key` of <a:key>, `name` of items[0][name] and of name[0]. Those of userName are `username`, which is
--- in neither set, so userName is like any other name.
+--- The part of a name that is looked up in TELLS_NAME and HOLDS_VALUE: its letters after the last ":", "[" or
+-- ".". That is `key` of <a:key>, and `name` of items[0][name] and of name[0]. Of userName it is `username`,
+-- which is in neither set: so userName is like any other name.
 -- @param plain the name in lower case
--- @param last its last word; if it is in neither set, the answer is nil, which is quick
+-- @param last its last word; if that is in neither set, the answer is nil at once
 local function role_of(plain, last)
   return (TELLS_NAME[last] or HOLDS_VALUE[last])
     and match(plain, "^.*%a"):gsub("^.*[:%[.]", ""):gsub("%A+", "")
 end
 
--- What `facts_of` returns, by a text that says the same: names that say the same share a table.
+-- What `facts_of` returns, by a short spelling of it: so all names that say the same share one table.
 local shared = { [""] = false }
 
 --- What a name says, as `M.facts` returns it.
@@ -245,8 +246,9 @@ local function facts_of(name)
   local role = role_of(plain, last)
   local tells_name = TELLS_NAME[role] and role
   local holds_value = HOLDS_VALUE[role] or last == "value" or last == "string"
-  -- Secret by its words, and still secret without those that are kept; and without the last one, if that only
-  -- tells about the secret, but not if a phrase is the user's.
+  -- A name is secret if its words are, and still are without those that `keep_fields` names. If its last word
+  -- only tells about a secret, and no phrase of the user is in it, it has to be secret without that word,
+  -- too.
   local is_secret = are_secret(words) and not is_kept(words)
   local is_extra = is_secret and has_extra(words_left) -- which `is_kept` has filled
   if is_secret and not is_extra and ABOUT[last] then
@@ -302,11 +304,11 @@ function M.facts(name)
   M.bytes_read = M.bytes_read + #name
   local short = #name > 2 * MAX_PART and without_middle(name) or name
   local plain = escapes.decoded(short)
-  if plain == short or escapes.may_hide(plain) then -- It has no escapes, or more than one round replaces.
+  if plain == short or escapes.may_hide(plain) then -- It has no escapes, or still has some.
     facts = facts_of(plain)
   else
-    -- Asked by its decoded form: the search of the decoded text asks for that, too, and finds it remembered.
-    -- Of what is escaped twice (\\u0070), a backslash is left.
+    -- Its decoded form is asked for: the search of the decoded text asks for that, too, and finds it
+    -- remembered. Decoding leaves a backslash where an escape is escaped itself (\\u0070): it goes.
     facts = M.facts(find(plain, "\\", 1, true) and plain:gsub("\\", "") or plain)
   end
   if #name <= MAX_NAME then

@@ -1,7 +1,7 @@
 --- Patterns in settings.
--- A pattern has at most one "*", which stands for anything. Settings may have it at the end of a path, at the
--- start of a host, or right after the "/" of a content type (application/*+json). So what is before it and
--- what is after it cannot be the same bytes of a text.
+-- A pattern has at most one "*", which stands for anything: at the end of a path, at the start of a host, or
+-- right after the "/" of a content type (application/*+json). So no text can match by the same bytes what
+-- stands before the "*" and what stands after it, and the matcher need not check that.
 
 local M = {}
 

@@ -8,7 +8,7 @@ local report = require("report")
 
 local RATE, ENDPOINT_BUDGET = config.max_spans_per_second, config.max_spans_per_endpoint
 
--- By which hosts an application may call the collector.
+-- Whether an application calls the collector by this host.
 local is_collector = patterns.matcher(config.collector.hosts)
 local is_skipped_path = patterns.matcher(config.skip_paths)
 -- false where there is no such setting: then no header is read for it.

@@ -1,6 +1,6 @@
 --- The structure of a text.
 -- It tells where strings, brackets and objects start and end, and makes sets of bytes and of words.
--- Most of it is asked only where a name says something. Quotes may be escaped, as they are in JSON that is a
+-- Most of it is called only where a name says something. Quotes may be escaped, as they are in JSON that is a
 -- string of other JSON: \"name\". Takes any bytes.
 
 local byte, char, find, match = string.byte, string.char, string.find, string.match
@@ -36,8 +36,8 @@ M.WORD = M.set("[%w_.-]")
 -- ESCAPED_WHITE has the letters of the escapes `\n`, `\r` and `\t`. SIGNS may follow one another: `:=`, `=>`.
 local WHITE, BACKSLASHES, ESCAPED_WHITE = M.set("[ \t\r\n]"), M.set("\\"), M.set("[nrt]")
 local SIGNS = M.set("[:=>]")
--- What JSON may start with; what may stand outside of its strings, "*" for masks; what may follow a string. A
--- text with any other byte there is no JSON.
+-- What JSON may start with; what may stand between its strings, with "*" of masks; what may follow a string.
+-- A text that has another byte there is no JSON.
 local JSON_STARTS = M.set('[{["]')
 local BETWEEN = M.set("[] \t\r\n[{},:+.%dEaeflnrstu*-]")
 local AFTER_STRING = M.set("[] \t\r\n,:}]")
@@ -113,8 +113,8 @@ function M.closing_bracket(text, at, limit)
 end
 
 --- A text with what is known of its form. Whether it is JSON or markup is a guess from its first sign.
--- `opened` and `closed` are the quotes of the string that `string_end` read last. Others keep here, too, what
--- they remember of the text: next_sign, multipart, parameters and ends.
+-- `opened` and `closed` are the quotes of the string that `string_end` read last. next_sign, multipart,
+-- parameters, markup and ends keep in it what they remember of the text, each under keys of its own.
 function M.document(text)
   local sign = byte(text, match(text, "^\239?\187?\191?%s*()"))
   return { text = text, is_json = JSON_STARTS[sign], is_markup = sign == LESS, opened = 0, closed = 0 }

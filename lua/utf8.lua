@@ -9,8 +9,8 @@ local REPLACEMENT = "\239\191\189" -- U+FFFD
 
 local scratch = buffer.new()
 
---- The length of the sequence that starts at a byte; 0 if none starts there; nil if the text ends before the
--- sequence does.
+--- The length of the sequence that starts at a position; 0 if none starts there; nil if the text ends before
+-- the sequence does.
 -- The bounds of the second byte exclude overlong forms, surrogates and what is above U+10FFFF.
 local function sequence_length(text, at)
   local lead = text:byte(at)
