@@ -15,13 +15,14 @@ MARK = "# Rendered by astra_istio.render"
 
 
 def write_clusters(clusters: Mapping[str, Sequence[Manifest]], out: Path, *, stack: str) -> list[Path]:
-    """Write the manifests of each provider by :func:`write`, those of the default provider to ``out`` itself.
+    """Write each manifest to a file, in a folder per provider. The default provider has ``out`` itself.
 
-    Folders that an earlier call made for a provider of this stack which is gone are emptied too. Nothing is
-    written where a folder belongs to another stack.
+    Files of earlier calls that are no longer declared are removed, also those of a provider that is gone.
+    If a folder belongs to another stack, nothing is written at all.
 
     Args:
-        clusters: what :func:`render` returned.
+        clusters: manifests by the logical name of their provider, "" for the default one:
+            `Rendered.clusters`.
         out: the folder; made if it does not exist.
         stack: the stack, ``PROJECT/STACK``, for the first line of the files.
 
@@ -91,11 +92,6 @@ class _Folder:
         for file in self.rendered - self.manifests.keys():
             file.unlink()
         return list(self.manifests)
-
-
-def write(manifests: Sequence[Manifest], out: Path, *, stack: str) -> list[Path]:
-    """Write what :func:`manifests` returned as :func:`write_clusters` does, all of it into one folder."""
-    return write_clusters({"": manifests}, out, stack=stack)
 
 
 def _begins_with(path: Path, text: str) -> bool:

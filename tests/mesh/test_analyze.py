@@ -77,7 +77,7 @@ def _istioctl() -> None:
 
 def analyze(manifests: list[Json], folder: Path) -> list[Json]:
     """The messages about manifests. Without ``-A`` istioctl tells only of those in namespace default."""
-    files.write(manifests, folder, stack="lab")
+    files.write_clusters({"": manifests}, folder, stack="lab")
     command = [str(build.ISTIOCTL.path), "analyze", "-A", "--use-kube=false", "--output", "json", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:

@@ -76,7 +76,7 @@ def rendered(project: Path, out: Path, capture: dict[str, Any]) -> dict[str, lis
     }
     # JSON is YAML.
     (project / "stacks" / "Pulumi.dev.yaml").write_text(json.dumps({"config": config}), "utf-8")
-    files = render_files.write(render.manifests(project, "dev"), out, stack="dev")
+    files = render_files.write_clusters({"": render.manifests(project, "dev")}, out, stack="dev")
     return {file.name: file.read_text("utf-8").splitlines() for file in files}
 
 

@@ -237,7 +237,7 @@ def test_a_rendering_leaves_no_other_file_and_its_files_can_be_read_by_whom_the_
 def test_no_name_of_an_object_leads_out_of_the_folder(tmp_path: Path) -> None:
     config_map = {"kind": "ConfigMap", "metadata": {"name": "../../escaped", "namespace": "n"}}
     with pytest.raises(render.RenderError, match=r"cannot name a file, expected no '/'$"):
-        render_files.write([config_map], tmp_path / "out", stack="dev")
+        render_files.write_clusters({"": [config_map]}, tmp_path / "out", stack="dev")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -410,7 +410,7 @@ def test_no_two_objects_share_a_file(project: Path, tmp_path: Path) -> None:
         "two": {"namespace": "a-b", "filterName": "c"},
     }
     configure(project, SOUND.replace("{w: {namespace: shop, labels: {app: w}}}", str(workloads)))
-    files = render_files.write(render.manifests(project, "dev"), tmp_path / "out", stack="dev")
+    files = render_files.write_clusters({"": render.manifests(project, "dev")}, tmp_path / "out", stack="dev")
     assert [file.name for file in files if file.name.startswith("EnvoyFilter")] == [
         "EnvoyFilter.a.b-c.yaml",
         "EnvoyFilter.a-b.c.yaml",
@@ -522,9 +522,11 @@ def test_strings_stay_strings_to_kubectl() -> None:
 
 def test_an_object_without_a_namespace_is_written_too(tmp_path: Path) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}}
-    assert render_files.write([namespace], tmp_path, stack="dev") == [tmp_path / "Namespace.shop.yaml"]
+    assert render_files.write_clusters({"": [namespace]}, tmp_path, stack="dev") == [
+        tmp_path / "Namespace.shop.yaml"
+    ]
 
 
 def test_an_object_without_a_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(render.RenderError, match=r"^ConfigMap: metadata.name is missing"):
-        render_files.write([{"apiVersion": "v1", "kind": "ConfigMap"}], tmp_path, stack="dev")
+        render_files.write_clusters({"": [{"apiVersion": "v1", "kind": "ConfigMap"}]}, tmp_path, stack="dev")
