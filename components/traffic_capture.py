@@ -54,8 +54,8 @@ class TrafficCapture(pulumi.ComponentResource):
         checked = checked_args(TrafficCaptureSettings, name, args)
         super().__init__(f"{COMPONENTS}TrafficCapture", name, checked.inputs, opts)
 
-        # The children take what is checked already. Their `args` do not say so, as Pulumi's analyzer reads
-        # that annotation and knows no unions.
+        # The children take settings that are already checked. The annotation of their `args` cannot say so,
+        # as Pulumi's analyzer reads it, and knows no unions. Hence `Any`.
         settings, collector = checked.settings, checked.collector
         of_egress: Any = Checked(settings.of_egress(), collector)
         egress = CollectorEgress(f"{name}-egress", of_egress, pulumi.ResourceOptions(parent=self))
@@ -67,13 +67,7 @@ class TrafficCapture(pulumi.ComponentResource):
             )
         for warning in checked.warnings:
             pulumi.log.warn(warning)
-        # Preview cannot tell: the program does not see the state, and the provider creates nothing then.
-        named = [key for key, workload in settings.workloads.items() if workload.filter_name is not None]
-        if named:
-            pulumi.log.info(
-                f"{', '.join(named)}: renamed with the same filterName, `up` fails, as the object exists; "
-                "change filterName too, or rename both resources in Pulumi's state"
-            )
+        _tell_who_cannot_be_renamed(settings)
 
         self.collector_host = egress.host
         self.collector_port = egress.port
@@ -90,4 +84,17 @@ class TrafficCapture(pulumi.ComponentResource):
                 "collector_cluster": self.collector_cluster,
                 "captured_workloads": self.captured_workloads,
             }
+        )
+
+
+def _tell_who_cannot_be_renamed(settings: TrafficCaptureSettings) -> None:
+    """Say it at every preview, as no preview can see a rename.
+
+    A program does not see the state, and at a preview the provider creates nothing that could fail.
+    """
+    named = [key for key, workload in settings.workloads.items() if workload.filter_name is not None]
+    if named:
+        pulumi.log.info(
+            f"{', '.join(named)}: if you rename a workload that has a filterName, change filterName too, or "
+            "rename both resources in Pulumi's state; otherwise `up` fails, as an object of that name exists"
         )

@@ -77,18 +77,10 @@ def render(project: Path, stack: str) -> Rendered:
     if not (program / "__main__.py").is_file():
         raise RenderError(f"{program / '__main__.py'}: not there, expected the Pulumi program")
     recorder = _Recorder(references)
-    refused = _run(program, stack, configuration, recorder)
-    # The program says what its own keys hold; the engine speaks first, but knows their types only.
-    said = {problem.partition(": ")[0] for problem in refused}
-    refused += [problem for key, problem in configuration.problems.items() if key not in said]
-    refused += [
-        f"{path}: only the Pulumi engine can decrypt a `secure:` value"
-        for path in configuration.secure
-        if path not in said
-    ]
-    if refused:
-        # What was left out may be what is missing.
-        raise RenderError("\n".join([*refused, *configuration.warnings]))
+    refusals = _refusals(_run(program, stack, configuration, recorder), configuration)
+    if refusals:
+        # The warnings say what was left out, which may be what is missing.
+        raise RenderError("\n".join([*refusals, *configuration.warnings]))
     twice = [problem for objects in recorder.objects.values() for problem in _declared_twice(objects)]
     if twice:
         raise RenderError("\n".join(twice))
@@ -100,8 +92,27 @@ def render(project: Path, stack: str) -> Rendered:
     )
 
 
+def _refusals(by_program: list[str], configuration: stack_file.Configuration) -> list[str]:
+    """What the program and the engine refuse, each key once.
+
+    The engine would speak first, but it knows only the types of keys. So the program's own words come first,
+    and the engine's only for keys of which the program said nothing.
+    """
+    said = {problem.partition(": ")[0] for problem in by_program}
+    by_engine = [problem for key, problem in configuration.problems.items() if key not in said]
+    encrypted = [
+        f"{path}: only the Pulumi engine can decrypt a `secure:` value"
+        for path in configuration.secure
+        if path not in said
+    ]
+    return [*by_program, *by_engine, *encrypted]
+
+
 def silence_abandoned_tasks() -> None:
-    """Be silent about what a program that stops half-way leaves behind, as Pulumi's launcher is."""
+    """Have asyncio and Python say nothing of tasks that a program leaves behind when it stops half-way.
+
+    Pulumi's launcher is silent about them, too.
+    """
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
@@ -128,11 +139,13 @@ class _Recorder(MockMonitor):
         return resource_pb2.RegisterResourceResponse(urn=urn, id=request.name, object=request.object)
 
     def Invoke(self, request: Any) -> NoReturn:  # noqa: N802
-        raise RenderError(f"{request.tok}: only the Pulumi engine can call it")
+        raise RenderError(f"{request.tok}: only the Pulumi engine can call it: use `pulumi preview`")
 
     def ReadResource(self, request: Any) -> resource_pb2.ReadResourceResponse:  # noqa: N802
         if request.type != "pulumi:pulumi:StackReference":
-            raise RenderError(f"{request.name} ({request.type}): only the Pulumi engine can read it")
+            raise RenderError(
+                f"{request.name} ({request.type}): only the Pulumi engine can read it: use `pulumi preview`"
+            )
         if request.id not in self._references:
             raise RenderError(
                 f"{request.id}: only the Pulumi engine can read another stack's outputs; say them in "
@@ -152,7 +165,7 @@ class _Recorder(MockMonitor):
 def _run(
     program: Path, stack: str, configuration: stack_file.Configuration, recorder: _Recorder
 ) -> list[str]:
-    """Run the program, and return why it refused to."""
+    """Run the program. Returns why it refused its configuration, a line per problem; none if it did not."""
 
     def run() -> None:
         set_all_config(configuration.values, sorted(configuration.secrets))
@@ -176,7 +189,7 @@ def _run(
 
 
 def _is_of_a_reference(error: KeyError) -> bool:
-    """Whether Pulumi looked for an output of another stack: it reads what it is given by no other key."""
+    """Whether Pulumi itself looked for the key: it does so only for an output of another stack."""
     *_, (last, _) = traceback.walk_tb(error.__traceback__)
     return Path(last.f_code.co_filename).is_relative_to(Path(pulumi.__file__).parent)
 
@@ -205,7 +218,7 @@ def _provider_name(reference: str) -> str:
 
 
 def _whole_numbers(value: Any) -> Any:
-    # On Pulumi's wire all numbers are floats, and each script is a copy.
+    # On Pulumi's wire all numbers are floats. And each script comes as a copy: `intern` keeps one of each.
     if isinstance(value, str):
         return sys.intern(value)
     if isinstance(value, float) and value.is_integer():
@@ -224,5 +237,5 @@ def identity(manifest: Manifest) -> tuple[str, ...]:
         )
     identity = tuple(part for part in (manifest["kind"], metadata.get("namespace"), metadata["name"]) if part)
     if any("/" in part or "\0" in part for part in identity):
-        raise RenderError(f"{identity}: cannot name a file, expected no '/'")
+        raise RenderError(f"{'.'.join(identity)}: cannot name a file, expected no '/'")
     return identity

@@ -71,7 +71,9 @@ def diff(folder: Path, before: str, after: str) -> str:
         environment=of_no_repository,
     )
     if done.returncode not in {0, 1}:
-        raise RevisionError(f"git diff: {done.stderr.strip()}")
+        raise RevisionError(
+            f"git diff: {done.stderr.strip()}. Next: see that `git diff --no-index` works here"
+        )
     return done.stdout
 
 

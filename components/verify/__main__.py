@@ -210,7 +210,9 @@ def _declared(project: Path, stack: str, provider: str | None) -> list[Manifest]
         if (objects := read.own(manifests))
     }
     if not clusters:
-        raise render.RenderError(f"stack {stack}: declares nothing of this package")
+        raise render.RenderError(
+            f"stack {stack}: declares nothing of this package: verify a stack that uses its components"
+        )
     if provider is None and len(clusters) == 1:
         [provider] = clusters
     if provider not in clusters:

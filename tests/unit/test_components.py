@@ -324,5 +324,5 @@ def test_preview_says_which_workloads_cannot_be_renamed_alone(engine: Engine) ->
     }
     engine.run(lambda: TrafficCapture("astra", args(workloads=workloads)))
     [said] = engine.infos
-    assert said.startswith("kept: renamed with the same filterName, `up` fails")
+    assert said.startswith("kept: if you rename a workload that has a filterName, change filterName too")
     assert engine.warnings == []

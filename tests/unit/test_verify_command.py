@@ -65,7 +65,9 @@ def test_a_program_that_declares_nothing_of_the_package_has_nothing_to_verify(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (project / "__main__.py").write_text("import pulumi\n", "utf-8")
-    assert told(capsys, "--project", str(project)) == "stack lab: declares nothing of this package"
+    assert told(capsys, "--project", str(project)) == (
+        "stack lab: declares nothing of this package: verify a stack that uses its components"
+    )
 
 
 def test_a_stack_for_several_clusters_is_verified_in_one_of_them(
