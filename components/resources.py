@@ -18,13 +18,13 @@ COMPONENTS = "astra-istio:index:"
 def checked_args(
     model: type[SettingsT], name: str, args: Any, *, workload: str | None = None
 ) -> Checked[SettingsT]:
-    """A component's arguments, checked; a program may have several, so each problem names its component.
+    """A component's arguments, checked. Each problem names the component, as a program may have several.
 
     Args:
         model: what the arguments are of.
         name: the component's logical name.
         args: what the user wrote, or what another component has checked.
-        workload: as :func:`check` has it.
+        workload: as :func:`check` takes it.
 
     Raises:
         SettingsError: with everything that is wrong.
@@ -43,7 +43,7 @@ def named(name: str, line: str) -> str:
 
 
 def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:
-    """Declare a manifest as a child of a component, with everything else inherited from that."""
+    """Declare a manifest as a child of a component, whose provider and other options it inherits."""
     CustomResource(
         name,
         api_version=manifest["apiVersion"],
@@ -55,7 +55,7 @@ def declare(name: str, manifest: Manifest, *, parent: pulumi.Resource) -> None:
 
 
 def sound(path: Path, value: Any, rule: Any) -> Any:
-    """A plain value as it is, as it was checked before; an Output as one that fails if it breaks the rule.
+    """A value that keeps a rule. A plain one was checked before; an Output becomes one that fails otherwise.
 
     Args:
         path: what the value was given for, for the message.

@@ -51,13 +51,7 @@ class WorkloadCapture(pulumi.ComponentResource):
             namespace=sound((name, "namespace"), settings.namespace, Namespace),
             labels=sound_labels((name, "common_labels"), settings.common_labels),
         )
-        targets = [
-            target.model_copy(
-                update={"name": sound((name, "target_refs", index, "name"), target.name, ObjectName)}
-            )
-            for index, target in enumerate(settings.target_refs or [])
-        ]
-        attachment = manifests.Attachment(sound_labels((name, "labels"), settings.labels), targets)
+        attachment = _attachment(name, settings)
         if settings.mechanism is Mechanism.TRAFFIC_EXTENSION:
             [(direction, text)] = scripts.items()
             declare(
@@ -81,3 +75,14 @@ class WorkloadCapture(pulumi.ComponentResource):
         self.filter_name = pulumi.Output.from_input(identity.name)
         self.namespace = pulumi.Output.from_input(identity.namespace)
         self.register_outputs({"filter_name": self.filter_name, "namespace": self.namespace})
+
+
+def _attachment(name: str, settings: WorkloadCaptureSettings) -> manifests.Attachment:
+    """What the script is attached to; Outputs in it fail if they break the rules for plain values."""
+    targets = [
+        target.model_copy(
+            update={"name": sound((name, "target_refs", index, "name"), target.name, ObjectName)}
+        )
+        for index, target in enumerate(settings.target_refs or [])
+    ]
+    return manifests.Attachment(sound_labels((name, "labels"), settings.labels), targets)

@@ -20,12 +20,13 @@ _KEYWORDS = {
     "nil", "not", "or", "repeat", "return", "then", "true", "until", "while",
 }
 # fmt: on
-# A line is joined with the one before it if that ends with one of _GOES_ON, or if it starts with one of
-# _GOES_ON_BEFORE; but not if that has more than _LINE characters already.
+# A line is joined with the line before it if that one ends with one of _GOES_ON, or if it starts itself with
+# one of _GOES_ON_BEFORE; but not once the joined line has more than _LINE characters.
 _LINE = 60
 _GOES_ON = {"(", "{", ",", "=", "and", "or", "not", ".."}
 _GOES_ON_BEFORE = {*_GOES_ON, ")", "}", "then", "end"}
-# Two words, or signs that would become a comment or a number.
+# The end of a token and the start of the next one between which a space stays: otherwise they would become
+# one word, a comment or a number.
 _KEPT_APART = re.compile(r"\w\w|--|\d\.")
 
 
@@ -33,8 +34,8 @@ def short_names(names: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
     """A short name for each name that modules share: its start, but no word of any module.
 
     Args:
-        names: of modules and functions.
-        sources: of all modules.
+        names: the names of modules and functions.
+        sources: the Lua text of all modules.
     """
     taken = {*_KEYWORDS, *_NAME.findall("\n".join(sources))}
     short: dict[str, str] = {}
@@ -63,7 +64,8 @@ def compact(source: str, shared: Mapping[str, str]) -> str:
     brackets: list[str] = []
     for at, (space, word) in enumerate(tokens, start=1):
         before, after = words[at - 1], words[at + 1 : at + 3]
-        is_key = brackets[-1:] == ["{"] and before in {"{", ","} and after[0] == "=" != after[1]
+        # In a table, `name =` begins a field. (`name ==` would begin a comparison.)
+        is_field = brackets[-1:] == ["{"] and before in {"{", ","} and after[0] == "=" and after[1] != "="
         if word in "([{":
             brackets.append(word)
         elif word in ")]}":
@@ -71,7 +73,7 @@ def compact(source: str, shared: Mapping[str, str]) -> str:
         goes_on = before in _GOES_ON or word in _GOES_ON_BEFORE
         if "\n" in space and (not goes_on or len(text) - text.rfind("\n") > _LINE):
             text += "\n"
-        is_variable = before not in {".", ":"} and not is_key
+        is_variable = before not in {".", ":"} and not is_field
         written = short.get(word, word) if is_variable else word
         text += f" {written}" if _KEPT_APART.fullmatch(text[-1:] + written[0]) else written
     return text.strip() + "\n"

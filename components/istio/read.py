@@ -21,11 +21,8 @@ SIDECAR, ROUTER, WAYPOINT = "sidecar", "router", "waypoint"
 
 _CONTEXTS = {"SIDECAR_INBOUND": SIDECAR, "SIDECAR_OUTBOUND": SIDECAR, "GATEWAY": ROUTER}
 _LOCATIONS = {"MESH_INTERNAL": "mesh", "MESH_EXTERNAL": "external"}
-_CONFIG = re.compile(
-    r"^local config ?= ?(\{\n.*?\n\})$", re.DOTALL | re.MULTILINE
-)  # without spaces: 0.1's first scripts
-
-
+# A script may have no spaces around the "=": the first scripts of 0.1 had none.
+_CONFIG = re.compile(r"^local config ?= ?(\{\n.*?\n\})$", re.DOTALL | re.MULTILINE)
 _SERVICE = re.compile(r"(?P<name>[^.]+)\.(?P<namespace>[^.]+)\.svc\..+")
 
 
@@ -57,7 +54,7 @@ def settings_of(script: str) -> dict[str, Any] | None:
     """The settings in a script, by the names that ``script.render`` gives them.
 
     Returns:
-        None for a text that is no capture script, or one whose settings are written in another way.
+        None if the text is no capture script, or if its settings are written in another way.
     """
     config = _CONFIG.search(script)
     try:
@@ -104,7 +101,7 @@ class Capture:
         labels: those of the pods that it selects; none for all.
         targets: what it targets instead of selecting pods: ``(kind, name)`` of Gateways, Services and so on.
         filters: what each kind of proxy gets: ``(kind of proxy, filter)``.
-        settings: what each script of it says, in their order; empty for a script in another form.
+        settings: those of each of its scripts, in order; empty for a script whose settings cannot be read.
     """
 
     kind: str
@@ -193,13 +190,13 @@ def _extended(
 
 @dataclass
 class Entry:
-    """What the objects of one name say of the way to a collector.
+    """The way to a collector, as the ServiceEntry and the DestinationRule of one name say it.
 
     Attributes:
         namespace: of the objects.
         host: of the service, which Envoy's cluster is named by.
         is_declared: whether a ServiceEntry declares the host; else Kubernetes knows it.
-        settings: by their path in a stack's configuration.
+        settings: values by their path in a stack's configuration.
     """
 
     namespace: str
@@ -239,6 +236,17 @@ class Entry:
         for of_port in policy.get("portLevelSettings", []):
             policy, self._port = of_port, of_port["port"]["number"]
         self.settings |= _policy_settings(policy)
+
+
+def _policy_settings(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The settings that a DestinationRule's policy says, by their path in a stack's configuration."""
+    pool = policy.get("connectionPool", {})
+    if "tcp" in pool:  # else there are no limits
+        yield "egress.limits.maxConnections", pool["tcp"]["maxConnections"]
+        yield "egress.limits.maxPendingRequests", pool["http"]["http1MaxPendingRequests"]
+    for name, value in policy.get("tls", {}).items():
+        if name != "subjectAltNames":  # the SNI once more
+            yield f"egress.tls.{name}", value
 
 
 def entries(manifests: Iterable[Manifest]) -> dict[str, Entry]:
@@ -288,13 +296,3 @@ def namespace_of_host(manifests: Sequence[Manifest], host: str) -> str | None:
     if service is not None:
         return service.namespace
     return next((entry.namespace for entry in entries(manifests).values() if entry.host == host), None)
-
-
-def _policy_settings(policy: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    pool = policy.get("connectionPool", {})
-    if "tcp" in pool:  # else there are no limits
-        yield "egress.limits.maxConnections", pool["tcp"]["maxConnections"]
-        yield "egress.limits.maxPendingRequests", pool["http"]["http1MaxPendingRequests"]
-    for name, value in policy.get("tls", {}).items():
-        if name != "subjectAltNames":  # the SNI once more
-            yield f"egress.tls.{name}", value

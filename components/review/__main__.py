@@ -67,21 +67,10 @@ def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
     """
     project = project.resolve()
     revision, commit = revisions.resolve(project, base)
-    root = revisions.root(project)
-    # The code is beside where this was called, as in this repository, or installed.
-    code = Path.cwd() if Path.cwd().is_relative_to(root) else project
     with TemporaryDirectory(prefix="astra-review-") as name:
         folder = Path(name)
-        checkout = folder / "checkout"
-        revisions.check_out(root, commit, checkout)
-        then = _Side(
-            checkout / code.relative_to(root),
-            checkout / project.relative_to(root),
-            f"at {revision}",
-            "say another BASE",
-        )
-        now = _Side(code, project, "here", "mend it, then review again")
-        is_new, is_gone = not _has_stack(then.project, stack), not _has_stack(project, stack)
+        then, now = _sides(project, revision, commit, folder / "checkout")
+        is_new, is_gone = not _has_stack(then.project, stack), not _has_stack(now.project, stack)
         if is_new and is_gone:
             raise ReviewError(
                 f"no stack {stack!r} here or at {revision}. Next: say a STACK that has a file "
@@ -102,12 +91,31 @@ def review(project: Path, stack: str, base: str | None) -> tuple[str, bool]:
         diff = revisions.diff(compared, before.name, after.name)
     title = f"# Stack {stack}: from {in_markdown(revision)} ({commit[:12]}) to here\n"
     notes = ["The stack is new.\n"] if is_new else ["The stack is gone.\n"] if is_gone else []
-    parts = [title, *notes, summary(changes)]
-    if diff:
-        shown = without_repeats(diff)
-        fence = fence_around(shown)
-        parts.append(f"## Manifests\n\n{fence}diff\n{shown}{fence}\n")
-    return "\n".join(parts), bool(diff)
+    return "\n".join([title, *notes, summary(changes), *_section(diff)]), bool(diff)
+
+
+def _sides(project: Path, revision: str, commit: str, checkout: Path) -> tuple[_Side, _Side]:
+    """The stack at a revision, which is checked out to a folder, and here."""
+    root = revisions.root(project)
+    revisions.check_out(root, commit, checkout)
+    # The code is beside where this was called, as in this repository, or installed.
+    code = Path.cwd() if Path.cwd().is_relative_to(root) else project
+    then = _Side(
+        checkout / code.relative_to(root),
+        checkout / project.relative_to(root),
+        f"at {revision}",
+        "say another BASE",
+    )
+    return then, _Side(code, project, "here", "mend it, then review again")
+
+
+def _section(diff: str) -> list[str]:
+    """The section with the diff of the manifests; none if they are the same."""
+    if not diff:
+        return []
+    shown = without_repeats(diff)
+    fence = fence_around(shown)
+    return [f"## Manifests\n\n{fence}diff\n{shown}{fence}\n"]
 
 
 def _has_stack(project: Path, stack: str) -> bool:
@@ -172,7 +180,7 @@ def _parsed(path: str, text: bytes) -> Manifest:
         reason = " ".join(str(error).split())
         raise ReviewError(f"{path}: {reason}. Next: see what the program writes there") from None
     if not isinstance(manifest, dict):
-        raise ReviewError(f"{path}: no manifest. Next: see what the program writes there")
+        raise ReviewError(f"{path}: no mapping, as a manifest is. Next: see what the program writes there")
     return manifest
 
 

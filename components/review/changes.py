@@ -83,10 +83,22 @@ class Changes:
 def compare(before: Manifests, after: Manifests) -> Changes:
     """What differs between two renderings.
 
-    Manifests that are the same in both may be left out, but for those of collectors' entries: together with
-    them a changed script says the collector's URL.
+    Manifests that are the same in both may be left out, except those of collectors' entries: a changed script
+    names only its Envoy cluster, and the entry says which URL that is.
     """
     changes = Changes()
+    _compare_objects(before, after, changes)
+    old_entries, new_entries = _entries(before), _entries(after)
+    old_urls, new_urls = _urls(old_entries), _urls(new_entries)
+    # If only one side declares the entry of a host, its URL is that of the other side, too.
+    _compare_workloads(
+        _workloads(before, new_urls | old_urls), _workloads(after, old_urls | new_urls), changes
+    )
+    _compare_entries(old_entries, new_entries, changes)
+    return changes
+
+
+def _compare_objects(before: Manifests, after: Manifests, changes: Changes) -> None:
     for file in sorted(before.keys() | after.keys()):
         old, new = before.get(file), after.get(file)
         if old != new:
@@ -95,18 +107,10 @@ def compare(before: Manifests, after: Manifests) -> Changes:
             metadata = manifest["metadata"]
             name = "/".join(part for part in (metadata.get("namespace"), metadata["name"]) if part)
             changes.objects.setdefault(manifest["kind"], {}).setdefault(what, []).append(name)
-    old_entries, new_entries = _entries(before), _entries(after)
-    old_urls, new_urls = _urls(old_entries), _urls(new_entries)
-    # Where only one side declares the entry, its URL stands for the same host on the other side too.
-    _compare_workloads(
-        _workloads(before, new_urls | old_urls), _workloads(after, old_urls | new_urls), changes
-    )
-    _compare_entries(old_entries, new_entries, changes)
-    return changes
 
 
 def may_hold_entry(file: str) -> bool:
-    """Whether a file may be a part of a way to the collector, by the name that ``render`` gives it."""
+    """Whether a file may be a part of a collector's entry, by the name that ``render`` gives it."""
     return file.rpartition("/")[2].startswith(tuple(f"{kind}." for kind in ENTRY_KINDS))
 
 
@@ -143,8 +147,8 @@ def _workload(capture: Capture, url: str | None) -> Workload:
 
     Args:
         capture: the object.
-        url: of the collector; None where its entry is another stack's, and the script's own words are all
-            there is.
+        url: of the collector; None if another stack declares its entry. Then the settings tell what the
+            script itself says of the collector.
     """
     of_scripts = {key: value for settings in capture.settings for key, value in settings.items()}
     of_scripts.pop("direction", None)

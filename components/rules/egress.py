@@ -13,7 +13,7 @@ def problems(
 ) -> Iterator[Problem]:
     """Why a workload would capture the collector's own pods, or not reach the collector.
 
-    No filter captures an export. What others send to the collector would be captured there.
+    In the collector's own pods a filter would not capture exports, but everything else that is sent there.
 
     Args:
         path: the workload's place in the settings.

@@ -34,10 +34,10 @@ class _Reach(NamedTuple):
 
 
 def problems(workloads: Mapping[tuple[Path, str], Workload], root_namespace: str | None) -> Iterator[Problem]:
-    """Workloads that select what others select, or whose objects have one name.
+    """Workloads that select what others select, or whose objects have the same name.
 
-    It is allowed that one selects a part of what another selects as a whole: its filter comes first, and
-    the later one skips what is marked as captured.
+    One workload may select a part of what another one selects as a whole. Then the filter of the part comes
+    first, and the other filter skips what is marked as captured.
 
     Args:
         workloads: by their place in the settings and their name.
@@ -103,6 +103,7 @@ def _repeated_names(workloads: Mapping[tuple[Path, str], Workload]) -> Iterator[
 
 
 def _reach(path: Path, name: str, workload: Workload) -> _Reach | None:
+    """What a workload selects; None if an Output decides it, as that is not known yet."""
     if not isinstance(workload.namespace, str) or not isinstance(workload.labels, Mapping):
         return None
     if any(is_output(value) for value in workload.labels.values()):
@@ -115,6 +116,7 @@ def _reach(path: Path, name: str, workload: Workload) -> _Reach | None:
 
 
 def _same(first: _Reach, second: _Reach) -> Iterator[Problem]:
+    """Two workloads of a namespace that select the same pods or targets: both a part of them, or both all."""
     shared = first.shared(second)
     if not shared:
         return
@@ -139,7 +141,12 @@ def _same(first: _Reach, second: _Reach) -> Iterator[Problem]:
 
 
 def _hidden(reaches: list[_Reach], around: list[_Reach]) -> Iterator[Problem]:
-    """TrafficExtensions that take in less than an EnvoyFilter does, which istiod puts before all of them."""
+    """TrafficExtensions inside of what an EnvoyFilter takes in: istiod puts every EnvoyFilter before them.
+
+    Args:
+        reaches: the workloads of a namespace.
+        around: the workloads whose EnvoyFilter may take them in: of the namespace, and of the root namespace.
+    """
     filters = [reach for reach in around if reach.workload.mechanism is Mechanism.ENVOY_FILTER]
     for reach in reaches:
         if reach.workload.mechanism is Mechanism.TRAFFIC_EXTENSION:
@@ -154,6 +161,7 @@ def _hidden(reaches: list[_Reach], around: list[_Reach]) -> Iterator[Problem]:
 
 
 def _takes_in(wide: _Reach, narrow: _Reach) -> bool:
+    """Whether one workload selects all that another one selects, and more."""
     elsewhere = wide.namespace != narrow.namespace
     if wide.targets is None and narrow.targets is None:
         return wide.labels < narrow.labels or (elsewhere and wide.labels == narrow.labels)

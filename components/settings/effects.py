@@ -25,7 +25,7 @@ def _is_among(item: object, others: Collection[Any]) -> bool:
 
 
 def _is_type_among(content_type: str, patterns: Collection[str]) -> bool:
-    """Whether content types match all that one of them matches."""
+    """Whether one of the patterns matches everything that a content type, or a pattern of them, matches."""
     return any(
         re.fullmatch(re.escape(pattern).replace(r"\*", ".+"), content_type.replace("*", "-"))
         for pattern in patterns
@@ -33,14 +33,20 @@ def _is_type_among(content_type: str, patterns: Collection[str]) -> bool:
 
 
 def _is_host_among(host: str, patterns: Collection[str]) -> bool:
-    """Whether hosts match all that one of them matches: ``*`` is all, ``*.example.com`` all names below."""
+    """Whether one of the patterns matches everything that a host, or a pattern of hosts, matches.
+
+    ``*`` matches all hosts, ``*.example.com`` all names below that domain.
+    """
     return host in patterns or any(
         pattern.startswith("*") and host.endswith(pattern[1:]) for pattern in patterns
     )
 
 
 def _is_path_among(path: str, patterns: Collection[str]) -> bool:
-    """Whether paths match all that one of them matches: ``*`` at an end stands for any rest."""
+    """Whether one of the patterns matches everything that a path, or a pattern of paths, matches.
+
+    ``*`` at the end stands for any rest.
+    """
     return path in patterns or any(
         pattern.endswith("*") and path.startswith(pattern[:-1]) for pattern in patterns
     )
@@ -48,14 +54,14 @@ def _is_path_among(path: str, patterns: Collection[str]) -> bool:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What more of a setting means: a larger number, a longer list, a later one of its values.
+    """What it means if a setting has more: a larger number, a longer list, a later one of its values.
 
     Attributes:
         axis: what it has an effect on.
-        raises: whether more of the setting is more of that, else less.
+        raises: whether more of the setting masks or captures more; False if it does less of it.
         ranks: the setting's values from little to much; empty for numbers and lists.
-        is_among: whether an item of a list says nothing that others do not say already.
-        why: why more of it masks less, where that does not go without saying.
+        is_among: whether an item of a list adds nothing to what the other items say.
+        why: why more of the setting masks less, where that is not obvious: the end of a sentence.
     """
 
     axis: Axis
@@ -121,9 +127,10 @@ JUDGEMENTS: Mapping[str, Judgement] = MappingProxyType(
         "targetRefs": _MORE_IS_CAPTURED,
     }
 )
-"""The judged settings, by their path in a stack's configuration below ``capture``, or in a workload.
+"""The judged settings, by their path in a stack's configuration: below ``capture``, or in a workload.
 
-``redaction.headers`` and others that an ``extra...`` adds to are judged with what it adds.
+A list that an ``extra...`` setting adds to, such as ``redaction.headers``, is judged together with what it
+adds.
 """
 
 NEUTRAL = frozenset(
@@ -139,11 +146,11 @@ NEUTRAL = frozenset(
         "export.maxDelayMs",
     }
 )
-"""Settings of a capture that do neither: the form of spans, and how they travel."""
+"""Settings of a capture that change neither: those of the form of spans, and of how they travel."""
 
 
 def added(setting: str, old: Sequence[Any], new: Sequence[Any]) -> list[Any]:
-    """The items that a list has more than another one, and that mean something there."""
+    """The items of the new list that add something to what the old list says."""
     judgement = JUDGEMENTS.get(setting)
     is_among = judgement.is_among if judgement else _is_among
     return [item for item in new if not is_among(item, old)]

@@ -24,7 +24,7 @@ class Rule:
     Attributes:
         expected: the rule in words; completes "expected ...".
         accepts: the rule in code; called with a value of the right type.
-        meant: the end of the message about a text that it does not accept: why, or what may be meant.
+        meant: the end of the message about a text that is not accepted: why not, or what may be meant.
     """
 
     expected: str
@@ -76,6 +76,11 @@ _MEDIA_NAME = r"[a-z0-9][a-z0-9!#$&^_.+-]*"  # RFC 6838's `restricted-name`
 MAX_NAME = 253
 MAX_WORKLOAD_NAME = MAX_NAME - len(FILTER_NAME_PREFIX)
 
+MAX_PHRASE = 128
+"""Characters of a phrase that makes a name secret."""
+
+MAX_WORDS = 3
+"""Words of such a phrase: the filter looks at no more words of a name at once (lua/names.lua)."""
 
 # Where a word ends in customerId and in APIKey.
 _CASE_CHANGE = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -85,12 +90,6 @@ def _matches(pattern: str, limit: int | None = None) -> Callable[[str], bool]:
     compiled = re.compile(pattern)
     return lambda text: (limit is None or len(text) <= limit) and compiled.fullmatch(text) is not None
 
-
-MAX_PHRASE = 128
-"""Characters of a phrase that makes a name secret."""
-
-MAX_WORDS = 3
-"""Words of such a phrase: the filter looks at no more words of a name at once (lua/names.lua)."""
 
 is_dns_name = _matches(_SUBDOMAIN, MAX_NAME)
 is_namespace = _matches(_DNS_LABEL)
@@ -104,6 +103,7 @@ def _is_label_key(key: str) -> bool:
 
 
 def _is_words(text: str) -> bool:
+    """Whether a text is a phrase as `FieldWords` expects it."""
     words = text.split(" ")
     return (
         len(text) <= MAX_PHRASE
@@ -121,7 +121,7 @@ def _has_too_many_words(text: str) -> bool:
 
 
 def _meant_by_words(text: str) -> str:
-    # Of a name as programs write it: its words.
+    # The text may be a name as programs write it: apiKey, api_key.
     words = re.sub(r"[\s._-]+", " ", _CASE_CHANGE.sub(" ", text)).strip().lower()
     if _has_too_many_words(words):
         return ", as no more words of a name are compared at once: write the words that tell it from others"

@@ -178,11 +178,7 @@ async def _proxies(
 
     source.progress(f"reading proxies: {len(pods)}")
     proxies = await _by_key({key: asked(key, admin.read) for key in pods})
-    lossy = {
-        key: proxy
-        for key, proxy in proxies.items()
-        if isinstance(proxy, Proxy) and any(cluster.exports.lost for cluster in proxy.clusters.values())
-    }
+    lossy = _lossy(proxies)
     if lossy and loop.time() + source.interval >= ends:
         source.progress(f"{len(lossy)} of them lost exports: no time is left to read them again")
     elif lossy:
@@ -195,6 +191,15 @@ async def _proxies(
             exports = later[key]
             proxies[key] = proxy if isinstance(exports, Unread) else replace(proxy, later=exports)
     return proxies
+
+
+def _lossy(proxies: Mapping[str, Proxy | Unread]) -> dict[str, Proxy]:
+    """The proxies that have lost exports, by the same keys."""
+    return {
+        key: proxy
+        for key, proxy in proxies.items()
+        if isinstance(proxy, Proxy) and any(cluster.exports.lost for cluster in proxy.clusters.values())
+    }
 
 
 @contextmanager
