@@ -48,7 +48,7 @@ demo-serve: $(VENV)/.test ## The demo's Envoy, left running for your own request
 screenshots: $(VENV)/.test ## Take the pictures of the demo's page in docs/ anew, with Chromium
 	@$(BIN)/python -m tools.screenshots $(ARGS)
 
-test: $(VENV)/.test ## Unit, Lua and Envoy tests
+test: $(VENV)/.test ## All tests but those in a mesh: units, Lua, policies, the package, Pulumi's engine, Envoy
 	@$(PYTEST)
 
 test-all: $(VENV)/.test ## The same, with the Envoy tests once per supported minor of Envoy

@@ -123,7 +123,9 @@ def _shown(console: Console, stack_name: str) -> _Shown:
     manifests = _with_every_request(console, stack_name)
     captures = bootstrap.captures(manifests)
     if not captures:
-        raise DemoError(f"stack {stack_name} captures nothing of pods")
+        raise DemoError(
+            f"stack {stack_name} captures no pods, and the demo runs no waypoint: choose another STACK"
+        )
     [capture, *others] = captures
     filters = bootstrap.http_filters(manifests, capture.context, capture.workload)
     script = filters[0]["typed_config"]["default_source_code"]["inline_string"]
