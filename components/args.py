@@ -98,8 +98,8 @@ class RedactionArgs(TypedDict):
     another attribute has it: the host in http.host, and the client's address in net.sock.peer.addr. Default:
     none."""
     extra_fields: NotRequired[list[str]]
-    """More secret words, besides redaction.fields. Most of what is kept under a default word, as counts, is
-    masked under these. Default: none."""
+    """More secret words, besides redaction.fields. Most values that are kept under a default word, such as
+    counts, are masked under these. Default: none."""
     keep_fields: NotRequired[list[str]]
     """Words that make no name secret where they stand together, although one of them is a secret word: 'page
     token' keeps nextPageToken. A list here replaces the default list: to add a word, repeat the default
@@ -218,7 +218,7 @@ class WorkloadArgs(TypedDict):
     and later."""
     filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's name.
-    Who renames a workload that has it changes it too."""
+    If you set it and then rename the workload, change it too."""
     capture: NotRequired[CaptureArgs]
     """Capture settings of this workload that differ from the stack's."""
 
@@ -257,7 +257,7 @@ class WorkloadCaptureArgs(TypedDict):
     and later."""
     filter_name: NotRequired[pulumi.Input[str] | None]
     """Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and the workload's name.
-    Who renames a workload that has it changes it too."""
+    If you set it and then rename the workload, change it too."""
     capture: NotRequired[CaptureArgs]
     """Capture settings of this workload that differ from the stack's."""
     egress: NotRequired[EgressArgs]

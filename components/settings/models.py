@@ -288,8 +288,8 @@ class Redaction(_Model):
     extra_fields: list[FieldWords] = Field(
         default=[],
         max_length=256,
-        description="More secret words, besides redaction.fields. Most of what is kept under a default word, "
-        "as counts, is masked under these. Default: none.",
+        description="More secret words, besides redaction.fields. Most values that are kept under a default "
+        "word, such as counts, are masked under these. Default: none.",
     )
     keep_fields: list[FieldWords] = Field(
         default=KEPT_FIELDS,
@@ -532,7 +532,7 @@ class Workload(_Model):
     filter_name: ObjectNameInput | None = Field(
         default=None,
         description="Name of the EnvoyFilter or TrafficExtension. Default: astra-istio-mesh-filter- and "
-        "the workload's name. Who renames a workload that has it changes it too.",
+        "the workload's name. If you set it and then rename the workload, change it too.",
     )
     capture: Capture = Field(
         default=Capture(), description="Capture settings of this workload that differ from the stack's."

@@ -309,7 +309,7 @@ def test_without_redaction_bodies_and_urls_pass_as_they_are(start):
     assert proxy.spans[-1]["http.target"] == "/a?token=x"
 
 
-def test_too_deep_nesting_is_masked(proxy):
+def test_a_secret_in_json_inside_of_eight_json_strings_is_masked(proxy):
     text = f'{{"password":"{SECRET}"}}'
     for _ in range(8):
         text = json.dumps({"a": text})
