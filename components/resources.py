@@ -21,7 +21,7 @@ def checked_args(
     """A component's arguments, checked. Each problem names the component, as a program may have several.
 
     Args:
-        model: what the arguments are of.
+        model: the settings that the component takes.
         name: the component's logical name.
         args: what the user wrote, or what another component has checked.
         workload: as :func:`check` takes it.

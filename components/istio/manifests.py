@@ -25,9 +25,10 @@ from .script import Script
 
 _PORT_NAME = "http-otlp"
 
-# The filter of some pods comes before that of their whole namespace, and that of a service before that of its
-# waypoint: EnvoyFilters apply in order of priority, and the last INSERT_FIRST is first; TrafficExtensions run
-# from the highest. Non-zero, as IST0151 asks for.
+# In a proxy, the filter of the smaller selection comes first: that of some pods before that of their whole
+# namespace, that of a service before that of its waypoint. EnvoyFilters apply in order of priority, and the
+# last INSERT_FIRST ends up first; TrafficExtensions run from the highest priority. Istio's analyzer warns of
+# a zero (IST0151).
 _PRIORITY_PART = 20
 _PRIORITY_WHOLE = 10
 
@@ -39,8 +40,8 @@ _CONTEXTS = {
 # To Istio a gateway is a client (istio/api, type/v1beta1/selector.proto, WorkloadMode).
 _MODES = {Direction.INBOUND: "SERVER", Direction.OUTBOUND: "CLIENT", Direction.GATEWAY: "CLIENT"}
 
-# The listener in which a waypoint handles requests. The one before it, connect_terminate, has an HTTP filter
-# chain too, which sees tunnels.
+# The listener in which a waypoint handles requests. Before it comes connect_terminate, which has an HTTP
+# filter chain, too, but sees only the tunnels that requests come in.
 _WAYPOINT_LISTENER = "main_internal"
 
 _GROUPS = {
@@ -67,7 +68,7 @@ class Identity(NamedTuple):
 
 
 class Attachment(NamedTuple):
-    """Whose filter chains a script is put into.
+    """Into which proxies a script is put.
 
     Attributes:
         labels: those of the pods; none for every pod of the namespace.
@@ -130,7 +131,7 @@ def _connection_pool(limits: Limits | None) -> dict[str, Any]:
 
 def _tls(collector: Collector, egress: Egress) -> dict[str, Any]:
     files = egress.tls
-    # To Istio "system" and none are one and the same, but IST0128 and IST0129 warn of none.
+    # "system" is Istio's default, too; but its analyzer warns if nothing is said (IST0128, IST0129).
     roots = None if collector.tls_mode is TlsMode.ISTIO_MUTUAL else "system"
     settings = {
         "mode": collector.tls_mode,

@@ -17,8 +17,9 @@ SCRIPT_HASH = "astra.security/capture-script-sha256"
 """The annotation with the hash of a capture script, its settings left out."""
 
 REFERENCED_SERVICES = "envoyfilter.istio.io/referenced-services"
-"""Gives a waypoint, and a gateway that gets only the clusters it needs, the cluster of a service that none of
-its routes names (istio/istio, pilot/pkg/model/push_context.go, ``extraServicesForProxy``)."""
+"""The annotation by which a proxy gets the cluster of a service that none of its routes names. It is for
+waypoints, and for gateways to which istiod sends only the clusters that they need (istio/istio,
+pilot/pkg/model/push_context.go, ``extraServicesForProxy``)."""
 
 WAYPOINT_CLASS = "istio-waypoint"
 """The one GatewayClass that Istio attaches policies to (pilot/pkg/model/policyattachment.go)."""
@@ -30,9 +31,9 @@ GATEWAY_CLASS_NAME = "gateway.networking.k8s.io/gateway-class-name"
 """The same for the class of their Gateway (istio/istio, istio-discovery/files/waypoint.yaml)."""
 
 REVISION = "istio.io/rev"
-"""Of an object: the label with the revision of the control plane that alone reads it. It is compared with the
-revision and with no tag (istio/istio, pkg/config/model.go, ``LabelsInRevision``). Of a pod: the revision that
-injected its proxy, also where the namespace named a tag."""
+"""On an object, the label that names the only control plane that reads it: by its revision, never by a tag
+(istio/istio, pkg/config/model.go, ``LabelsInRevision``). On a pod, the revision that injected its proxy, even
+if the namespace named a tag."""
 
 STAT_PREFIX = "astra_capture"
-"""Of the statistics that Envoy keeps of an EnvoyFilter's script."""
+"""The prefix of the statistics that Envoy keeps for an EnvoyFilter's script."""

@@ -1,10 +1,11 @@
 """The capture script: the modules of ``lua/`` and a workload's settings as one Lua chunk.
 
-Lua text is never templated. Each module stands in the chunk as people wrote it, with two exceptions. Comments
-are left out, but for the first line, which is the module's heading: each byte of the chunk stays in each Lua
-VM. And ``local json = require("json")`` is left out, as the chunk defines a local of that name: a module
-becomes ``local json = (function() ... end)()``, before the modules that use it. So is what modules take from
-Lua, as ``local find = string.find``: it stands once, ahead of them.
+Lua text is never templated. Each module stands in the chunk as people wrote it, as
+``local json = (function() ... end)()``, before the modules that use it. Three things are left out of it:
+
+- comments, except the first line, which is the module's heading: each byte of the chunk stays in each Lua VM;
+- ``local json = require("json")``, as the chunk has a local of that name already;
+- what a module takes from Lua, as ``local find = string.find``: it stands once, ahead of all modules.
 
 The settings become one generated module, ``config``, with a line each. So a reviewer sees a changed setting
 as one changed line, and changed code by its hash.

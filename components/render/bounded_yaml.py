@@ -58,7 +58,7 @@ def _check_events(text: str, loader_type: Any) -> None:
 
 
 Size = tuple[int, int, int]
-"""Of what a node stands for: values, characters, and levels below it."""
+"""The size of what a node stands for: how many values, characters, and levels below it."""
 
 
 def _measure(node: yaml.Node, depth: int, known: dict[int, Size]) -> Size:

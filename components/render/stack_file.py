@@ -32,7 +32,7 @@ class NoStackError(StackFileError):
 
 @dataclass
 class Configuration:
-    """What the engine hands to a program, and what it would say first.
+    """What the engine hands to a program, and what it would refuse before that.
 
     Attributes:
         project: the project's name, the namespace of its own keys.

@@ -54,7 +54,7 @@ def check(
     """Settings from what a user wrote.
 
     Args:
-        model: what the settings are of.
+        model: which settings they are.
         values: what the user wrote.
         spelling: how the keys are written.
         workload: the workload's name if ``values`` has none; only for `WorkloadCaptureSettings`.

@@ -145,7 +145,7 @@ def placeholder(value: str) -> str:
 
 
 def _meant(setting: "_Type", value: object, spelling: Spelling) -> str:
-    """The end of a message about a value: what is in its way, or what may have been meant by it."""
+    """The end of a message about a wrong value: what may have been meant by it, or what to leave out."""
     if isinstance(value, str):
         meant = placeholder(value) or setting.meant(value) or _meant_by_text(setting, value, spelling)
         return meant or _keys_of(setting, spelling)
@@ -161,7 +161,7 @@ def _meant(setting: "_Type", value: object, spelling: Spelling) -> str:
 
 
 def _keys_of(setting: "_Type", spelling: Spelling) -> str:
-    """Some keys of a group of settings, for who wrote something else in its place."""
+    """Some keys of a group of settings, for a user who wrote something else in its place."""
     if not issubclass(setting.base, BaseModel):
         return ""
     keys = [key for key in setting.paths(spelling) if "." not in key]
@@ -204,9 +204,10 @@ def _meant_by_word(setting: "_Type", text: str) -> str:
 
 
 def _merged(items: list[Any], setting: "_Type") -> dict[Any, Any]:
-    """The mapping that a list may stand for; an empty one if for none.
+    """The mapping that a user may have meant by a list; an empty one if there is no such mapping.
 
-    Of settings by name, each item has its name, as in Kubernetes' lists; else each has one key.
+    If the mapping has groups of settings by name, each item has to say its name, as in Kubernetes' lists.
+    Otherwise each item has to be a mapping with one key.
     """
     if not all(isinstance(item, dict) for item in items):
         return {}
@@ -282,7 +283,7 @@ class _Type:
         return any(name == "min_length" for item in self.metadata for name, _ in _bounds(item))
 
     def paths(self, spelling: Spelling) -> list[str]:
-        """Its keys, and those of the models inside of it after the key that they are under."""
+        """Its keys; and as ``outer.inner``, the keys of the models inside of it."""
         keys = {name: spelled(name, spelling) for name in self.base.model_fields}
         inner = {
             key: self.item(name) for name, key in keys.items() if issubclass(self.item(name).base, BaseModel)

@@ -32,7 +32,7 @@ class Pod:
         proxy: whether it has a container of Istio's proxy.
         ambient: whether ztunnel redirects its traffic.
         revision: that of the control plane which injected its proxy; empty where it does not say.
-        variant: equal for pods that should be alike: those of one ReplicaSet and proxy version.
+        variant: what pods that should be alike have in common: the proxy's image, and their owners.
     """
 
     namespace: str
@@ -50,7 +50,7 @@ class Pod:
 
 @dataclass(frozen=True)
 class Exports:
-    """What became of export requests since the proxy knows the collector's endpoints.
+    """What became of the export requests that a proxy has sent since it first knew the collector's endpoints.
 
     Attributes:
         answered: those with an answer other than 5xx.
@@ -141,13 +141,13 @@ class Facts:
 
     Attributes:
         manifests: what the stack declares.
-        captures: those of them that carry scripts.
+        captures: those of the manifests that carry scripts.
         objects: the cluster's objects by kind and namespace, or why they could not be read.
-        pods: the pods of each namespace; of all under None.
+        pods: the pods by namespace; under None, those of all namespaces.
         checked: the pods whose proxies are looked at, by ``str(capture)``.
-        proxies: what they say, by ``str(pod)``, or why they could not be asked.
+        proxies: what these proxies say, by ``str(pod)``, or why they could not be asked.
         root_namespace: the mesh's.
-        interval: seconds between the two readings of exports that got lost.
+        interval: seconds between the two readings of a proxy that lost exports.
     """
 
     manifests: Sequence[Manifest]

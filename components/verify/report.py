@@ -18,9 +18,9 @@ _VERDICTS = {
     FINDINGS: "problems found",
     UNCHECKED: "no problem found, but not all could be checked",
 }
-_SUBJECTS = 3
-_FINE = 8
-_MIN_WIDTH = 40
+_SUBJECTS = 3  # objects or pods that a row names; it counts further ones
+_FINE = 8  # fine findings of one check that are listed; if there are more, one row counts them all
+_MIN_WIDTH = 40  # characters for the text of a finding, however narrow the terminal is
 
 
 def exit_status(findings: Iterable[Finding]) -> int:
@@ -64,7 +64,7 @@ def _json(document: dict[str, Any]) -> str:
 
 
 def as_table(stack: str, findings: Sequence[Finding], width: int) -> str:
-    """The findings as a table, worst first, with the next step of each; of what is fine, many as a count.
+    """The findings as a table, worst first, with the next step of each. Many that are fine are one count.
 
     Args:
         stack: the stack's name.
@@ -103,7 +103,7 @@ def unchecked_as_markdown(stack: str, reason: str) -> str:
 def _grouped(
     findings: Sequence[Finding],
 ) -> tuple[dict[tuple[Level, str, str, str], list[str]], dict[str, int]]:
-    """Where each thing was found, the worst first; and how often what is fine too often to be listed."""
+    """Where each thing was found, the worst first; and by check, how many fine ones are not listed."""
     counts = Counter(finding.check for finding in findings if finding.level is Level.OK)
     fine = {check: count for check, count in counts.items() if count > _FINE}
     rows: dict[tuple[Level, str, str, str], list[str]] = {}

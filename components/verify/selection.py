@@ -36,10 +36,10 @@ def pod(manifest: dict[str, Any]) -> Pod:
 
 
 def selected(capture: Capture, pods: Iterable[Pod], root_namespace: str) -> list[Pod]:
-    """The pods that a capture selects: of its namespace, of all if it is in the mesh's root namespace.
+    """The pods that a capture selects: of its namespace, or of all namespaces if it is in the root namespace.
 
-    Of what it may target, a Gateway has pods of its own, in its namespace, and a GatewayClass those of its
-    Gateways; which waypoint serves a Service is not known here.
+    If it targets a Gateway, these are the Gateway's own pods, in its namespace; if a GatewayClass, the pods
+    of all its Gateways. Which waypoint serves a Service is not known here, so a Service has none.
     """
     everywhere = capture.namespace == root_namespace
 
@@ -55,7 +55,12 @@ def selected(capture: Capture, pods: Iterable[Pod], root_namespace: str) -> list
 
 
 def sample(pods: Iterable[Pod], size: int | None) -> list[Pod]:
-    """So many pods that can be asked, one of each variant before a second of any; all for None."""
+    """Some of the pods that can be asked: one of each variant comes before a second one of any.
+
+    Args:
+        pods: to choose from. A pod can be asked if it runs, and has a proxy.
+        size: how many at most; None for all.
+    """
     variants: dict[tuple[str, ...], list[Pod]] = {}
     for candidate in sorted(pods, key=str):
         if candidate.running and candidate.proxy:

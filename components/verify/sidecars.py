@@ -13,7 +13,7 @@ from .facts import Pod
 def that_hides(
     sidecars: Iterable[Manifest], pod: Pod, host: str, namespace: str | None, root_namespace: str
 ) -> Manifest | None:
-    """The Sidecar that applies to a pod and lets it not see a host.
+    """The Sidecar that hides a host from a pod's proxy; None if none does.
 
     Args:
         sidecars: those of the pod's namespace and of the root namespace.
@@ -29,7 +29,10 @@ def that_hides(
 
 
 def _applying(sidecars: list[Manifest], pod: Pod, root_namespace: str) -> Manifest | None:
-    """That which selects the pod, before its namespace's, before the mesh's; of several any, as in Istio."""
+    """The Sidecar that applies to a pod: one that selects it, else its namespace's, else the mesh's.
+
+    If there are several of a kind, any of them, as Istio leaves that open.
+    """
     own = [sidecar for sidecar in sidecars if sidecar["metadata"]["namespace"] == pod.namespace]
     root = [sidecar for sidecar in sidecars if sidecar["metadata"]["namespace"] == root_namespace]
     selecting = [
@@ -45,7 +48,7 @@ def _labels(sidecar: Manifest) -> dict[str, str]:
 
 
 def _hosts(sidecar: Manifest) -> list[str]:
-    """Its egress hosts, ``NAMESPACE/HOST``. Without any, what holds is said elsewhere."""
+    """Its egress hosts, ``NAMESPACE/HOST``. If it has none, another Sidecar decides what the proxy sees."""
     listeners: list[dict[str, Any]] = sidecar["spec"].get("egress", [])
     return [host for listener in listeners for host in listener.get("hosts", [])]
 
