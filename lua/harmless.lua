@@ -93,9 +93,9 @@ end
 
 --- Whether a value is harmless, as all of it shows. It is, if it is
 --   empty (`""`, `[]`) or null;
---   a list of sentences, as of errors (`["is too short"]`): the first one has "is" or "be", and before that
+--   a list of sentences, such as errors (`["is too short"]`): the first one has "is" or "be", and before that
 --     only letters; no brackets are in the list, and no item of one word;
---   masked already, but for some digits (`"**** 4242"`);
+--   masked already, except some digits (`"**** 4242"`);
 --   an id of Twilio or Windows, under a name with `sid`: these have 34 bytes or more;
 --   a version (`1.2.3`). For a phrase of the user, it may be a date, and the sentences may be data;
 --   a variable of a template (`${DB_PASSWORD}`); without quotes, the value may end before its "}";

@@ -69,7 +69,7 @@ end
 -- @param is_chosen whether chance lets it be captured
 -- @param request_headers the handle's method that returns the request's headers; nil if Envoy lacks it
 local function begin(handle, stream, is_chosen, request_headers)
-  -- Of a request that chance leaves out, no header is read.
+  -- If chance leaves a request out, none of its headers is read.
   local header_map = is_chosen and request_headers and request_headers(handle)
   local path = header_map and header_map:get(":path") or ""
   local is_wanted = is_chosen and not (header_map and sampling.excluded(header_map, path))
@@ -86,14 +86,15 @@ local function begin(handle, stream, is_chosen, request_headers)
   end
 end
 
---- The record of an exchange that goes on in this stream, or nil. An internal redirect ends a stream inside
--- of Envoy, and sends its request again in a new one. Clients can send the header, too, but only Envoy writes
--- the filter state: if that is there, the header is Envoy's.
+--- The record of an exchange that goes on in this stream after an internal redirect, or nil. Such a redirect
+-- ends a stream inside of Envoy, and sends its request again in a new one, with a header that tells the old
+-- URL. Clients can send that header, too, but only Envoy writes the filter state: if that is there, the
+-- header is Envoy's.
 local function redirected(handle, stream)
   local header_map = inflight.active_since(0) and handle:headers()
   local url = header_map and header_map:get("x-envoy-original-url")
   if url and stream:filterState():get("num_internal_redirects") then
-    -- The old path and the new one are read as those of records are, and so cut alike.
+    -- Both paths are read by `headers.read`, as those of records are: so all are cut in the same way.
     local address = stream:downstreamDirectRemoteAddress()
     local hop = span.hop(address, headers.read({ [":path"] = url:match("^%a+://[^/]*(.*)") }))
     return inflight.follow(hop, span.hop(address, headers.read(header_map)), handle)
@@ -144,8 +145,8 @@ local function capture_response(handle)
     return -- There is no record, and none begins here.
   end
   local stream, metadata, id = open(handle)
-  -- There is a mark but no record if the request is not captured, if another filter (with a VM of its own)
-  -- captures it, or if a sweep has ended the record.
+  -- If there is a mark but no record, the request is not captured, or another filter captures it (in a VM of
+  -- its own), or a sweep has ended the record.
   local record = inflight.find(id)
   if not id then
     -- The request never came to this filter: something before it answered.

@@ -15,9 +15,9 @@ local function whole_number(text)
   return number >= 0 and number % 1 == 0 and number or 0
 end
 
---- A message of whose body nothing has passed yet. The pieces of the body will be its items, in order.
--- It has 8 fields, as a ninth doubles the memory of its table. Only a message whose body is left out before
--- it is read, as that of a stream without end, gets one: `omitted`, which says why.
+--- A message whose body has not begun to pass. The pieces of the body will be its items, in order.
+-- It has 8 fields, as a ninth doubles the memory of its table. Only a message whose body is not read at all
+-- gets a ninth: `omitted`, which says why, as for a stream without end.
 -- @param values header values by name
 -- @param shown its recorded headers, as JSON
 -- @param are_headers_cut whether these are not all

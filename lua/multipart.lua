@@ -36,7 +36,7 @@ end
 -- @return the span: from, to, instead; or nothing
 function M.mask(document, at)
   local text, boundary_start = document.text, boundary_before(document, at)
-  -- Of each line, only the first "=" is read: another one in it, such as that after `filename`, is passed
+  -- In each line, only the first "=" is read: another one in it, such as that after `filename`, is passed
   -- over.
   if at < (document.head_stop or 0) or not boundary_start or boundary_start < at - MAX_HEAD then
     return nil

@@ -12,9 +12,9 @@
 -- Two things make such a name harmless again: words that `keep_fields` names together do not count, as
 -- `page token` in nextPageToken; and the last word may say that the name only tells about a secret, as `at`
 -- in password_changed_at (ABOUT). The second holds for the default phrases only. A phrase of `extra_fields`,
--- the user's own, may stand for data about a person, as `patient` does: patientName and patientAge are
--- secret. Names repeat, so what is known of them is remembered, within bounds. Of a long name, only the start
--- and the end are read.
+-- the user's own, may stand for data about a person, as `patient` does: patientName is secret.
+-- Names repeat, so what is known of them is remembered, within bounds. Of a long name, only the start and the
+-- end are read.
 -- Terms: a name tells a name if its value is one, as `name` does in {"name": "password"}; it holds a value if
 -- that is the value of a name told elsewhere, as `value` does in {"name": "password", "value": "..."}.
 

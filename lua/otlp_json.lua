@@ -1,8 +1,8 @@
 --- OTLP in JSON.
 -- It has the same functions as otlp_protobuf.lua.
 -- https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding: ids are hexadecimal, whole numbers of 64
--- bits are texts, bytes are base64. Each span and each attribute is put with a comma before it. Of the first
--- one, the comma is left out where a list is read (`skip(1)`). Microseconds get three zeros: nanoseconds.
+-- bits are texts, bytes are base64. Each span and each attribute is put with a comma before it; when the list
+-- is read, `skip(1)` leaves out the first comma. Three zeros make nanoseconds of microseconds.
 
 local config = require("config")
 local json = require("json")

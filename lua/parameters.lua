@@ -48,7 +48,7 @@ local function mask_tag(search, document, at, less, greater)
   return to or last
 end
 
---- Masks for a name that tells a name or holds a value, where that means more than elsewhere: in a tag
+--- Masks for a name that tells a name or holds a value, where that means more than in other places: in a tag
 -- (<field name="password">), and in the head of a part (name="password").
 -- @param search as in search.lua
 -- @return up to where the text is dealt with, or nil if the name is like any other

@@ -37,7 +37,7 @@ local owners, owner_ends = {}, {}
 local function is_secret(text, at, name, name_stop, facts, owner)
   local decisive = facts
   if not (facts and facts.is_secret) then
-    -- Of an element, the namespace does not count: <ns:card><ns:number>.
+    -- The namespace of an element does not count: <ns:card><ns:number>.
     local own = sub(text, at, at) == "<" and name:gsub("^.*:", "") or name
     local longer = owner and owner ~= "" and owner .. "." .. own
       or (not owner and facts and facts.is_tail and ends.with_words_before(text, name, name_stop))

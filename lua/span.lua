@@ -80,8 +80,9 @@ function M.hop(address, values)
   return address .. " " .. (values[":path"] or ""):sub(1, MAX_HOP)
 end
 
---- Begins the record of an exchange. As a rule it has 16 fields at most, with those that others add to it:
--- otherwise its table takes twice the memory. A field that is nil would count, too, so there is none.
+--- Begins the record of an exchange. With the fields that other modules add, it has 16 at most as a rule:
+-- with more, its table would take twice the memory. A field that is nil would count, too, so such fields are
+-- left out.
 -- @param header_map the request's; nil if the request never came to this filter and Envoy does not tell
 -- @param now microseconds
 function M.begin(header_map, stream, now)
@@ -123,8 +124,8 @@ local function put_body(handle, name, part, failure)
     return
   end
   local size = part.total
-  -- The declared size counts where the body was not read to its end, as of a request that was denied before
-  -- its body came. But of an upload that the client broke off, what passed counts.
+  -- If the body was not read to its end, its declared size counts, as when a request was denied before its
+  -- body came. But if the client broke an upload off, what passed counts.
   if part.expected and not part.omitted and not (failure and size > 0) then
     size = math.max(size, part.expected)
   end

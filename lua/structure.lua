@@ -128,7 +128,7 @@ function M.string_end(document, at)
   while document.is_json and closed < at do
     opened = M.skip(text, closed + 1, BETWEEN)
     closed = M.closing_quote(text, opened) or #text + 1
-    -- A string may be the last thing of the text: then nothing follows it, which counts as a comma.
+    -- If nothing follows a string, as it is the last thing of the text, that counts as a comma.
     local is_string = byte(text, opened) == QUOTE and AFTER_STRING[byte(text, closed + 1) or COMMA]
     document.is_json = is_string or opened > #text
   end
@@ -136,8 +136,9 @@ function M.string_end(document, at)
   return document.is_json and opened < at and closed - 1 or nil
 end
 
---- The position of the next sign, from `at` on; if there is none, that after the text. Positions must not go
--- back from call to call: the document remembers the answer under the sign, so that each byte is read once.
+--- The position of the next sign, from `at` on; or the one after the text, if there is none. Positions must
+-- not go back from call to call: the document remembers the answer under the sign, so that each byte is read
+-- once.
 -- @param is_pattern whether the sign is a pattern
 function M.next_sign(document, sign, at, is_pattern)
   if (document[sign] or 0) < at then

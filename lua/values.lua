@@ -5,8 +5,8 @@
 -- ***jwt***.
 -- No text is read byte by byte for them. Plain finds look for the "eyJ" or "eyAi" that tokens start with, for
 -- the "-----BEGIN" of private keys, for the "_", "-" or "." in the prefix of other keys, and for the "//" of
--- URLs. A card number has 13 bytes or more, so one of every 13 bytes of a text is a part of it. Only where
--- such a byte is a digit or a separator, the run of them around it is read.
+-- URLs. A card number has 13 bytes or more, so it is enough to look at every 13th byte of a text: if that is
+-- a digit or a separator, the run of them around it is read.
 
 local config = require("config")
 local spans = require("spans")
@@ -16,10 +16,10 @@ local set, skip, WORD = structure.set, structure.skip, structure.WORD
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
--- What may stand behind some signs: where the secret starts and stops.
--- "Bearer": a token with a digit, as otherwise it may be a word of a sentence. JSON may escape the tab before
--- it: the mask takes that with it, as its letter looks like one of the token. In forms, "+" is a space: it
--- ends the token, so that no byte is read twice in Bearer+a+Bearer+a.
+-- Patterns of secrets behind some signs. They return where the secret starts, and the position after it.
+-- "Bearer": a token has a digit, as otherwise it may be a word of a sentence. JSON may escape the tab before
+-- it: the mask covers that escape, too, as its letter looks like one of the token. In forms, "+" is a space
+-- and ends the token (PLACES): so no byte is read twice in Bearer+a+Bearer+a.
 local BEARER_TOKEN = "^%f[ \t\\][ \t]*()\\?[%a_./+-]*%d[%w._~+/=-]*()"
 -- The "-u " or "--user " of curl: user:password, maybe in quotes or from a variable ($USER:...).
 local LOGIN = '^()\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
@@ -27,8 +27,8 @@ local LOGIN = '^()\\?["\'$%a][^%s:/]*:[^%s"\\]+()'
 local USER_INFORMATION = '()[^/?#<>"%s]+()@'
 -- What follows the name of a member of a JSON Web Key.
 local JWK_VALUE = '^\\*"%s*:%s*\\*"()[^"\\]+()'
--- Plain find stops at each byte that is the first one of the sign. So two signs that start with a rare byte
--- take less time than one, "earer", and "-u " takes less than " -u ".
+-- Plain find stops at each byte that is the sign's first one. So "Bearer" and "bearer", which start with rare
+-- bytes, together take less time than "earer" would; and "-u " takes less than " -u ".
 local PLACES = {
   Bearer = BEARER_TOKEN,
   bearer = BEARER_TOKEN,
@@ -96,7 +96,8 @@ local function is_words(rest)
   return find(rest, "[_.-]%w") and not is_random
 end
 
---- Whether a word starts at `at`: before it stands no letter or digit, or one of an escape, as \n and \u53f7.
+--- Whether a word starts at `at`: before it stands no byte of a word, or one that belongs to an escape, as in
+-- \n and \u53f7.
 local function starts_word(text, at)
   return not WORD[byte(text, at - 1)]
     or byte(text, at - 2) == BACKSLASH
@@ -182,7 +183,7 @@ local function private_keys(text)
 end
 
 --- Whether the digits from `from` to before `stop` may be those of a card: 13 to 19, with a valid Luhn sum.
--- If a letter or a fraction follows, they are those of a hash, a time or an amount.
+-- If a letter or a fraction follows, they belong to a hash, a time or an amount.
 -- @param count how many digits they are
 local function may_be_card(text, from, stop, count)
   if count < 13 or count > MAX_DIGITS or LETTERS[byte(text, stop)] or find(text, "^%.%d", stop) then
@@ -260,8 +261,9 @@ local function lone_card(text, from, run_end)
   end
 end
 
---- Adds the span of a card number to a list. If it is a number of JSON, the mask needs quotes: those of the
--- name before it, which may be escaped; in a list, plain ones. Then a minus before it is masked, too.
+--- Adds the span of a card number to a list. If it is a number of JSON, the mask needs quotes: such as the
+-- name before it has, which may be escaped; or plain ones in a list. A minus before the number is masked
+-- then, too.
 local function add_card(document, list, from, to)
   local text = document.text
   -- Read from behind: an optional minus, the ":", and the quote of the name with its backslashes.
@@ -290,8 +292,8 @@ end
 local function cards(text)
   local document, list, run_end = nil, nil, 1 -- `run_end`: up to there, runs have been read.
   for at = CARD_STEP, #text, CARD_STEP do
-    -- If this is a byte of a card number, which has 13 or more, the byte 6 before it or the one 6 after it is
-    -- another.
+    -- If this is a byte of a card number, the byte 6 before it or the byte 6 after it belongs to the number,
+    -- too, as that has 13 or more.
     local is_number = NUMBER[byte(text, at)] and at > run_end
     if is_number and (NUMBER[byte(text, at + 6)] or NUMBER[byte(text, at - 6)]) then
       local from = at
@@ -319,7 +321,7 @@ local function add_behind(list, text, sign, secret)
   local at = find(text, sign, 1, true)
   while at do
     local from, stop = match(text, secret, at + #sign)
-    -- Of the escapes, only that of a tab may stand before a token: Bearer\n2nd.
+    -- The only escape that may stand before a token is that of a tab. Others begin a word: Bearer\n2nd.
     local is_word = secret == BEARER_TOKEN and from and find(text, "^\\[a-su-z]", from)
     local is_secret = from and not is_word and sub(text, from, stop) ~= "git@"
     found = is_secret and spans.add(found, from, stop - 1, "***") or found
@@ -328,8 +330,8 @@ local function add_behind(list, text, sign, secret)
   return spans.merged(list, found)
 end
 
---- What stands before the "@" of a database's address: user:password@tcp(host:3306)/name. Read back from
--- there, but not into what is masked already (`done`).
+--- The spans of what stands before the "@" of a database's address: user:password@tcp(host:3306)/name. It is
+-- read back from the "@", but not into what is masked already (up to `done`).
 local function database_logins(text)
   local list, done = nil, 0
   local at = find(text, "@tcp(", 1, true)
