@@ -1,12 +1,15 @@
 --- Exchanges in flight.
 -- The captured ones are a list in order of their start, bounded in entries and bytes.
+--
 -- Memory. All bytes that records hold are counted together. If they are too many, the oldest records give up
 -- what they hold, unless it is little. So clients who upload and wait cannot push out the exchanges of
--- others. Aborts. An aborted stream never comes to the end of its response hook, so its record has to be
--- found here. Envoy lets go of a stream's handle when the stream ends, and this module has only a weak
--- reference to it. So if the handle of a record was collected, its exchange was aborted. An internal redirect
--- aborts nothing: the record goes on in a new stream, with that one's handle (`follow`). Age alone ends
--- nothing. There is no timer: `sweep` acts on the VM's next event.
+-- others.
+--
+-- Aborts. An aborted stream never comes to the end of its response hook, so its record has to be found here.
+-- Envoy lets go of a stream's handle when the stream ends, and this module has only a weak reference to it.
+-- So if the handle of a record was collected, its exchange was aborted. An internal redirect aborts nothing:
+-- the record goes on in a new stream, with that one's handle (`follow`). Age alone ends nothing. There is no
+-- timer: `sweep` acts on the VM's next event.
 
 local bounds = require("bounds")
 local report = require("report")
