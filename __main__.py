@@ -9,7 +9,7 @@ from pulumi.runtime.config import CONFIG
 from components import TrafficCapture
 from components.stack_config import stack_config
 
-# pulumi.Config reads keys that the program knows; a mistyped key shows only in the whole of them.
+# All keys at once: pulumi.Config reads a key by its name, and would never see a mistyped one.
 config = CONFIG.get()
 secrets = {key for key in config if is_config_secret(key)}
 settings: Any = stack_config(config, secrets, pulumi.get_project())

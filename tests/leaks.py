@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
-PART, DIGITS = 5, 9  # so many characters of a secret are a leak; times and ids have short runs of digits, too
+# So many characters of a secret in a row are a leak; of a number more, as times and ids have digits, too.
+PART, DIGITS = 5, 9
 
 
 class Leaks:

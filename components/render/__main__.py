@@ -39,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     silence_abandoned_tasks()
-    # The process ends soon, and collecting what a thousand workloads leave behind doubles its time.
+    # The process ends soon, and to collect the garbage of a thousand workloads would double its time.
     gc.disable()
-    sys.tracebacklimit = 1  # and Pulumi takes down the whole stack of calls for each resource, for displays
+    # Pulumi records the stack of calls for each resource, for its displays. Here, one call of it is enough.
+    sys.tracebacklimit = 1
     try:
         rendered = render(options.project, options.stack)
         files = write_clusters(rendered.clusters, options.out, stack=rendered.stack)

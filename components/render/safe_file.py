@@ -5,12 +5,12 @@ from pathlib import Path
 
 
 def replace(path: Path, text: str) -> None:
-    """Put a text in a file's place in one step, as UTF-8; of a link, in the link's place.
+    """Put a text in a file's place in one step, as UTF-8. If a link is there, it replaces the link itself.
 
     Raises:
         OSError: the folder cannot be written to.
     """
-    # "x" opens no file and no link that is there already, under a name that nobody can know before.
+    # "x" refuses to open a file or link that is there already, and nobody can guess the name to plant one.
     temporary = path.with_name(f".astra-{secrets.token_hex(8)}.tmp")
     try:
         with temporary.open("x", encoding="utf-8", newline="\n") as file:

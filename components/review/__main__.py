@@ -184,8 +184,8 @@ def _parsed(path: str, text: bytes) -> Manifest:
     return manifest
 
 
-def _check_out(out: Path | None) -> None:
-    """The review takes the place of what is there, which must not be a link or a device."""
+def _check_report_path(out: Path | None) -> None:
+    """Refuse a link, a device or a folder: the review replaces what is there."""
     if out and (out.is_symlink() or (out.exists() and not out.is_file())):
         raise ReviewError(f"{out}: is no file of its own. Next: say another OUT")
 
@@ -237,7 +237,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     try:
-        _check_out(options.out)
+        _check_report_path(options.out)
         with _stopped_cleanly():
             text, differs = review(options.project, options.stack, options.base)
         if options.out is None:

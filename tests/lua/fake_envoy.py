@@ -72,11 +72,11 @@ class Stream:
         self._stream = stream
 
     def request(self, headers: Headers = GET, *chunks: bytes, ended: bool = True) -> "Stream":
-        """The request's headers and chunks; `ended`: with its end."""
+        """Sends the request's headers and chunks; and its end, if it has `ended`."""
         return self._message(b"request", headers, chunks, ended)
 
     def response(self, headers: Headers = OK, *chunks: bytes, ended: bool = True) -> "Stream":
-        """The response's headers and chunks; `ended`: with its end."""
+        """Sends the response's headers and chunks; and its end, if it has `ended`."""
         return self._message(b"response", headers, chunks, ended)
 
     def request_data(self, chunk: bytes | None, *, ended: bool = False) -> None:
@@ -101,7 +101,7 @@ class Stream:
 
 
 class Proxy:
-    """A Lua VM of an Envoy that runs the capture script, and knows its collector's cluster unless told."""
+    """A Lua VM of an Envoy that runs the capture script; by default it has the collector's cluster."""
 
     def __init__(self, text: str, *, cluster: bool = True) -> None:
         self._lua = LuaRuntime(encoding=None)
@@ -120,8 +120,12 @@ class Proxy:
         return self._lua.table_from([self._lua.table_from(line) for line in encoded])
 
     def stream(self, **properties: str | None) -> Stream:
-        """A new stream; `protocol`, `peer`, `direct_peer` (the connection's, where it is another),
-        `tls`, `redirects` (how many internal redirects led to it)."""
+        """A new stream.
+
+        Args:
+            properties: `protocol`; `peer`; `direct_peer`, the connection's, if it is another one; `tls`;
+                `redirects`, how many internal redirects led to this stream.
+        """
         stream = self._envoy[b"stream"](self._envoy)
         for name, value in properties.items():
             stream[name.encode()] = None if value is None else value.encode()
