@@ -1,6 +1,7 @@
 """Lua source as the capture script carries it: what a reader of a diff needs, and little more."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 # A long string, a string, a comment, a name, a number, dots, any other sign; each with white space before it.
@@ -31,7 +32,7 @@ _KEPT_APART = re.compile(r"\w\w|--|\d\.")
 
 
 def short_names(names: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
-    """A short name for each name that modules share: its start, but no word of any module.
+    """A short name for each name that modules share: two or more of its letters, but no word of any module.
 
     Args:
         names: the names of modules and functions.
@@ -40,8 +41,7 @@ def short_names(names: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
     taken = {*_KEYWORDS, *_NAME.findall("\n".join(sources))}
     short: dict[str, str] = {}
     for name in names:
-        starts = (name[:size] for size in range(2, len(name)))
-        short[name] = next((start for start in starts if start not in taken), name)
+        short[name] = next((letters for letters in _letters(name) if letters not in taken), name)
         taken.add(short[name])
     return short
 
@@ -50,8 +50,8 @@ def compact(source: str, shared: Mapping[str, str]) -> str:
     """Lua without comments and the white space that no token needs, and with short names.
 
     Statements keep their lines, and fields their names: a reader finds the module's code again. A name that
-    the module declares becomes its initials or its start, the same one all over the module and no other one's
-    there: ``header_map`` is ``hm``, ``record`` is ``r``.
+    the module declares becomes its initials or some of its letters, the same all over the module, where no
+    other name becomes that: ``header_map`` is ``hm``, ``record`` is ``r``.
 
     Args:
         source: Lua without long comments, and without brackets in long strings: ``lua/``'s.
@@ -82,15 +82,23 @@ def compact(source: str, shared: Mapping[str, str]) -> str:
 def _own_names(source: str, taken: set[str]) -> dict[str, str]:
     """A short name for each name that the source declares, and none that is taken."""
     short: dict[str, str] = {}
-    for name in [*_declared(_OUTER, source), *_declared(_INNER, source)]:
-        if name not in short and name not in {"M", "_"}:
+    uses = Counter(_NAME.findall(source))
+    declared = {*_declared(_OUTER, source), *_declared(_INNER, source)}
+    # What is used most gets the shortest.
+    for name in sorted(declared, key=lambda name: (-uses[name], name)):
+        if name not in {"M", "_"}:
             initials = "".join(part[0] for part in name.split("_"))
-            candidates = (initials, initials[0].upper(), *(name[:size] for size in range(1, len(name))), name)
+            candidates = (initials, initials[0], initials[0].upper(), *_letters(name), name)
             short[name] = next(
                 candidate for candidate in candidates if candidate not in taken or candidate == name
             )
             taken.add(short[name])
     return short
+
+
+def _letters(name: str) -> list[str]:
+    """What may stand for a name: its first letter with any other letter of it, or its first letters."""
+    return [name[0] + letter for letter in name[1:]] + [name[:size] for size in range(3, len(name))]
 
 
 def _declared(pattern: re.Pattern[str], source: str) -> list[str]:

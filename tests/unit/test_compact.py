@@ -75,8 +75,13 @@ hm:set(i,v==L)end end
 def test_what_modules_share_has_short_names_that_are_words_of_none() -> None:
     user = 'return names.facts(x.names, "names", find(x))\n'
     short = short_names(["names", "find"], ["local na = 1\nreturn na\n", user])
-    assert short == {"names": "nam", "find": "fi"}
-    assert compact(user, short) == 'return nam.facts(x.names,"names",fi(x))\n'
+    assert short == {"names": "nm", "find": "fi"}
+    assert compact(user, short) == 'return nm.facts(x.names,"names",fi(x))\n'
+
+
+def test_the_name_that_a_module_uses_most_is_the_shortest() -> None:
+    source = "local first = 1\nlocal found = first\nlocal f = found + found * found\n"
+    assert compact(source, {}) == "local fi=1\nlocal F=fi\nlocal f=F+F*F\n"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)

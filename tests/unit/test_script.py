@@ -40,8 +40,13 @@ def test_the_script_is_small_enough_for_every_place_it_goes() -> None:
     assert len(render().text.encode()) < script.MAX_SCRIPT_BYTES
 
 
-def test_a_traffic_extension_takes_the_compacted_script() -> None:
-    assert len(render().inline_code.encode()) < script.MAX_INLINE_CODE_BYTES
+def test_a_traffic_extension_takes_the_compacted_script_with_lists_of_the_users_own() -> None:
+    added = render(
+        redaction={"extra_fields": [f"loyalty number {number}" for number in range(30)]},
+        extra_headers=[f"x-shop-header-{number}" for number in range(10)],
+        skip_paths=[f"/internal/tool-{number}/*" for number in range(10)],
+    )
+    assert len(added.inline_code.encode()) < script.MAX_INLINE_CODE_BYTES
 
 
 def test_lines_are_short_enough_for_pulumis_diff_even_with_long_settings() -> None:
