@@ -26,6 +26,11 @@ local REQUIRED = '^{%s*"required"%s*:%s*%[[^][{}]*%]%s*,%s*"type"'
 local FLOW = '^{%s*"scopes"%s*:%s*{[^{}]*}%s*,%s*"%l+Url"'
 -- In "security": [{"auth": ["read:pets"]}], SECURITY stands before the name of a scheme, SCOPES is its value.
 local SECURITY, SCOPES = '"security"%s*:%s*%[%s*{%s*"$', '^%[[%a:._/",%s-]*%]'
+-- What a scope or permission lets one do with a secret: "secrets:read". The string ends there, or a next one
+-- follows.
+local ACTIONS =
+  structure.words("create delete list manage read refresh reset revoke rotate update view write")
+local LAST_ACTION, ACTION = "^:(%l+)%f[,;&\"'\\)%]<%z]", "^:(%l+)[ +][%w_.-]+:%l"
 
 local M = {}
 
@@ -65,6 +70,7 @@ end
 --   a count (`tokens: 12`);
 --   the name of a secret of AWS (arn:aws:secretsmanager:eu-west-1:1234:secret:db);
 --   a pseudo-class of CSS (`.token:hover {`, `[name=pin]:focus {`);
+--   what a scope allows ("scope": "secrets:read token:revoke");
 --   a port of a host, or a line of a file (https://token.example.com:8443, TokenService.java:42).
 -- @param at the position of the ":" or "="
 -- @param stop the last byte of the name
@@ -80,6 +86,7 @@ function M.by_start(text, at, name, stop, facts)
     or (is_default and says_more and is_json and find(text, "^%-?%d%f[^%d][.%d]*%s*[,}%]]", start))
     or (is_default and (says_more or is_json) and CONSTANTS[match(text, CONSTANT, start)])
     or (facts.is_count and find(text, "^%d[%d.]*%f[^%w._+-]", start))
+    or (is_default and ACTIONS[match(text, LAST_ACTION, stop + 1) or match(text, ACTION, stop + 1)])
   then
     return true
   elseif byte(text, stop - #name) == COLON then

@@ -733,6 +733,8 @@ def test_a_value_that_is_cut_off_is_no_small_number_and_no_object_that_tells(pro
         '{"token":[ "This field must not be empty." ],"detail":[]}',
         '{"promptTokensDetails":[{"modality":"TEXT","tokenCount":10}],"tokens_per_second":35.25}',
         "at a.TokenService.verify(TokenService.java:42)",
+        '{"scope":"secrets:read token:revoke","permissions":["session:write"],"event":"password:reset"}',
+        "grant_type=x&scope=secrets:read+users:write&a=1",
         '{"password":"${DB_PASSWORD}"}',
         "db:\n  password: ${DB_PASSWORD}\n  user: a",
         '{"store_auth":{"type":"oauth2","authorizationUrl":"https://a.b","scopes":{"write:pets":"modify"}}}',
@@ -760,6 +762,8 @@ def test_a_text_of_a_well_known_form_is_kept(proxy, body):
         ('{"password":"{\\"type\\":\\"S\\"}"}', '{"password":"***"}'),
         ("login(password: $S, a: 1)", "login(password:***, a: 1)"),
         ("password: Secret", "password:***"),
+        ("token:refresh S", "token:***"),
+        ("password:reader", "password:***"),
         ('<input name="password" VALUE="S">', "<input ***>"),
         (
             "<r a='%22-----BEGIN+PRIVATE+KEY-----%5CnX%5Cn-----END+PRIVATE+KEY-----%5Cn%22'></r>",
