@@ -26,7 +26,7 @@ local QUOTES, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[{[]"), set("[nrt]")
 local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
 -- SURE_BREAKS end a value without quotes, whatever follows. UNICODE may follow a backslash of \u0070,
 -- \\u0070.
-local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
+local CLOSERS, SURE_BREAKS, UNICODE, SPACES = set("[])}]"), set("[&<]"), set("[u\\]"), set("%s")
 -- The bytes of what has no quotes in JSON: numbers, constants.
 local UNQUOTED = set('[^]%s{}[,"]')
 -- A value that an earlier search has masked, if what may follow a value follows. Otherwise, the mask may be
@@ -38,8 +38,9 @@ local ITEM_STARTS = set("[]\"'{}[\\]")
 -- The next item of a list, if it is a number or constant: a comma or bracket follows it, maybe after white
 -- space.
 local PLAIN_ITEM = "^[%w.+-]+%f[^%w.+-][%s\\nrt]*[],]"
--- A name and its sign: of a member, and of a parameter.
-local NAME_SIGN, NAME_EQUALS = "^[\"']*[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
+-- A name and its sign: of a member, and of a parameter. Only one quote may stand before a member: each of
+-- many may be a break, and would read all the others.
+local NAME_SIGN, NAME_EQUALS = "^[\"']?[%w._$\128-\255-]+[\"']*%s*[:=]", "^[^&;?#\r\n%s\"'<>=]+[ \t]*="
 -- A value may be a name itself: {"name": "password"}. QUOTING is around it, QUOTED are its bytes between
 -- quotes, and BARE its bytes where it has no quotes.
 local QUOTING, QUOTED, BARE = set("[\\\"']"), set("[^\"'<>&\r\n]"), set("[^\"'<>&= \t\r\n]")
@@ -52,8 +53,9 @@ local MAX_NEAR = 128
 -- remembered, so each of them takes time: 13 ms for so many.
 local MAX_JOINED = 8192
 -- Tags between a name and its value: <b>PIN:</b> 1234, <td><b>PIN:</b></td><td>1234</td>. No tag that starts
--- with "i" opens a cell, as it may be an input.
-local END_TAG, START_TAG = "^</[^<>]*>%s*()", "^<[^/>i][^<>]*>%s*()"
+-- with "i" opens a cell, as it may be an input. No end tag has a "=": of many </pin=>, each would read all
+-- that follow.
+local END_TAG, START_TAG = "^</[^<>=]*>%s*()", "^<[^/>i][^<>]*>%s*()"
 
 local M = { MASK = "***" }
 
@@ -130,7 +132,7 @@ function M.told_name(text, at)
   end
   local start = skip(text, value, QUOTING)
   start = byte(text, start - 1) == BACKSLASH and start - 1 or start -- The backslash may be that of \u0070.
-  local stop, told = start, start > value and QUOTED or BARE
+  local stop, told = start, QUOTES[byte(text, start - 1)] and QUOTED or BARE
   -- A value without quotes ends before the escape of white space: "name: password\nvalue: x".
   while
     stop - start < MAX_NEAR
@@ -161,7 +163,7 @@ local function secret_members(document, value, name)
   document.read_to = document.read_to or names.bytes_read + MAX_JOINED
   while at <= #value do
     local sign = byte(value, at)
-    local stop = sign == QUOTE and (structure.closing_quote(value, at) or #value)
+    local stop = sign == QUOTE and (structure.closing_quote(value, at, #value) or #value)
       or skip(value, at, UNQUOTED) - 1
     local token, after = sub(value, at, stop), after_blank(value, math.max(at, stop) + 1)
     local is_key = byte(value, after) == COLON
@@ -188,9 +190,7 @@ end
 -- @param quote the opening one with its backslashes; "" if the value starts with a bracket
 local function closed_end(text, sign, start, quote, limit)
   local close = quote == "" and structure.closing_bracket(text, start, limit)
-  if quote ~= "" then
-    close = structure.closing_quote(text, start + #quote - 1)
-  end
+    or (quote ~= "" and structure.closing_quote(text, start + #quote - 1, limit))
   if not close or close > limit then
     return limit
   end
@@ -216,9 +216,8 @@ local function may_end(text, from, to, next_name)
     return starts_member(text, to + 1)
   end
   return SURE_BREAKS[code]
-    -- The end of the text counts as a comma.
-    or (CLOSERS[code] and (to > from or AFTER_CLOSERS[byte(text, to + 1) or COMMA]))
-    or find(text, "^%){", from) -- the end of arguments in GraphQL
+    -- The end of the text counts as a comma. Behind arguments of GraphQL, "{" may stand.
+    or CLOSERS[code] and (to > from or AFTER_CLOSERS[byte(text, to + 1) or COMMA] or find(text, "^%){", from))
     or find(text, next_name, to + 1)
     or (QUOTES[code] and find(text, "^/?[<>]", to + 1)) -- the quote of an attribute
 end
@@ -234,7 +233,7 @@ end
 
 --- The last byte of the value without quotes and brackets that starts at `at`. The document remembers where
 -- the next break is, so that no byte is searched for one twice.
--- @param breaks a pattern: a byte that may end the value, with the white space behind it
+-- @param breaks a pattern: a byte that may end the value
 -- @param next_name a pattern: what may follow the value
 -- @param name_stop the last byte of the name
 local function bare_end(document, at, limit, breaks, next_name, name_stop)
@@ -244,7 +243,7 @@ local function bare_end(document, at, limit, breaks, next_name, name_stop)
     if from > limit then
       return limit
     end
-    local _, to = find(text, breaks, from)
+    local to = skip(text, from + 1, SPACES) - 1 -- the white space behind it
     if may_end(text, from, to, next_name) and not goes_on(text, from, to, name_stop) then
       return from - 1
     end
@@ -270,8 +269,12 @@ local function value_end(document, at, start, quote, name_stop)
     or #text
   local _, masked = match(text, MASKED, start)
   -- In markup, tags may stand before the value: end tags, and then the start tags of a next cell. 1024 bytes
-  -- of them are read.
-  local tags = is_markup and byte(text, start) == LESS and sub(text, start, start + 1024) or ""
+  -- of them are read; but not behind a ":" that is in a tag itself: of many </pin:>, each would read all.
+  local tags = is_markup
+      and byte(text, start) == LESS
+      and not (is_member and find(sub(text, at, start), ">"))
+      and sub(text, start, start + 1024)
+    or ""
   local after_end = after_tags(tags, 1, END_TAG)
   local cell = after_tags(tags, after_end, START_TAG)
   if after_end > 1 and find(tags, "^[^<]", cell) then
@@ -284,10 +287,10 @@ local function value_end(document, at, start, quote, name_stop)
     return limit -- The value is in an element (PIN=<b>1234</b>), or behind what may be a comment.
   elseif not is_member then
     -- A parameter. It is read from behind the "=", as it may be empty: then a break stands right there.
-    local breaks = is_markup and "[&<\"']%s*" or "[&;?#\r\n]%s*"
+    local breaks = is_markup and "[&<\"']" or "[&;?#\r\n]"
     return bare_end(document, at + 1, limit, breaks, NAME_EQUALS, name_stop)
   end
-  local breaks = is_markup and "[,)%]}\"'\r\n]%s*" or "[,)%]}\r\n]%s*"
+  local breaks = is_markup and "[,)%]}\"'\r\n]" or "[,)%]}\r\n]"
   return bare_end(document, start, limit, breaks, NAME_SIGN, name_stop)
 end
 

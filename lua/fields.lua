@@ -25,7 +25,8 @@ local ROUNDS = 3 -- of decoding; a text that still changes in the last one count
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
 -- WORK is how many bytes of a message may be searched once more, decoded, for secrets that escapes hide. A
 -- run counts RUN bytes more than it has, and each byte of an unknown name counts NAME bytes, as that is the
--- time they take. If less work is left than a run or text with escapes needs, it is masked unread.
+-- time they take; so do secrets (search). If less work is left than a run or text with escapes needs, it is
+-- masked unread.
 local WORK, RUN, NAME = 131072, 512, 2
 
 local left = WORK
@@ -69,7 +70,7 @@ end
 -- after the sign there, so `#text + 2 - behind` is that of the sign in the text.
 local function is_open(text)
   local behind = match(string.reverse(text), "^[\"'\\%s]*[:=]()")
-  return behind and names.facts((ends.name_before(text, #text + 2 - behind)))
+  return behind and next(names.facts((ends.name_before(text, #text + 2 - behind))))
 end
 
 --- A run, masked if it hides a secret, or if no work is left to find that out. If it starts with a

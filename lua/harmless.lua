@@ -60,7 +60,7 @@ end
 local function is_place(text, name, stop)
   local ending = match(name, "%.(%l%l+)$") or "none"
   return sub(text, stop - #name - 2, stop - #name) == "://"
-    or ((#ending < 4 or ending == "local" or ending == "java") and not names.facts(ending))
+    or ((#ending < 4 or ending == "local" or ending == "java") and not next(names.facts(ending)))
 end
 
 --- Whether a value is harmless, as its start and what stands before it show:
@@ -110,7 +110,7 @@ end
 function M.by_value(value, name)
   local first = byte(value, byte(value) == QUOTE and 2 or 1) -- decides what is asked
   local is_number = NUMBER_STARTS[first]
-  local is_default = not (names.facts(name) or {}).is_extra
+  local is_default = not names.facts(name).is_extra
   local is_flat_list = is_default and first == LIST and find(value, "^%[[^][{}]*%]$")
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
@@ -132,9 +132,9 @@ end
 -- @param value with its quotes; "" where a bracket or comma stands
 function M.as_member(name, key, value)
   local facts = names.facts(name .. "." .. key)
-  if facts and facts.is_secret then
+  if facts.is_secret then
     -- Asked of the key alone: in {"tokens": {"a": 12}}, the object's name is that of a count.
-    local is_count = find(value, "^%d+$") and (names.facts(key) or {}).is_count
+    local is_count = find(value, "^%d+$") and names.facts(key).is_count
     return find(value, '^"?"?$') or (not facts.is_extra and (is_count or CONSTANTS[value]))
   end
   return not value:gsub("%d%d:%f[%d]", ""):gsub("%a://", ""):find(":", 1, true)

@@ -18,10 +18,12 @@ local structure = require("structure")
 --   object: the object that it is in, nil outside of all;
 --   is_chosen: whether its value belongs to the name of a secret (`choose`).
 local function notes_of(text, form, signs)
-  local words, secrets = {}, {}
+  local words, secrets, read_to = {}, {}, 0
   for index, at in ipairs(signs) do
     local word = names.facts((form.name_at(text, at))).tells_name
-    local told = word and form.told_name(text, at) or ""
+    -- A sign in a name that was told is read with that: of "k:a,k:b", each would read all that follow.
+    local told = word and at > read_to and form.told_name(text, at) or ""
+    read_to = math.max(read_to, at + #told)
     -- A type with dots is that of an event, {"type": "session.expired", "data": ...}, unless behind its last
     -- dot stands the name of a secret.
     local last = word == "type" and told:match("%a%.(%a[^.]*)$")
@@ -71,15 +73,21 @@ local function choose_beside(notes, word)
   end
 end
 
---- Chooses the values that belong to names of secrets.
-local function choose(notes)
-  local objects, words = {}, {} -- objects with the name of a secret; words that tell one outside of objects
+--- Chooses the values that belong to names of secrets. Outside of objects, each word that tells one is a walk
+-- over all notes.
+-- @param most how many notes may be read
+-- @return true if that is not enough; then all values are to be masked
+local function choose(notes, most)
+  local objects, words, walks = {}, {}, 3 -- objects with the name of a secret; words that tell one outside
   for _, note in ipairs(notes) do
     if note.is_secret and note.object then
       objects[note.object] = true
-    elseif note.is_secret then
-      words[note.word] = true
+    elseif note.is_secret and not words[note.word] then
+      words[note.word], walks = true, walks + 1
     end
+  end
+  if #notes * walks > most then
+    return true
   end
   for _, note in ipairs(notes) do
     note.is_chosen = not note.word and objects[note.object]
@@ -96,7 +104,9 @@ return function(text, form, signs)
   if not notes then
     return
   end
-  choose(notes)
+  if choose(notes, 16384 + #text / 4) then -- not true for one note per 8 bytes and one word
+    return spans.add(nil, signs[1] + 1, #text, "***")
+  end
   -- A new document, as the search has read its own to the end, and positions may not go back there. Up to
   -- `done` the text is masked already.
   local document, list, done = structure.document(text), nil, 0

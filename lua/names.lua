@@ -234,7 +234,7 @@ local function role_of(plain, last)
 end
 
 -- What `facts_of` returns, by a short spelling of it: so all names that say the same share one table.
-local shared = { [""] = false }
+local shared = { [""] = NONE }
 
 --- What a name says, as `M.facts` returns it.
 local function facts_of(name)
@@ -255,15 +255,18 @@ local function facts_of(name)
     is_secret = not are_secret({ unpack(words, 1, #words - 1) })
   end
   local is_count = not is_extra and has_measure(words)
-  local is_head, is_tail = heads[last] or heads[before_last .. last], tails[plain]
+  -- A name that ends with a phrase begins none. It is secret, or it is kept, which the phrase alone is not.
+  local is_head = heads[before_last .. last] and before_last .. " " .. last
+    or (heads[last] and not phrases[last] and last)
+  local is_tail = tails[plain]
   local said = (tells_name or "")
     .. (holds_value and "=" or "")
     .. (is_secret and ":" or "")
     .. (is_extra and "!" or "")
     .. (is_count and "#" or "")
-    .. (is_head and "<" or "")
+    .. (is_head and "<" .. is_head or "")
     .. (is_tail and ">" or "")
-  if shared[said] == nil then
+  if not shared[said] then
     shared[said] = {
       is_secret = is_secret,
       is_extra = is_extra,
@@ -288,17 +291,19 @@ local known, count = {}, 0
 
 local M = { bytes_read = 0 }
 
---- What a name says. Counts in `bytes_read` the bytes of names that it did not remember.
--- @return false if it says nothing, else a table:
+--- What a name says. Counts in `bytes_read` the bytes of names that it did not remember. What else takes as
+-- long counts there, too (search).
+-- @return a table, which is empty if it says nothing:
 --   is_secret: its value is masked; is_extra: by a phrase of the user's own, so that few values are harmless;
 --   is_count: a number there is a count, and is not masked;
---   is_head: names inside of its value may complete a phrase with it (card.number);
+--   is_head: names inside of its value may complete a phrase with it (card.number); here stand the words at
+--     its end with which they may do so, such as "card";
 --   is_tail: words before it may complete a phrase with it (Card Number);
 --   tells_name: its value is a name; here stands by which word it says so, such as "key";
 --   holds_value: its value is that of a name told elsewhere
 function M.facts(name)
   local facts = known[name]
-  if facts ~= nil then
+  if facts then
     return facts
   end
   M.bytes_read = M.bytes_read + #name
@@ -309,7 +314,7 @@ function M.facts(name)
   else
     -- Its decoded form is asked for: the search of the decoded text asks for that, too, and finds it
     -- remembered. Decoding leaves a backslash where an escape is escaped itself (\\u0070): it goes.
-    facts = M.facts(find(plain, "\\", 1, true) and plain:gsub("\\", "") or plain)
+    facts = M.facts((plain:gsub("\\", "")))
   end
   if #name <= MAX_NAME then
     if count >= MAX_KNOWN then
@@ -323,8 +328,7 @@ end
 
 --- Whether the value of a name is secret.
 function M.is_secret(name)
-  local facts = M.facts(name)
-  return facts and facts.is_secret
+  return M.facts(name).is_secret
 end
 
 return M

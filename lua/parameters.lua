@@ -58,7 +58,8 @@ function M.mask_role(search, document, at, name_stop, facts)
   local from, to, instead
   if less and facts.tells_name then -- <field name="password" ...>
     return names.is_secret(ends.told_name(text, at)) and mask_tag(search, document, at, less, greater) or at
-  elseif less and not names.is_secret((markup.name_at(text, less))) then -- <option value="1">
+  elseif less and not names.is_secret((markup.name_at(text:sub(less, less + 64), 1))) then
+    -- <option value="1">. Of an element's name, 64 bytes are read again for each `value=` of its tag.
     return at
   elseif less then -- <password value="1234">
     from, to, instead = ends.mask(document, at, name_stop)

@@ -21,29 +21,29 @@ local structure = require("structure")
 
 local find, sub = string.find, string.sub
 
--- A name may be joined with its owner: the name of the object or element around it (card.number). An owner
--- has fewer bytes than MAX_OWNER. Up to MAX_DEPTH objects or elements are looked into, one in another.
-local MAX_DEPTH, MAX_OWNER = 8, 128
+-- A name may be joined with its owner: the name of the object or element around it (card.number). Up to
+-- MAX_DEPTH objects or elements are looked into, one in another.
+local MAX_DEPTH = 8
 
--- A stack of the owners around the current sign: their names, and where their values end. The outermost owner
--- is at 1, the innermost at the current depth; entries beyond it are left over. It is shared by all texts, as
--- new tables for each would take longer.
+-- A stack of the owners around the current sign: the ends of their names that begin a phrase, and where their
+-- values end. The outermost owner is at 1, the innermost at the current depth; entries beyond it are left
+-- over. It is shared by all texts, as new tables for each would take longer.
 local owners, owner_ends = {}, {}
 
 --- Whether the value of a name is to be masked. The name may be secret by itself; or joined with its owner
 -- (card.number); or, if it has no owner, joined with the words before it (Card Number).
 -- @param facts the name's own, as `names.facts` returns them
--- @param owner the name of the innermost owner, "" if it starts no phrase, or nil
+-- @param owner the end of the innermost owner's name, "" if it starts no phrase, or nil
 local function is_secret(text, at, name, name_stop, facts, owner)
   local decisive = facts
-  if not (facts and facts.is_secret) then
+  if not facts.is_secret then
     -- The namespace of an element does not count: <ns:card><ns:number>.
     local own = sub(text, at, at) == "<" and name:gsub("^.*:", "") or name
     local longer = owner and owner ~= "" and owner .. "." .. own
-      or (not owner and facts and facts.is_tail and ends.with_words_before(text, name, name_stop))
-    decisive = longer and names.facts(longer)
+      or (not owner and facts.is_tail and ends.with_words_before(text, name, name_stop))
+    decisive = longer and names.facts(longer) or facts
   end
-  return decisive and decisive.is_secret and not harmless.by_start(text, at, name, name_stop, decisive)
+  return decisive.is_secret and not harmless.by_start(text, at, name, name_stop, decisive)
 end
 
 --- The document of a search: made when it is needed, as most texts have no secret.
@@ -66,7 +66,7 @@ end
 -- @param at the first sign
 local function walk(search, at)
   local form, text, depth = search.form, search.text, 0
-  local owner -- the name of the innermost one around `at`, "" if it starts no phrase, or nil
+  local owner -- the end of the name of the innermost one around `at`, "" if it starts no phrase, or nil
   while at do
     while owner and at > owner_ends[depth] do
       depth = depth - 1
@@ -78,7 +78,7 @@ local function walk(search, at)
     if is_secret(text, at, name, name_stop, facts, owner) then
       local from, to, instead = form.mask(document_of(search), at, name_stop, name)
       search.list, stop = spans.add(search.list, from, to, instead), to or at
-    elseif facts and (facts.tells_name or facts.holds_value) then
+    elseif facts.tells_name or facts.holds_value then
       stop = form.mask_role and form.mask_role(search, document_of(search), at, name_stop, facts)
       if not stop then
         note(search.noted, at, facts)
@@ -88,13 +88,13 @@ local function walk(search, at)
     -- of an owner, every object is an owner: in {"card": {"info": {"number": 1}}}, `info` owns `number`.
     -- A secret name is none, as every name joined with it would be secret. Nor is an empty name: in a row of
     -- many ":", each would look for its value behind all others.
-    local is_head = facts and facts.is_head
-    local may_own = (owner or is_head) and not (facts and facts.is_secret) and form.contents_end
-    local is_owner = may_own and depth < MAX_DEPTH and name ~= "" and #name < MAX_OWNER
-    local owned_to = is_owner and not stop and form.contents_end(text, at, name, is_head, search)
+    local is_head = facts.is_head
+    local may_own = (owner or is_head) and depth < MAX_DEPTH and name ~= "" and not facts.is_secret
+    local contents_end = may_own and not stop and form.contents_end
+    local owned_to = contents_end and contents_end(text, at, name, is_head, search)
     if owned_to then
       depth = depth + 1
-      owner = is_head and name or ""
+      owner = is_head or ""
       owners[depth], owner_ends[depth] = owner, owned_to
     end
     at = find(text, form.sign, (stop or at) + 1, true)
@@ -112,5 +112,8 @@ return function(text, form)
   local search = { form = form, text = text, noted = noted, misses = 0, list = nil, document = nil }
   walk(search, at)
   local named = noted.holds_value and named_values(text, form, noted)
-  return spans.apply(text, spans.merged(search.list, named))
+  local list = spans.merged(search.list, named)
+  -- To mask a secret counts as to read 8 bytes of a name, as it takes that long.
+  names.bytes_read = names.bytes_read + 8 * #(list or "")
+  return spans.apply(text, list)
 end

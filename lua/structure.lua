@@ -87,12 +87,13 @@ end
 -- stand before a quote. If their number is even, they escape each other. If it is odd, the last one escapes
 -- the quote. In \"a\\\"b\", `level` is 2, and the quote in the middle has 3 backslashes before it: 3 / 2 is 1
 -- backslash of its own, so this quote closes nothing.
-function M.closing_quote(text, at)
+-- @param limit it is not looked for behind this byte, but one that stands there may be returned
+function M.closing_quote(text, at, limit)
   local sign, level = text:sub(at, at), backslashes_before(text, at) + 1
   local close = at
   repeat
     close = find(text, sign, close + 1, true)
-  until not close or math.floor(backslashes_before(text, close) / level) % 2 == 0
+  until not close or close > limit or math.floor(backslashes_before(text, close) / level) % 2 == 0
   return close
 end
 
@@ -106,7 +107,7 @@ function M.closing_bracket(text, at, limit)
     if depth <= 0 then
       return at
     elseif code == QUOTE or code == APOSTROPHE then
-      at = M.closing_quote(text, at) or limit
+      at = M.closing_quote(text, at, limit) or limit
     end
     at = at + 1
   end
@@ -127,7 +128,7 @@ function M.string_end(document, at)
   local text, opened, closed = document.text, document.opened, document.closed
   while document.is_json and closed < at do
     opened = M.skip(text, closed + 1, BETWEEN)
-    closed = M.closing_quote(text, opened) or #text + 1
+    closed = M.closing_quote(text, opened, #text) or #text + 1
     -- If nothing follows a string, as it is the last thing of the text, that counts as a comma.
     local is_string = byte(text, opened) == QUOTE and AFTER_STRING[byte(text, closed + 1) or COMMA]
     document.is_json = is_string or opened > #text

@@ -67,6 +67,8 @@ FORMS: dict[str, tuple[str, str]] = {
     "lines": ("password: ", "application/yaml"),
     "object of names": ('{"card":{', "application/json"),
     "element of names": ("<card>", "application/xml"),
+    "value in markup": ("<a>pin:x", "application/xml"),
+    "object with a long name": ('{"' + "aB" * 58 + '_card":{', "application/json"),
 }
 """By form: how its texts start, and the content type that they are declared as."""
 
@@ -85,7 +87,7 @@ UNITS: list[str] = [
     '{"password":{', '"password":"x",', "<password>", "</password>", "<password/>", '<pin x="', "token ",
     '"name":"pin",', '"name":"', '"value":"x",', '{"name":"pin","value":', "name=", 'name="', "<name>",
     "key=", '{"card":{"number":', "card[number]=", "a.b-c_", "a_", "aB", "Ab1", "card ", "card number: ",
-    "password\\",
+    "password\\", "k:,", "k=\\\\", "v=1&", "pin=b&", "</pin:>",
     # Values that are secret by themselves, and what only looks like them.
     "4", "42", "4242 ", "4242-", "4242424242424242 ", "4242 4242 4242 4242 ", "4 2 ", "0123456789012 ",
     "1.", ".eyJ", "eyJ", "eyJ.", "eyJhbGciOiJIUzI1NiJ9.", ".eyJ.eyJ", "eyJa.eyJb.", "aaa.eyJ",

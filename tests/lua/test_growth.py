@@ -207,7 +207,7 @@ def test_time_grows_with_the_size_of_values_made_for_one_header(value: Text) -> 
     assert {name: found for name, found in slow.items() if found} == {}
 
 
-THOROUGH_FORMS = {"text", "json string", "xml", "form", "part", "object of names"}
+THOROUGH_FORMS = {"text", "json string", "xml", "form", "part", "object of names", "value in markup"}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -217,9 +217,45 @@ def test_time_grows_with_the_size_of_bodies(form: str) -> None:
     assert slow_ones(request_body(declared), [Text(start, unit) for unit in units]) == []
 
 
+# Each word by which a name may tell another.
+TELLING = [
+    "name",
+    "key",
+    "id",
+    "names",
+    "keys",
+    "columns",
+    "fields",
+    "headers",
+    "path",
+    "loc",
+    "type",
+    "kind",
+    "label",
+    "title",
+    "k",
+    "var",
+]
+
 # What is found once and looked at again for each that follows: a long name around, a long run before.
 LONG = [
     Text("<", "<a>", half="x", middle="_card>"),
+    Text("<", "value=1 ", ">", half="x", middle=" "),
+    Text("<" + "aB" * 100 + " ", "value=1 ", ">"),
+    Text("<" + "aB" * 60 + "_card>", "<a>"),
+    Text("<" + "aB" * 60 + "_card>", "<a\N{NUMERO SIGN}>"),
+    # Names and values in turn: each value asks which name was told before, each name reads what may be told.
+    Text("", "k:,", " v:1"),
+    Text("", "k:a,", " v:1"),
+    Text("", "k=\\\\", "&v=1"),
+    Text("<a ", "k=\\\\", ">"),
+    Text("name=pin&", "v=1&"),
+    Text("".join(f"{word}=pin&" for word in TELLING), "v=1&"),
+    # As many secrets as there is room for, and an escape that has all of them searched again.
+    Text("", "pin=b&", "%41"),
+    Text("", "pin=b&", "%41pin%3Dx"),
+    Text("", '"pin":"b",', "%41pin%3Dx"),
+    Text("", "</pin:>", "1"),
     Text("<card>", "<a>"),
     Text("<card><a ", "<a/ "),
     Text('{"', '"a":1,', half="x", middle='_card":{'),
