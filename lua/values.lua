@@ -15,7 +15,7 @@ local structure = require("structure")
 local set, skip, WORD = structure.set, structure.skip, structure.WORD
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
-local BACKSLASH, DOT, PLUS, MINUS, PERCENT, ONE = byte("\\.+-%1", 1, 6)
+local BACKSLASH, DOT, PLUS, MINUS, PERCENT = byte("\\.+-%", 1, 5)
 -- Patterns of secrets behind some signs. They return where the secret starts, and the position after it.
 -- "Bearer": a token has a digit, as otherwise it may be a word of a sentence. JSON may escape the tab before
 -- it: the mask covers that escape, too, as its letter looks like one of the token. In forms, "+" is a space
@@ -101,7 +101,7 @@ end
 local function starts_word(text, at)
   return not WORD[byte(text, at - 1)]
     or byte(text, at - 2) == BACKSLASH
-    or find(sub(text, math.max(at - 6, 1), at - 1), "^\\u%x%x%x%x$")
+    or (byte(text, at - 6) == BACKSLASH and find(text, "^u%x%x%x%x", at - 5))
 end
 
 --- The first and the last byte of the key whose sign stops at `at`, or nil. A key starts a word.
@@ -224,8 +224,9 @@ end
 -- word, a number or a fraction; none after the "+" of a telephone number. The letter of an escape (`\n`) is
 -- no word.
 local function may_start(text, at)
-  local code, before, second = byte(text, at), byte(text, at - 1), byte(text, at - 2)
-  if not DIGITS[code] or code <= ONE or find(text, "^20", at) then
+  -- Asked for each byte of a long number, so without a pattern.
+  local digit, before, second = DIGITS[byte(text, at)], byte(text, at - 1), byte(text, at - 2)
+  if not digit or digit < 2 or (digit == 2 and DIGITS[byte(text, at + 1)] == 0) then
     return false
   elseif LETTERS[before] then
     return starts_word(text, at)

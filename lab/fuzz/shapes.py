@@ -89,7 +89,7 @@ UNITS: list[str] = [
     "key=", '{"card":{"number":', "card[number]=", "a.b-c_", "a_", "aB", "Ab1", "card ", "card number: ",
     "password\\", "k:,", "k=\\\\", "v=1&", "pin=b&", "</pin:>",
     # Values that are secret by themselves, and what only looks like them.
-    "4", "42", "4242 ", "4242-", "4242424242424242 ", "4242 4242 4242 4242 ", "4 2 ", "0123456789012 ",
+    "4", "№", "42", "4242 ", "4242-", "4242424242424242 ", "4242 4242 4242 4242 ", "4 2 ", "0123456789012 ",
     "1.", ".eyJ", "eyJ", "eyJ.", "eyJhbGciOiJIUzI1NiJ9.", ".eyJ.eyJ", "eyJa.eyJb.", "aaa.eyJ",
     "-----BEGIN ", "-----BEGIN PRIVATE KEY-----", "-----END ", "-----", "AKIA", "AKIAIOSFODNN7EXAMPLE ",
     "ghp_", "sk_live_", "/AKIA", "=AKIA", '"AKIA', "xoxb-", "glpat-", "AIza", "ya29.", "sk-",

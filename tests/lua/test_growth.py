@@ -253,6 +253,7 @@ LONG = [
     Text("".join(f"{word}=pin&" for word in TELLING), "v=1&"),
     # As many secrets as there is room for, and an escape that has all of them searched again.
     Text("", "pin=b&", "%41"),
+    Text("", "\N{NUMERO SIGN}", "%41"),
     Text("", "pin=b&", "%41pin%3Dx"),
     Text("", '"pin":"b",', "%41pin%3Dx"),
     Text("", "</pin:>", "1"),
