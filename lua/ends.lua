@@ -200,7 +200,10 @@ local function closed_end(text, sign, start, quote, limit)
     at = after_blank(text, at + 1)
     is_over = at > limit or starts_member(text, at) or (sign == COMMA and find(text, PLAIN_ITEM, at))
   elseif at > close + 1 then
-    is_over = is_over or find(text, sign == EQUALS and "^[%w_:]" or NAME_SIGN, at)
+    -- In a next line, which may be escaped, a word, an item of a list or a section may follow, too; after "#",
+    -- a comment.
+    local is_line = sign == EQUALS or find(sub(text, close, at), "[\n\\#]")
+    is_over = is_over or find(text, is_line and "^[%w_:#[-]" or NAME_SIGN, at)
   end
   return is_over and close or limit
 end
@@ -218,7 +221,7 @@ local function may_end(text, from, to, next_name)
   return SURE_BREAKS[code]
     -- The end of the text counts as a comma. Behind arguments of GraphQL, "{" may stand.
     or CLOSERS[code] and (to > from or AFTER_CLOSERS[byte(text, to + 1) or COMMA] or find(text, "^%){", from))
-    or find(text, next_name, to + 1)
+    or find(text, next_name, match(text, "^%- ()", to + 1) or to + 1) -- In YAML, a dash may stand before it.
     or (QUOTES[code] and find(text, "^/?[<>]", to + 1)) -- the quote of an attribute
 end
 
@@ -226,7 +229,7 @@ end
 -- the name. The dash before an item of a list counts as indent.
 -- @param from, to as in `may_end`
 local function goes_on(text, from, to, name_stop)
-  local indent = byte(text, from) ~= COMMA and match(sub(text, from, to), "^.*\n(.*)")
+  local indent = byte(text, from) ~= COMMA and match(sub(text, from, to + 1), "^.*\n([ \t-]*)")
   local line = indent and "\n" .. sub(text, math.max(name_stop - MAX_NEAR, 1), name_stop)
   return line and #indent > #match(line, "^.*\n([ \t-]*)")
 end

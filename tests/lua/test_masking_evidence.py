@@ -825,6 +825,20 @@ def test_a_secret_in_a_text_of_such_a_form_is_masked(proxy, body, masked):
         ("[db]\npassword = S\nhost = h", "[db]\npassword =***\nhost = h"),
         ("{'token': 'S',\n}\na", "{'token':'***',\n}\na"),
         ("f( ( tokens = [1] ) ); // 5%", "f( ( tokens =*** ) ); // 5%"),
+        ('pin = "S"\n\n[owner]\nname = "a"', 'pin ="***"\n\n[owner]\nname = "a"'),
+        ("PIN='S' # daily\n# mail\nMAIL=x", "PIN='***' # daily\n# mail\nMAIL=x"),
+        ("run --pin='S' --fast 'a b'", "run --pin='***' --fast 'a b'"),
+        ("- pin: 'S'\n- a: b", "- pin:'***'\n- a: b"),
+        ('a:\n  pin: "S" # daily\n\n# b', 'a:\n  pin:"***" # daily\n\n# b'),
+        ('pin: "S"\n---\nb: 1', 'pin:"***"\n---\nb: 1'),
+        ('{"a":"pin: \\"S\\"\\n- b\\n","c":1}', '{"a":"pin:\\"***\\"\\n- b\\n","c":1}'),
+        ("env:\n  - PIN=S\n  - LOG=a\n", "env:\n  - PIN=***\n  - LOG=a\n"),
+        ("- a: b\n  pin: S\n- a: c\n", "- a: b\n  pin:***\n- a: c\n"),
+        ("pins:\n- S\n- a: S\n  b: S\n- a: S\nc: 1", "pins:***\nc: 1"),
+        # What may be a part of the secret.
+        ("pin = 'S'\n    'S'", "pin ='***'"),
+        ("pin: 'S'\n  + 'S'", "pin:'***'"),
+        ("pin: 'S' and S", "pin:'***'"),
     ],
 )
 def test_what_follows_a_secret_of_code_is_kept(proxy, body, masked):
