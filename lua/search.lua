@@ -75,14 +75,16 @@ local function walk(search, at)
     local name, name_stop = form.name_at(text, at)
     local facts = names.facts(name)
     local stop -- up to where the name and its value are dealt with; nil if the value may hold further names
-    if is_secret(text, at, name, name_stop, facts, owner) then
-      local from, to, instead = form.mask(document_of(search), at, name_stop, name)
-      search.list, stop = spans.add(search.list, from, to, instead), to or at
-    elseif facts.tells_name or facts.holds_value then
+    if facts.tells_name or facts.holds_value then
       stop = form.mask_role and form.mask_role(search, document_of(search), at, name_stop, facts)
       if not stop then
         note(search.noted, at, facts)
       end
+    end
+    -- A name with such a role may be secret, too, as `name` is by a phrase of the user.
+    if (stop or at) == at and is_secret(text, at, name, name_stop, facts, owner) then
+      local from, to, instead = form.mask(document_of(search), at, name_stop, name)
+      search.list, stop = spans.add(search.list, from, to, instead), to or at
     end
     -- If a phrase may start with this name, it owns the names in its value: {"card": {"number": 1}}. Inside
     -- of an owner, every object is an owner: in {"card": {"info": {"number": 1}}}, `info` owns `number`.

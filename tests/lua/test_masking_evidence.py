@@ -982,6 +982,29 @@ def test_what_makes_a_default_word_harmless_does_not_make_an_added_one(start, fi
     assert shown(start(redaction={"fields": ["token", field]}), body) == masked
 
 
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        (
+            '[{"name":"pin","value":"S"},{"name":"a","value":"b"}]',
+            '[{"name":"***","value":"***"},{"name":"***","value":"b"}]',
+        ),
+        ("name=pin&value=S", "name=***&value=***"),
+        ("- name: PIN\n  value: S\n", "- name:***\n  value:***"),
+        ("<a><name>pin</name><value>S</value></a>", "<a><name>***</name><value>***</value></a>"),
+        ('<a><field name="pin" value="S"/></a>', "<a><field ***/></a>"),
+        ('<a><string name="pin">S</string></a>', "<a><string ***>***</string></a>"),
+        ('<a><input name="mail"></a>', '<a><input name="***"></a>'),
+        (
+            '--b\r\nContent-Disposition: form-data; name="pin"\r\n\r\nS\r\n--b--',
+            '--b\r\nContent-Disposition: form-data; name="pin"\r\n\r\n***\r\n--b--',
+        ),
+    ],
+)
+def test_a_word_that_is_added_still_tells_the_names_of_secrets(start, body, masked):
+    assert shown(start(redaction={"extra_fields": ["name"]}), body) == masked
+
+
 def test_a_default_word_that_is_added_again_is_as_ever(start):
     proxy = start(redaction={"fields": ["pin"], "extra_fields": ["token"]})
     assert (
