@@ -12,7 +12,10 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 
 local QUOTE, COLON, DOLLAR, DOT, LIST, LIST_END, OBJECT = byte('":$.[]{', 1, 7)
 local CONSTANTS = structure.words("true false null")
-local CONSTANT = "^(%l+)%s*%f[,;)}%]&|?#`\r\n%z]"
+local CONSTANT = "^(%l+)%s*%f[,;)}%]&|?#`\\\r\n%z]"
+-- The start of a list whose first item has "is", "be", "do" or "does", maybe with "n't", and only letters
+-- before that.
+local SENTENCE = "^%[%s*\"[%a ']*%f[%l][bdi][eos]e?s?n?[' ]"
 local NUMBER_STARTS = structure.set("[%d *^~v]") -- of a version, and of a value that is masked already
 local MAX_NEAR = 128 -- bytes that are read of the line before the end of a name
 -- In OpenAPI, an object may have the name of a secret and only describe it: a schema, a scheme of OAuth, or
@@ -71,7 +74,8 @@ end
 --   the name of a secret of AWS (arn:aws:secretsmanager:eu-west-1:1234:secret:db);
 --   a pseudo-class of CSS (`.token:hover {`, `[name=pin]:focus {`);
 --   what a scope allows ("scope": "secrets:read token:revoke");
---   a port of a host, or a line of a file (https://token.example.com:8443, TokenService.java:42).
+--   a port of a host, or a line of a file (https://token.example.com:8443, TokenService.java:42; .NET writes
+--     TokenService.cs:line 42).
 -- @param at the position of the ":" or "="
 -- @param stop the last byte of the name
 -- @param facts of the name, or of a longer one that it is the end of: those that make it secret
@@ -79,7 +83,7 @@ function M.by_start(text, at, name, stop, facts)
   local start = structure.value_start(text, at)
   local is_bare, is_default = byte(text, start) ~= QUOTE, not facts.is_extra
   -- `==` compares, and sets nothing.
-  local says_more = is_bare and (find(name, "%l[^%l]") or sub(text, at, at + 1) == "==")
+  local says_more = is_bare and (find(name, "[%l_][^%l]") or sub(text, at, at + 1) == "==")
   local is_json = is_bare and byte(text, stop + 1) == QUOTE
   if
     (is_json and is_description(text, name, stop, start))
@@ -95,26 +99,28 @@ function M.by_start(text, at, name, stop, facts)
   elseif byte(name) == DOT or byte(text, at - 1) == LIST_END then
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end
-  return find(text, "^:%d%d?%d?%d?%d?%f[^%w]", stop + 1) and is_place(text, name, stop)
+  return find(text, "^:[line ]*%d%d?%d?%d?%d?%f[^%w]", stop + 1) and is_place(text, name, stop)
 end
 
 --- Whether a value is harmless, as all of it shows. It is, if it is
 --   empty (`""`, `[]`) or null;
---   a list of sentences, such as errors (`["is too short"]`): the first one has "is" or "be", and before that
---     only letters; no brackets are in the list, and no item of one word;
+--   a list of sentences, such as errors (`["is too short"]`), of which the first one shows that it is one: no
+--     brackets are in the list, and no item of one word;
 --   masked already, except some digits (`"**** 4242"`);
 --   an id of Twilio or Windows, under a name with `sid`: these have 34 bytes or more;
 --   a version (`1.2.3`). For a phrase of the user, it may be a date, and the sentences may be data;
 --   a variable of a template (`${DB_PASSWORD}`); without quotes, the value may end before its "}";
 --   in GraphQL, a variable (`pin: $pin`), or its type (`$pin: String!`).
 function M.by_value(value, name)
+  -- In JSON in a string, its quotes are escaped.
+  value = find(value, "^\\") and value:gsub("\\", "") or value
   local first = byte(value, byte(value) == QUOTE and 2 or 1) -- decides what is asked
   local is_number = NUMBER_STARTS[first]
   local is_default = not names.facts(name).is_extra
   local is_flat_list = is_default and first == LIST and find(value, "^%[[^][{}]*%]$")
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
-    or (is_flat_list and find(value, "^%[%s*\"[%a ']*%f[%l][bi][es] ") and not find(value, '"[^%s,"]+"'))
+    or (is_flat_list and find(value, SENTENCE) and not find(value, '"[^%s,"]+"'))
     or (first == DOLLAR and (value == "$" .. name or find(value, '^"?%${[%a_][%w_]*}?"?$')))
     or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
     or (is_number and find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$'))

@@ -60,7 +60,8 @@ local ABOUT = words_of([[at in enabled required type status mode endpoint policy
   algorithm alg duration consent time name username label ref arn href kid issuer supported changed updated
   created completed used count length limit timeout version format title subject description date start end
   method methods provider scheme realm scope path response iframe placeholder error result behavior binding
-  spec usage scopes pattern maximum minimum policies algorithms banner button dialog icon modal]])
+  spec usage scopes pattern maximum minimum policies algorithms banner button dialog icon modal exception
+  mechanism source domain alias typename]])
 -- After one of these, the end of a word may be any phrase: mypin, smsotp.
 local OWNERS = words_of("my user admin root bind client login account card sms db app mail email new old")
 -- Before one of these, the beginning of a word may be any phrase: sessionkey, otpcode.

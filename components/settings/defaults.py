@@ -60,7 +60,7 @@ SECRET_FIELDS = [
     "auth", "ticket", "credit card", "card num", "pan", "social security number", "recovery code",
     "backup code", "verification code", "two factor code", "mnemonic", "priv key", "pw", "psw",
     "consumer key", "app key", "hmac", "passkey", "seed phrase", "recovery phrase", "security answer",
-    "access code", "one time code", "master key", "ssh key", "psk", "conn str", "ccv",
+    "access code", "one time code", "master key", "ssh key", "psk", "conn str", "ccv", "pswd", "mpin",
     # Other languages.
     "passwort", "kennwort", "geheim", "contraseña", "contrasena", "senha", "palavra passe",
     "mot de passe", "mdp", "wachtwoord", "parola", "lösenord", "passord", "adgangskode", "salasana",
@@ -74,7 +74,7 @@ SECRET_FIELDS = [
     "smscode", "logincode", "verifycode", "activationcode", "unlockcode", "2facode", "tlskey", "sslkey",
     "enckey", "sharedkey", "licensekey", "functionskey", "stripekey", "sendgridkey", "mapskey", "openaikey",
     "devicecode", "streamkey", "serverkey", "aeskey", "clientkey", "applicationkey", "decryptionkey",
-    "confirmationcode",
+    "confirmationcode", "cardcode", "resetcode", "emailcode",
 ]
 
 # Words that together are no secret, although one of them is a secret word: places in lists and of servers,

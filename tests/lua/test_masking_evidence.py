@@ -45,7 +45,7 @@ def target(proxy, path):
         *("consumer_key", "appKey", "hmac", "mypin", "smsotp", "dbPass", "userpass", "mycreds"),
         *("密码", "用户密码", "пароль", "Пароль", "ПАРОЛЬ", "senha", "Passwort", "contraseña", "CONTRASEÑA"),
         *("mot de passe", "motDePasse", "パスワード", "mdp", "contrasena", "lösenord", "LÖSENORD", "Şifre"),
-        *("bindpw", "rootpw"),
+        *("bindpw", "rootpw", "pswd", "userpswd", "mpin", "cardCode", "reset_code", "emailCode"),
         *("sessionkey", "tokenvalue", "tokenid", "otpcode", "totpcode", "hmackey", "pannumber", "csrfvalue"),
         *("cookievalue", "authheader", "secretdata", "cvvcode", "clientkey", "client-key-data"),
         *("application_key", "decryptionKey", "confirmation_code", "гасло", "slaptažodis", "kata_sandi"),
@@ -499,6 +499,16 @@ def test_in_a_longer_list_of_numbers_and_in_an_id_only_usual_groups_are_a_card_n
         '{"ssh_url":"ssh:\\/\\/git@github.com\\/o\\/r"}',
         "docker run -u 1000:1000 image; sort -u a; date -u +%H:%M",
         "Amount (required): 12\n (optional): 13\nasync getToken (user): string {",
+        '{"message":"a.BadCredentialsException: Bad credentials\\n\\tat b.Auth(Auth.java:7)","path":"/x"}',
+        "   at App.Auth.TokenService.Validate() in /src/Auth/TokenService.cs:line 42\n   at App.Main()",
+        "mongodb://a:27017/b?authSource=admin&authMechanism=SCRAM-SHA-256&c=d",
+        '{"data":{"auth":{"__typename":"Auth"},"session":null}}',
+        '{"authDomain":"a.example","apiKeyAlias":"b"}',
+        "USE_AUTH=true\nVERIFY_TOKEN=false\nA=b",
+        r'{"a":"has_password=true\nb=c"}',
+        '{"errors":{"ConfirmPassword":["\'Confirm Password\' and \'Password\' do not match."]}}',
+        '{"errors":{"password":["The password confirmation does not match."]}}',
+        '{"password_confirmation":["doesn\'t match Password"]}',
         '{"ARN":"arn:aws:secretsmanager:eu-west-1:123456789012:secret:db/prod-a1b2c3"}',
         '.pin:hover{top:0}input[type="password"]:focus{top:0}.session::after{content:""}',
         "https://token.example.com:8443/x",
@@ -675,6 +685,7 @@ def test_an_id_that_is_called_sid_is_kept(proxy, sid):
     text = f'{{"sid":"{sid}","serviceSid":"{sid}"}}'
     assert shown(proxy, text) == text
     assert shown(proxy, f"AccountSid={sid}&a=1") == f"AccountSid={sid}&a=1"
+    assert shown(proxy, json.dumps({"a": text})) == json.dumps({"a": text})
     assert shown(proxy, f'{{"token":"{sid}"}}') == '{"token":"***"}'
 
 
@@ -839,6 +850,8 @@ def test_a_secret_in_a_text_of_such_a_form_is_masked(proxy, body, masked):
         ("pin = 'S'\n    'S'", "pin ='***'"),
         ("pin: 'S'\n  + 'S'", "pin:'***'"),
         ("pin: 'S' and S", "pin:'***'"),
+        ('{"pin": "S"\n "a": 1}', '{"pin":"***"\n "a": 1}'),
+        ("pin: 'S'\n密码: S", "pin:'***'\n密码:***"),
     ],
 )
 def test_what_follows_a_secret_of_code_is_kept(proxy, body, masked):
