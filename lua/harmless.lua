@@ -71,6 +71,8 @@ end
 --   unless the name is secret by a phrase of the user: true, false or null, in JSON or under a name of
 --     several words (`has_password: true`); and in JSON, under such a name, a number below 10;
 --   a count (`tokens: 12`);
+--   the head of a part of a form, which names the part (`Content-Disposition: form-data; name="pin"`), where
+--     `content` is a phrase of the user;
 --   the name of a secret of AWS (arn:aws:secretsmanager:eu-west-1:1234:secret:db);
 --   a pseudo-class of CSS (`.token:hover {`, `[name=pin]:focus {`);
 --   what a scope allows ("scope": "secrets:read token:revoke");
@@ -91,6 +93,7 @@ function M.by_start(text, at, name, stop, facts)
     or (is_default and (says_more or is_json) and CONSTANTS[match(text, CONSTANT, start)])
     or (facts.is_count and find(text, "^%d[%d.]*%f[^%w._+-]", start))
     or (is_default and ACTIONS[match(text, LAST_ACTION, stop + 1) or match(text, ACTION, stop + 1)])
+    or find(text, "^form%-data;", start)
   then
     return true
   elseif byte(text, stop - #name) == COLON then

@@ -1012,10 +1012,14 @@ def test_what_makes_a_default_word_harmless_does_not_make_an_added_one(start, fi
             '--b\r\nContent-Disposition: form-data; name="pin"\r\n\r\nS\r\n--b--',
             '--b\r\nContent-Disposition: form-data; name="pin"\r\n\r\n***\r\n--b--',
         ),
+        (
+            '--b\r\nContent-Disposition: form-data; name="user[pin]"\r\n\r\nS\r\n--b--',
+            '--b\r\nContent-Disposition: form-data; name="user[pin]"\r\n\r\n***\r\n--b--',
+        ),
     ],
 )
 def test_a_word_that_is_added_still_tells_the_names_of_secrets(start, body, masked):
-    assert shown(start(redaction={"extra_fields": ["name"]}), body) == masked
+    assert shown(start(redaction={"extra_fields": ["name", "content"]}), body) == masked
 
 
 def test_a_default_word_that_is_added_again_is_as_ever(start):
