@@ -147,9 +147,16 @@ function M.told_name(text, at)
 end
 
 --- The last byte of the object or array that is the value of the sign at `at`; nil if the value is neither.
-function M.contents_end(text, at)
+function M.contents_end(text, at, _, _, search)
   local start = structure.value_start(text, at)
-  return OPENERS[byte(text, start)] and (structure.closing_bracket(text, start, #text) or #text)
+  if not OPENERS[byte(text, start)] then
+    return nil
+  end
+  -- Many that do not end would each be read to the end of the text. So after two, less is read of others.
+  local limit = search.misses < 2 and #text or math.min(start + 4096, #text)
+  local close = structure.closing_bracket(text, start, limit)
+  search.misses = search.misses + (close and 0 or 1)
+  return close or #text
 end
 
 --- The spans of what may be secret in the value of a secret name, which is an object or a list of objects:

@@ -61,8 +61,8 @@ end
 
 --- Goes from sign to sign. Adds spans to the search, and notes names that tell a name or hold a value.
 -- @param search a table: form; text; document, once it was needed; list, the spans so far; noted, the signs
---   of the names that were noted, with their `count`, and whether one of them `holds_value`; misses, which
---   markup counts
+--   of the names that were noted, with their `count`, and whether one of them `holds_value`; misses, the
+--   elements or objects whose end was looked for in vain
 -- @param at the first sign
 local function walk(search, at)
   local form, text, depth = search.form, search.text, 0
@@ -115,7 +115,7 @@ return function(text, form)
   walk(search, at)
   local named = noted.holds_value and named_values(text, form, noted)
   local list = spans.merged(search.list, named)
-  -- To mask a secret counts as to read 8 bytes of a name, as it takes that long.
-  names.bytes_read = names.bytes_read + 8 * #(list or "")
+  -- To mask a secret counts as to read 24 bytes of a name, as it takes about that long.
+  names.bytes_read = names.bytes_read + 24 * #(list or "")
   return spans.apply(text, list)
 end

@@ -237,6 +237,9 @@ TELLING = [
     "var",
 ]
 
+# Secrets of several forms, and an escape.
+MANY_SECRETS = '4242 4242 4242 242pin:1,"v=1&$"%22":<pas\N{NUMERO SIGN}>,"name":"'
+
 # What is found once and looked at again for each that follows: a long name around, a long run before.
 LONG = [
     Text("<", "<a>", half="x", middle="_card>"),
@@ -256,6 +259,9 @@ LONG = [
     Text("", "\N{NUMERO SIGN}", "%41"),
     Text("", "pin=b&", "%41pin%3Dx"),
     Text("", '"pin":"b",', "%41pin%3Dx"),
+    # Objects that do not end around that: each is read to the end of the text.
+    Text("name=pin&" + '"card":{' * 8, MANY_SECRETS),
+    Text("name=pin&", MANY_SECRETS, half='"card":{'),
     Text("", "</pin:>", "1"),
     Text("<card>", "<a>"),
     Text("<card><a ", "<a/ "),
