@@ -21,9 +21,10 @@ local function notes_of(text, form, signs)
   local words, secrets, read_to = {}, {}, 0
   for index, at in ipairs(signs) do
     local word = names.facts((form.name_at(text, at))).tells_name
-    -- A sign in a name that was told is read with that: of "k:a,k:b", each would read all that follow.
+    -- A sign in the first word of a told name is read with that: of "k:a,k:b", each would read all that
+    -- follow. Behind a space, names are told anew: "title": "key: password, value: 1".
     local told = word and at > read_to and form.told_name(text, at) or ""
-    read_to = math.max(read_to, at + #told)
+    read_to = math.max(read_to, at + #told:match("^[^ ]*"))
     -- A type with dots is that of an event, {"type": "session.expired", "data": ...}, unless behind its last
     -- dot stands the name of a secret.
     local last = word == "type" and told:match("%a%.(%a[^.]*)$")

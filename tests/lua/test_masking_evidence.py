@@ -1022,6 +1022,18 @@ def test_a_word_that_is_added_still_tells_the_names_of_secrets(start, body, mask
     assert shown(start(redaction={"extra_fields": ["name", "content"]}), body) == masked
 
 
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        ("value=S&id=pin&value=S&token.id=1", "value=***&id=pin&value=***&token.id=***"),
+        ("- id: 1\n  old: S\n  id: pin\npin.value: 1\n", "- id: 1\n  old:***\n  id: pin\npin.value:***"),
+        ('{"title": "key: password, value: S at"}', '{"title": "key: password, value:***"}'),
+    ],
+)
+def test_names_of_secrets_are_told_beside_secrets_and_within_other_values(proxy, body, masked):
+    assert shown(proxy, body) == masked
+
+
 def test_a_default_word_that_is_added_again_is_as_ever(start):
     proxy = start(redaction={"fields": ["pin"], "extra_fields": ["token"]})
     assert (
