@@ -13,9 +13,9 @@ local byte, find, match, sub = string.byte, string.find, string.match, string.su
 local QUOTE, COLON, DOLLAR, DOT, LIST, LIST_END, OBJECT = byte('":$.[]{', 1, 7)
 local CONSTANTS = structure.words("true false null")
 local CONSTANT = "^(%l+)%s*%f[,;)}%]&|?#`\\\r\n%z]"
--- The start of a list whose first item has "is", "be", "do" or "does", maybe with "n't", and only letters
--- before that.
-local SENTENCE = "^%[%s*\"[%a ']*%f[%l][bdi][eos]e?s?n?[' ]"
+-- The start of a list whose first item has "is" or "be", and only letters before that. "not" and "n't" count
+-- as "is"; "do" and "does" alone do not, as "de" and "do" are words of addresses, too.
+local SENTENCE = "^%[%s*\"[%a ']*%f[%l][bi][es] "
 local NUMBER_STARTS = structure.set("[%d *^~v]") -- of a version, and of a value that is masked already
 local MAX_NEAR = 128 -- bytes that are read of the line before the end of a name
 -- In OpenAPI, an object may have the name of a secret and only describe it: a schema, a scheme of OAuth, or
@@ -92,7 +92,7 @@ function M.by_start(text, at, name, stop, facts)
     or (is_default and (says_more or is_json) and CONSTANTS[match(text, CONSTANT, start)])
     or (facts.is_count and find(text, "^%d[%d.]*%f[^%w._+-]", start))
     or (is_default and ACTIONS[match(text, LAST_ACTION, stop + 1) or match(text, ACTION, stop + 1)])
-    or find(text, "^form%-data;", start)
+    or find(text, "^ition: ?form%-data;", stop - 4)
   then
     return true
   elseif byte(text, stop - #name) == COLON then
@@ -101,7 +101,7 @@ function M.by_start(text, at, name, stop, facts)
   elseif byte(name) == DOT or byte(text, at - 1) == LIST_END then
     return find(text, "^::?[%l-]+%s*[{(:,>+~.]", at)
   end
-  return find(text, "^:[line ]*%d%d?%d?%d?%d?%f[^%w]", stop + 1) and is_place(text, name, stop)
+  return find(text, "^:%f[%w][line ]*%d%d?%d?%d?%d?%f[^%w]", stop + 1) and is_place(text, name, stop)
 end
 
 --- Whether a value is harmless, as all of it shows. It is, if it is
@@ -122,7 +122,7 @@ function M.by_value(value, name)
   local is_flat_list = is_default and first == LIST and find(value, "^%[[^][{}]*%]$")
   return not find(value, "[^]%s,\"'\\{}[]")
     or value == "null"
-    or (is_flat_list and find(value, SENTENCE) and not find(value, '"[^%s,"]+"'))
+    or (is_flat_list and find((value:gsub("n['o]t", " is")), SENTENCE) and not find(value, '"[^%s,"]+"'))
     or (first == DOLLAR and (value == "$" .. name or find(value, '^"?%${[%a_][%w_]*}?"?$')))
     or (byte(name) == DOLLAR and find(value, "^%[*%u%a*[]!]*%s*$"))
     or (is_number and find(value, '^"[%d ]*%*%*%*%*[%d* -]*"$'))

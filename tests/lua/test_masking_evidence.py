@@ -1034,6 +1034,18 @@ def test_names_of_secrets_are_told_beside_secrets_and_within_other_values(proxy,
     assert shown(proxy, body) == masked
 
 
+@pytest.mark.parametrize(
+    ("body", "masked"),
+    [
+        ("pin.de: 1234", "pin.de:***"),
+        ('{"security_answers": ["rue de Rivoli"]}', '{"security_answers":"***"}'),
+        ("password=form-data;S", "password=***"),
+    ],
+)
+def test_a_secret_that_looks_like_a_place_a_sentence_or_a_head_is_masked(proxy, body, masked):
+    assert shown(proxy, body) == masked
+
+
 def test_a_default_word_that_is_added_again_is_as_ever(start):
     proxy = start(redaction={"fields": ["pin"], "extra_fields": ["token"]})
     assert (
