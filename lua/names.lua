@@ -107,6 +107,8 @@ for phrase in config.redaction.extra_fields:gmatch("[^\n]+") do
 end
 for phrase in config.redaction.keep_fields:gmatch("[^\n]+") do
   add(kept, phrase)
+  -- Its first two words may be an owner's name: as `card` alone, it would not be known in gift_card.number.
+  add(heads, match(phrase, "^%S+ ?%S*"))
 end
 
 local IS_LETTER = structure.set("[%l\128-\255]") -- of lower case; those beyond ASCII count, too

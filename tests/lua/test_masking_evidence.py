@@ -1060,6 +1060,14 @@ def test_kept_words_are_stronger_than_added_ones(start):
     assert shown(proxy, body) == '{"customerId":7,"customer":{"id":7,"name":"***"}}'
 
 
+@pytest.mark.parametrize("kept", ["gift card", "gift card number"])
+def test_words_that_are_kept_are_known_across_an_object_and_its_member(start, kept):
+    proxy = start(redaction={"keep_fields": [kept]})
+    assert shown(proxy, '{"gift_card":{"number":1},"card":{"number":1}}') == (
+        '{"gift_card":{"number":1},"card":{"number":"***"}}'
+    )
+
+
 def test_headers_that_are_added_are_recorded_and_masked(start):
     proxy = start(extra_headers=["x-tenant", "x-order"], redaction={"extra_headers": ["x-tenant"]})
     proxy.exchange([*GET, ("x-tenant", "acme"), ("x-order", "7")], OK)
