@@ -25,9 +25,9 @@ local ROUNDS = 3 -- of decoding; a text that still changes in the last one count
 local RUNS = { '[^&"<>\r\n]+', '[^"<>]+' }
 -- WORK is how many bytes of a message may be searched once more, decoded, for secrets that escapes hide. A
 -- run counts RUN bytes more than it has, and each byte of an unknown name counts NAME bytes, as that is the
--- time they take; so do secrets (search). If less work is left than a run or text with escapes needs, it is
--- masked unread.
-local WORK, RUN, NAME = 131072, 512, 2
+-- time they take; so do secrets (search). Once a text is known to hide a secret, each sign beside a name
+-- counts SIGN bytes, too. If less work is left than a run or text with escapes needs, it is masked unread.
+local WORK, RUN, NAME, SIGN = 131072, 512, 2, 16
 
 local left = WORK
 
@@ -95,11 +95,11 @@ end
 
 --- Masks what escapes hide: short runs if that is enough, else long ones, too, else all of the text.
 local function mask_hidden(text)
-  local names_before = names.bytes_read
+  local bytes_before, asked_before = names.bytes_read, names.asked
   if not hides_secret(text) then
     return text
   end
-  left = left - NAME * (names.bytes_read - names_before)
+  left = left - NAME * (names.bytes_read - bytes_before) - SIGN * (names.asked - asked_before)
   for _, run_of in ipairs(RUNS) do
     left = left - #text -- for the second `hides_secret` below, which searches all of it
     if left < RUN then

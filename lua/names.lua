@@ -294,10 +294,10 @@ end
 
 local known, count = {}, 0
 
-local M = { bytes_read = 0 }
+local M = { asked = 0, bytes_read = 0 }
 
---- What a name says. Counts in `bytes_read` the bytes of names that it did not remember. What else takes as
--- long counts there, too (search).
+--- What a name says. Counts in `asked` how often that was asked, and in `bytes_read` the bytes of names that
+-- it did not remember; what else takes as long counts there, too (search).
 -- @return a table, which is empty if it says nothing:
 --   is_secret: its value is masked; is_extra: by a phrase of the user's own, so that few values are harmless;
 --   is_count: a number there is a count, and is not masked;
@@ -307,6 +307,7 @@ local M = { bytes_read = 0 }
 --   tells_name: its value is a name; here stands by which word it says so, such as "key";
 --   holds_value: its value is that of a name told elsewhere
 function M.facts(name)
+  M.asked = M.asked + 1
   local facts = known[name]
   if facts then
     return facts

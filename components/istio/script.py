@@ -27,7 +27,7 @@ from .compact import compact, short_names
 from .endpoint import Collector
 from .literals import literal
 
-MAX_SCRIPT_BYTES = 103 * 1024
+MAX_SCRIPT_BYTES = 104 * 1024
 """What the script may grow to, with the default settings. A filter chain has four copies of it, and each of
 its Lua VMs one more: a KiB costs 100 chains of a proxy 0.7 MB. A TrafficExtension has it compacted."""
 

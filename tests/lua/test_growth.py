@@ -262,6 +262,13 @@ LONG = [
     # Objects that do not end around that: each is read to the end of the text.
     Text("name=pin&" + '"card":{' * 8, MANY_SECRETS),
     Text("name=pin&", MANY_SECRETS, half='"card":{'),
+    Text(
+        "<card>",
+        'a_%2"name":"pas\N{NUMERO SIGN}","value":1,"name":"pas\N{NUMERO SIGN}",'
+        '"vale":1,<a b="a\N{NUMERO SIGN}=b&name="card":{"card":{"name":"pin",password=%?a=&#61;',
+        half="</",
+        middle='pin:1,"',
+    ),
     Text("", "</pin:>", "1"),
     Text("<card>", "<a>"),
     Text("<card><a ", "<a/ "),
