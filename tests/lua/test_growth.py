@@ -259,6 +259,8 @@ LONG = [
     Text("", "\N{NUMERO SIGN}", "%41"),
     Text("", "pin=b&", "%41pin%3Dx"),
     Text("", '"pin":"b",', "%41pin%3Dx"),
+    # Elements whose names are hardly any.
+    Text("", "<<<<<<[\\", "%41"),
     # Objects that do not end around that: each is read to the end of the text.
     Text("name=pin&" + '"card":{' * 8, MANY_SECRETS),
     Text("name=pin&", MANY_SECRETS, half='"card":{'),
