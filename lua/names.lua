@@ -247,6 +247,8 @@ local function facts_of(name)
   local words, plain = split(name)
   local last, before_last = words[#words] or "", words[#words - 1] or ""
   local role = role_of(plain, last)
+  local tells_name = TELLS_NAME[role] and role
+  local holds_value = HOLDS_VALUE[role] or last == "value" or last == "string"
   -- A name is secret if its words are, and still are without those that `keep_fields` names. If its last word
   -- only tells about a secret, and no phrase of the user is in it, it has to be secret without that word,
   -- too.
@@ -255,10 +257,6 @@ local function facts_of(name)
   if is_secret and not is_extra and ABOUT[last] then
     is_secret = not are_secret({ unpack(words, 1, #words - 1) })
   end
-  -- A secret name has no role: in `id=pin&value=1&token.id=2`, `token.id` tells no name. By a phrase of the
-  -- user, it still tells names, as `name` then does.
-  local tells_name = (is_extra or not is_secret) and TELLS_NAME[role] and role
-  local holds_value = not is_secret and (HOLDS_VALUE[role] or last == "value" or last == "string")
   local is_count = not is_extra and has_measure(words)
   -- A name that ends with a phrase begins none. It is secret, or it is kept, which the phrase alone is not.
   local is_head = heads[before_last .. last] and before_last .. " " .. last

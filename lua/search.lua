@@ -76,14 +76,16 @@ local function walk(search, at)
     local name, name_stop = form.name_at(text, at)
     local facts = names.facts(name)
     local stop -- up to where the name and its value are dealt with; nil if the value may hold further names
-    if facts.tells_name or facts.holds_value then
+    local is_own = is_secret(text, at, name, name_stop, facts, owner)
+    -- A secret name has no other role: in `id=pin&value=1&token.id=2`, `token.id` tells no name. By a phrase
+    -- of the user, it still has it, as `name` then does.
+    if (facts.is_extra or not is_own) and (facts.tells_name or facts.holds_value) then
       stop = form.mask_role and form.mask_role(search, document_of(search), at, name_stop, facts)
       if not stop then
         note(search.noted, at, facts)
       end
     end
-    -- A name with such a role may be secret, too, as `name` is by a phrase of the user.
-    if (stop or at) == at and is_secret(text, at, name, name_stop, facts, owner) then
+    if (stop or at) == at and is_own then
       local from, to, instead = form.mask(document_of(search), at, name_stop, name)
       search.list, stop = spans.add(search.list, from, to, instead), to or at
     end

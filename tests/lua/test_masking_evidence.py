@@ -1026,6 +1026,10 @@ def test_a_word_that_is_added_still_tells_the_names_of_secrets(start, body, mask
     ("body", "masked"),
     [
         ("value=S&id=pin&value=S&token.id=1", "value=***&id=pin&value=***&token.id=***"),
+        (
+            "<a><old>S</old><key>pin</key><value>S</value><api><key>S</key></api></a>",
+            "<a><old>***</old><key>pin</key><value>***</value><api><key>***</key></api></a>",
+        ),
         ("- id: 1\n  old: S\n  id: pin\npin.value: 1\n", "- id: 1\n  old:***\n  id: pin\npin.value:***"),
         ('{"title": "key: password, value: S at"}', '{"title": "key: password, value:***"}'),
     ],
