@@ -207,9 +207,9 @@ local function closed_end(text, sign, start, quote, limit)
     at = after_blank(text, at + 1)
     is_over = at > limit or starts_member(text, at) or (sign == COMMA and find(text, PLAIN_ITEM, at))
   elseif at > close + 1 then
-    -- In a next line, a word, an item of a list or a section may follow, too; after "#", a comment. The break
-    -- of the line may be escaped.
-    local is_line = sign == EQUALS or find(sub(text, close, at), "[\n\\#]")
+    -- In a line behind a quoted value, a word, an item of a list or a section may follow, too; after "#", a
+    -- comment. The break of the line may be escaped.
+    local is_line = sign == EQUALS or (quote ~= "" and find(sub(text, close, at), "[\n\\#]"))
     is_over = is_over or find(text, NAME_SIGN, at) or (is_line and find(text, "^[%w_:#[-]", at))
   end
   return is_over and close or limit

@@ -32,7 +32,7 @@ local SECURITY, SCOPES = '"security"%s*:%s*%[%s*{%s*"$', '^%[[%a:._/",%s-]*%]'
 -- What a scope or permission lets one do with a secret: "secrets:read". The string ends there, or a next one
 -- follows.
 local ACTIONS = structure.words("create delete list manage read refresh reset revoke update write")
-local LAST_ACTION, ACTION = "^:(%l+)%f[,;&\"'\\)%]<%z]", "^:(%l+)[ +][%w_.-]+:%l"
+local LAST_ACTION, ACTION = "^:(%l+)%f[&\"'\\)%]<%z]", "^:(%l+)[ +][%w_.-]+:%l"
 
 local M = {}
 

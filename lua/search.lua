@@ -37,8 +37,8 @@ local owners, owner_ends = {}, {}
 local function is_secret(text, at, name, name_stop, facts, owner)
   local decisive = facts
   if not facts.is_secret then
-    -- The namespace of an element does not count: <ns:card><ns:number>. Most names have none, and a pattern for
-    -- each would take as long as all the rest.
+    -- The namespace of an element does not count: <ns:card><ns:number>. Most names have none, and a pattern
+    -- for each name would take as long as all the rest.
     local own = find(name, ":", 1, true) and sub(text, at, at) == "<" and name:gsub("^.*:", "") or name
     local longer = owner and owner ~= "" and owner .. "." .. own
       or (not owner and facts.is_tail and ends.with_words_before(text, name, name_stop))

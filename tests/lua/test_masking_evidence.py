@@ -775,6 +775,8 @@ def test_a_text_of_a_well_known_form_is_kept(proxy, body):
         ("password: Secret", "password:***"),
         ("token:refresh S", "token:***"),
         ("password:reader", "password:***"),
+        ("password:list,S", "password:***"),
+        ("recovery codes: [1111]\n[2222]", "recovery codes:***"),
         ('<input name="password" VALUE="S">', "<input ***>"),
         (
             "<r a='%22-----BEGIN+PRIVATE+KEY-----%5CnX%5Cn-----END+PRIVATE+KEY-----%5Cn%22'></r>",
