@@ -76,16 +76,16 @@ local function walk(search, at)
     local name, name_stop = form.name_at(text, at)
     local facts = names.facts(name)
     local stop -- up to where the name and its value are dealt with; nil if the value may hold further names
-    local is_own = is_secret(text, at, name, name_stop, facts, owner)
+    local must_mask = is_secret(text, at, name, name_stop, facts, owner)
     -- A secret name has no other role: in `id=pin&value=1&token.id=2`, `token.id` tells no name. By a phrase
     -- of the user, it still has it, as `name` then does.
-    if (facts.is_extra or not is_own) and (facts.tells_name or facts.holds_value) then
+    if (facts.is_extra or not must_mask) and (facts.tells_name or facts.holds_value) then
       stop = form.mask_role and form.mask_role(search, document_of(search), at, name_stop, facts)
       if not stop then
         note(search.noted, at, facts)
       end
     end
-    if (stop or at) == at and is_own then
+    if must_mask and (not stop or stop == at) then
       local from, to, instead = form.mask(document_of(search), at, name_stop, name)
       search.list, stop = spans.add(search.list, from, to, instead), to or at
     end
@@ -118,7 +118,9 @@ return function(text, form)
   walk(search, at)
   local named = noted.holds_value and named_values(text, form, noted)
   local list = spans.merged(search.list, named)
-  -- To mask a secret counts as to read 24 bytes of a name, as it takes about that long.
-  names.bytes_read = names.bytes_read + 24 * #(list or "")
+  if list then
+    -- To mask a secret counts as to read 24 bytes of a name, as it takes about that long.
+    names.bytes_read = names.bytes_read + 24 * #list
+  end
   return spans.apply(text, list)
 end
