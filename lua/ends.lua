@@ -14,7 +14,7 @@ local after_blank, set, skip = structure.after_blank, structure.set, structure.s
 local byte, find, gmatch, match, sub = string.byte, string.find, string.gmatch, string.match, string.sub
 
 local QUOTE, BACKSLASH, COLON, EQUALS, COMMA, SLASH, SPACE, OPEN_BRACKET, LESS = byte('"\\:=,/ [<', 1, 9)
-local WORD = structure.WORD
+local SPACES, WORD = structure.SPACES, structure.WORD
 -- GAP may stand between a name and its sign, as in `"pin" :`, `**pin**:`, `[pin]=` and `Card No. #:`.
 -- NAME_ENDS stand before the first byte of a name that has no quotes.
 local GAP, NAME_ENDS = set("[] \t\r\n\\\"'`)*/._#]"), set("[ \t\r\n\\\"'`,;&?#{}()<>=:|/]")
@@ -26,7 +26,7 @@ local QUOTES, OPENERS, ESCAPED_WHITE = set("[\"']"), set("[{[]"), set("[nrt]")
 local AFTER_VALUE, AFTER_CLOSERS = set("[])}<>/?&;]"), set("[],;<\"'\\)}]")
 -- SURE_BREAKS end a value without quotes, whatever follows. UNICODE may follow a backslash of \u0070,
 -- \\u0070.
-local CLOSERS, SURE_BREAKS, UNICODE, SPACES = set("[])}]"), set("[&<]"), set("[u\\]"), set("%s")
+local CLOSERS, SURE_BREAKS, UNICODE = set("[])}]"), set("[&<]"), set("[u\\]")
 -- The bytes of what has no quotes in JSON: numbers, constants.
 local UNQUOTED = set('[^]%s{}[,"]')
 -- A value that an earlier search has masked, if what may follow a value follows. Otherwise, the mask may be
@@ -56,6 +56,9 @@ local MAX_JOINED = 8192
 -- with "i" opens a cell, as it may be an input. No end tag has a "=": of many </pin=>, each would read all
 -- that follow.
 local END_TAG, START_TAG = "^</[^<>=]*>%s*()", "^<[^/>i][^<>]*>%s*()"
+
+-- So many objects that do not end are read up to the end of the text; after them, so many bytes of each.
+local MAX_MISSES, MAX_AHEAD = 2, 4096
 
 local M = { MASK = "***" }
 
@@ -152,8 +155,7 @@ function M.contents_end(text, at, _, _, search)
   if not OPENERS[byte(text, start)] then
     return nil
   end
-  -- Many that do not end would each be read to the end of the text. So after two, less is read of others.
-  local limit = search.misses < 2 and #text or math.min(start + 4096, #text)
+  local limit = search.misses < MAX_MISSES and #text or math.min(start + MAX_AHEAD, #text)
   local close = structure.closing_bracket(text, start, limit)
   search.misses = search.misses + (close and 0 or 1)
   return close or #text

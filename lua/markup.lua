@@ -4,7 +4,7 @@
 
 local structure = require("structure")
 
-local SPACES, NAME = structure.set("%s"), structure.set("[^ \t\r\n/<>=\"']")
+local SPACES, NAME = structure.SPACES, structure.set("[^ \t\r\n/<>=\"']")
 local VOID = structure.words("input meta param") -- of HTML: as a rule, they have no end tag
 local MAX_MISSES = 16 -- elements whose end tag was looked for in vain
 

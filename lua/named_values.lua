@@ -105,7 +105,7 @@ return function(text, form, signs)
   if not notes then
     return
   end
-  if choose(notes, 16384 + #text / 4) then -- not true for one note per 8 bytes and one word
+  if choose(notes, 16384 + #text / 4) then -- in 64 KB, 8,192 notes if one word tells secrets
     return spans.add(nil, signs[1] + 1, #text, "***")
   end
   -- A new document, as the search has read its own to the end, and positions may not go back there. Up to

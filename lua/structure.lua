@@ -32,7 +32,7 @@ function M.words(list)
   return members
 end
 
-M.WORD = M.set("[%w_.-]")
+M.WORD, M.SPACES = M.set("[%w_.-]"), M.set("%s")
 -- ESCAPED_WHITE has the letters of the escapes `\n`, `\r` and `\t`. SIGNS may follow one another: `:=`, `=>`.
 local WHITE, BACKSLASHES, ESCAPED_WHITE = M.set("[ \t\r\n]"), M.set("\\"), M.set("[nrt]")
 local SIGNS = M.set("[:=>]")
